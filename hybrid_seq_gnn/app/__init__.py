@@ -1,0 +1,1 @@
+"""From the command line to objects; the only package that knows Hydra and OmegaConf."""

@@ -1,0 +1,50 @@
+"""From a checked configuration to objects."""
+
+from typing import Any
+
+from hydra.utils import instantiate
+
+from hybrid_seq_gnn.app.check import check_node, needs_of, target_class
+
+Config = dict[str, Any]
+TOP_LEVEL = {"seed": int, "debug": bool}
+GROUPS = ("data", "graph", "gnn", "fusion", "model", "negatives", "loss", "training", "evaluation")
+BRINGS = {"gnn": "gnn", "fusion": "fusion", "adjacency": "graph", "negatives": "negatives"}
+
+
+def build(node: Config, **given: Any) -> Any:
+    """The object that a checked node describes; `given` is what the program adds to its settings.
+
+    Only what its constructor asks for is passed on, so that a class takes part by naming a parameter.
+    """
+    needs = needs_of(target_class("", node))
+    return instantiate(
+        node, **{name: given[name] for name in needs}, _convert_="all", _execution_whitelist_=("hybrid_seq_gnn.*",)
+    )
+
+
+def groups_in_use(config: Config) -> set[str]:
+    """The groups that matter, found from what the model and the loss ask for."""
+    used = {"data", "model", "loss", "training", "evaluation"}
+    for group in ("model", "loss"):
+        used |= {BRINGS[need] for need in needs_of(target_class(group, config[group])) if need in BRINGS}
+    return used
+
+
+def checked(config: Config) -> Config:
+    """Every value checked, and groups that this model and loss do not use set to None.
+
+    Raises:
+        ValueError: a setting that does not exist or a value of a wrong type.
+    """
+    for key in config:
+        if key not in TOP_LEVEL and key not in GROUPS:
+            raise ValueError(f"{key}: there is no such setting. Top level: {', '.join((*GROUPS, *TOP_LEVEL))}.")
+    for key, kind in TOP_LEVEL.items():
+        if type(config[key]) is not kind or (kind is int and config[key] < 0):
+            raise ValueError(
+                f"{key}={config[key]}: expected {'true or false' if kind is bool else 'a whole number from 0 up'}."
+            )
+    used = groups_in_use(config)
+    whole = {key: check_node(key, config[key]) if key in GROUPS else config[key] for key in config}
+    return {key: value if key not in GROUPS or key in used else None for key, value in whole.items()}

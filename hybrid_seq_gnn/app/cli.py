@@ -1,0 +1,74 @@
+"""The command line: compose a configuration, run it, and say in one message what went wrong."""
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def config_folder() -> Path:
+    """conf/, beside the package in a checkout and inside it in a wheel."""
+    inside = PACKAGE / "conf"
+    return inside if inside.is_dir() else PACKAGE.parent / "conf"
+
+
+def job(config: DictConfig) -> float:
+    """One run, as Hydra calls it. PyTorch is imported here and not before, so that --help costs nothing."""
+    from hybrid_seq_gnn.app.build import checked
+    from hybrid_seq_gnn.app.job import run
+
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    settings = HydraConfig.get()
+    overrides = list(settings.overrides.task)
+    whole = checked({str(key): value for key, value in plain.items()})
+    warn_unused(whole, overrides)
+    options = {key: str(value) for key, value in settings.runtime.choices.items() if key in whole}
+    return run(whole, Path(settings.runtime.output_dir), overrides, options)
+
+
+def warn_unused(config: dict[str, Any], overrides: list[str]) -> None:
+    """Say which of the user's settings have no effect with this model and loss."""
+    import logging
+
+    for override in overrides:
+        group = re.split(r"[=.@]", override.lstrip("+~"), maxsplit=1)[0]
+        if group in config and config[group] is None:
+            logging.getLogger(__name__).warning("%s has no effect: this model and loss do not use %s.", override, group)
+
+
+def main() -> None:
+    """Entry point of `python -m hybrid_seq_gnn`."""
+    wants_traceback = "debug=true" in map(str.lower, sys.argv) or bool(os.environ.get("HYDRA_FULL_ERROR"))
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors to us instead of printing them its own way
+    run = hydra.main(config_path=str(config_folder()), config_name="config", execution_whitelist=("logging.*",))(job)
+    try:
+        run()
+    except KeyboardInterrupt:
+        sys.exit("\ninterrupted; the same command with the same output folder (hydra.run.dir=…) goes on from there.")
+    except Exception as error:
+        if wants_traceback:
+            raise
+        sys.exit(f"error: {explain(error)}")
+
+
+def explain(error: BaseException) -> str:
+    """One message in the words of the command line."""
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        from hybrid_seq_gnn.app.compose_errors import explain_composition
+
+        return explain_composition(error, sys.argv[1:], config_folder())
+    if isinstance(error, PermissionError | NotADirectoryError | FileExistsError) and error.filename:
+        return f"cannot write {error.filename}: {error.strerror}. Choose another folder with hydra.run.dir=…"
+    if isinstance(error, ValueError | OSError | RuntimeError):
+        return str(error)
+    return f"{type(error).__name__}: {error}\nThis should not happen. debug=true shows where it did."

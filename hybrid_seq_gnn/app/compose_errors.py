@@ -1,0 +1,88 @@
+"""Hydra's composition errors in our words, with what was probably meant."""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+
+
+def explain_composition(error: BaseException, arguments: list[str], folder: Path) -> str:
+    """One message for an override that Hydra cannot apply."""
+    text = str(error)
+    if option := re.search(r"Could not find '([^']+)'", text):
+        group, _, name = option.group(1).rpartition("/")
+        known = options(folder, group)
+        if not known:
+            return f"{group or name}: there is no such group. Groups: {', '.join(groups(folder))}."
+        return f"{group}={name}: there is no such option. {suggest(name, known)}Options of {group}: {', '.join(known)}."
+    if key := re.search(r"Could not (?:override|append to config|delete from config)\.?.*?'([^'=]+)", text, re.DOTALL):
+        name = key.group(1).lstrip("+~")
+        if re.search("not in struct|not in|No match in the defaults list", text + str(error.__cause__ or "")):
+            return unknown_key(name, arguments, folder)
+    cause = error.__cause__
+    return text.strip() + (f"\n{cause}" if cause is not None and str(cause) not in text else "")
+
+
+def unknown_key(name: str, arguments: list[str], folder: Path) -> str:
+    """Say what a key that does not exist may have meant: the same setting elsewhere, or a like name."""
+    keys = list(known_keys([a for a in arguments if name not in a], folder))
+    same_leaf = [k for k in keys if k.rpartition(".")[2] == name.rpartition(".")[2]]
+    near = same_leaf or difflib.get_close_matches(name, keys, n=3, cutoff=0.6)
+    group = name.split(".", maxsplit=1)[0]
+    siblings = [k for k in keys if k.startswith(f"{group}.")]
+    message = f"{name}: there is no such setting."
+    if near:
+        message += f" Did you mean {' or '.join(near)}?"
+    if siblings:
+        message += f" Settings of {group} here: {', '.join(siblings)}."
+    return message + " (python -m hybrid_seq_gnn --cfg job shows all.)"
+
+
+def known_keys(arguments: list[str], folder: Path) -> Iterator[str]:
+    """Every setting of the configuration that the other arguments give; of the default one if they fail too."""
+    GlobalHydra.instance().clear()
+    overrides = [a for a in arguments if "=" in a and not a.startswith(("-", "hydra", "+", "~")) and "," not in a]
+    with initialize_config_dir(str(folder)):
+        try:
+            config = compose("config", overrides)
+        except Exception:  # another argument is wrong too: the default configuration still helps
+            config = compose("config")
+    yield from flatten(config)
+
+
+def flatten(config: DictConfig) -> Iterator[str]:
+    """a.b.c of every value."""
+
+    def walk(prefix: str, node: Mapping[str, Any]) -> Iterator[str]:
+        for key, value in node.items():
+            if key == "_target_":
+                continue
+            if isinstance(value, Mapping):
+                yield from walk(f"{prefix}{key}.", value)
+            else:
+                yield f"{prefix}{key}"
+
+    plain = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(plain, dict)
+    yield from walk("", {str(k): v for k, v in plain.items()})
+
+
+def groups(folder: Path) -> list[str]:
+    """Names of the config groups."""
+    return sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name != "hydra")
+
+
+def options(folder: Path, group: str) -> list[str]:
+    """Names of a group's options."""
+    return sorted(p.stem for p in (folder / group).glob("*.yaml")) if group else []
+
+
+def suggest(name: str, known: list[str]) -> str:
+    """A near name, if there is one."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"Did you mean {near[0]}? " if near else ""

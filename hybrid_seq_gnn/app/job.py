@@ -1,0 +1,238 @@
+"""One run: from a configuration to a folder of results."""
+
+import fcntl
+import hashlib
+import json
+import logging
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from hybrid_seq_gnn.app.build import Config, build
+from hybrid_seq_gnn.data.batches import TrainingWindows
+from hybrid_seq_gnn.data.prepare import Prepared, prepare
+from hybrid_seq_gnn.evaluation.alpha import alpha_statistics
+from hybrid_seq_gnn.evaluation.evaluate import Ranking, evaluating, rank_users
+from hybrid_seq_gnn.evaluation.groups import grouped_metrics
+from hybrid_seq_gnn.evaluation.metrics import metrics
+from hybrid_seq_gnn.evaluation.settings import EvaluationSettings
+from hybrid_seq_gnn.results import record
+from hybrid_seq_gnn.results.tables import run_table
+from hybrid_seq_gnn.training import checkpoint
+from hybrid_seq_gnn.training.loop import train
+from hybrid_seq_gnn.training.settings import TrainingSettings
+
+log = logging.getLogger(__name__)
+
+NOT_PART_OF_A_RUN = ("debug",)  # settings that change no number
+
+
+def identity(config: Config, prepared: Prepared) -> str:
+    """What a run is: its settings and its data, without where the data lie and how the run is watched."""
+    settings = {key: value for key, value in config.items() if key not in NOT_PART_OF_A_RUN}
+    settings["data"] = prepared.split_hash
+    settings["training"] = {k: v for k, v in config["training"].items() if k != "resume"}
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold a run folder against other processes; the lock goes when the process does, however it ends."""
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ValueError(
+                f"another process is running in {folder}; wait for it or choose another folder with hydra.run.dir=…"
+            ) from error
+        yield
+    (folder / ".lock").unlink(missing_ok=True)
+
+
+def run(config: Config, folder: Path, overrides: list[str], options: dict[str, str]) -> float:
+    """Train, evaluate once on test, write everything to `folder`; a finished run is not run again.
+
+    Args:
+        config: checked, see `build.checked`; groups that do not matter are None.
+        folder: the run folder, which exists.
+        overrides: what the user set, for the record.
+        options: the chosen option of each group, for the record.
+
+    Returns:
+        The best validation NDCG@10.
+
+    Raises:
+        ValueError: a setting or the data are bad; the message says what to change.
+    """
+    with alone_in(folder):
+        return _run(config, folder, overrides, options)
+
+
+def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, str]) -> float:
+    started = time.perf_counter()
+    settings: TrainingSettings = build(config["training"])
+    evaluation: EvaluationSettings = build(config["evaluation"])
+    fusion = build(config["fusion"]) if config["fusion"] else None  # before the data: a bad alpha is said at once
+    gnn = build(config["gnn"]) if config["gnn"] else None
+    torch.set_num_threads(settings.threads)
+    device = settings.torch_device()
+
+    prepared = prepare(build(config["data"]))
+    sequences, split = prepared.sequences, prepared.split
+    groups = evaluation.groups
+    tested = split.test[split.test >= 0]
+    by_group = {name: int((groups.group_of(tested) == name).sum()) for name in groups.names}
+    for line in prepared.log:
+        log.info("%s", line)
+    log.info(
+        "data: %s users, %s items, %s events; test users by history: %s; split %s",
+        f"{sequences.num_users:,}",
+        f"{sequences.num_items:,}",
+        f"{len(sequences.items):,}",
+        ", ".join(f"{count:,} {name}" for name, count in by_group.items()),
+        prepared.split_hash[:12],
+    )
+    data_seconds = time.perf_counter() - started
+
+    this_run = identity(config, prepared)
+    if settings.resume and (done := record.read_results(folder)) is not None:
+        if done["identity"] != this_run:
+            raise ValueError(
+                f"{folder} holds a finished run with another configuration or other data. "
+                "Choose another folder with hydra.run.dir=…, or training.resume=false to replace it."
+            )
+        log.info("finished already; to run it anew set training.resume=false\n%s", run_table(done))
+        return float(done["best_val_metric"])
+
+    adjacency = graph_statistics = None
+    if config["graph"]:
+        graph = build(config["graph"]).build(sequences, split)
+        graph_statistics = graph.statistics()
+        adjacency = graph.adjacency()
+        log.info(
+            "graph: %s", ", ".join(f"{k} {v:,.4g}" for k, v in graph_statistics.items() if isinstance(v, int | float))
+        )
+    torch.manual_seed(config["seed"])
+    model = build(config["model"], num_items=sequences.num_items, gnn=gnn, fusion=fusion, adjacency=adjacency)
+    negatives = build(config["negatives"], sequences=sequences, split=split) if config["negatives"] else None
+    loss = build(config["loss"], negatives=negatives)
+    model.to(device)
+    loss.to(device)
+    parameters = sum(p.numel() for p in (*model.parameters(), *loss.parameters()) if p.requires_grad)
+    log.info("model: %s parameters on %s; results go to %s", f"{parameters:,}", device, folder)
+
+    def ranking(end: np.ndarray) -> Ranking:
+        with evaluating(model):
+            return rank_users(
+                model,
+                sequences,
+                end,
+                batch_size=evaluation.batch_size,
+                mask=evaluation.mask_history,
+                device=device,
+            )
+
+    if not settings.resume:
+        (folder / "checkpoint.pt").unlink(missing_ok=True)
+    (folder / "config.yaml").write_text(yaml(config), encoding="utf-8")
+    progress = train(
+        model,
+        loss,
+        TrainingWindows(sequences, split, model.max_length, settings.batch_size),
+        lambda: metrics(ranking(split.valid).ranks),
+        settings,
+        seed=config["seed"],
+        path=folder / "checkpoint.pt",
+        identity=this_run,
+        on_epoch=lambda history: record.write_lines(folder / "metrics.jsonl", history),
+    )
+
+    started_evaluation = time.perf_counter()
+    valid, test = ranking(split.valid), ranking(split.test)  # the only look at the test split
+    evaluation_seconds = progress.evaluation_seconds + time.perf_counter() - started_evaluation
+    valid_metrics = grouped_metrics(valid.ranks, valid.lengths, groups)
+    test_metrics = grouped_metrics(test.ranks, test.lengths, groups)
+    assert progress.history is not None
+    results: dict[str, Any] = {
+        "schema_version": record.SCHEMA_VERSION,
+        "options": options,
+        "test_metrics": {k: v for k, v in test_metrics["overall"].items() if k != "count"},
+        "grouped_metrics": test_metrics,
+        "validation_metrics": {k: v for k, v in valid_metrics["overall"].items() if k != "count"},
+        "validation_grouped_metrics": valid_metrics,
+        "best_epoch": progress.best_epoch,
+        "best_val_metric": progress.best_metric,
+        "epochs": progress.epoch,
+        "seed": config["seed"],
+        "config": config,
+        "overrides": overrides,
+        "command": shlex.join(["python", "-m", "hybrid_seq_gnn", *sys.argv[1:]]),
+        "identity": this_run,
+        "data": {
+            "hash": prepared.data_hash,
+            "split_hash": prepared.split_hash,
+            "users": sequences.num_users,
+            "items": sequences.num_items,
+            "events": len(sequences.items),
+            "groups": by_group,
+            "filters": list(prepared.log),
+        },
+        "graph": graph_statistics,
+        "parameters": parameters,
+        "seconds": {
+            "data": data_seconds,
+            "training": progress.training_seconds,
+            "evaluation": evaluation_seconds,
+            "total": data_seconds + progress.training_seconds + evaluation_seconds,
+        },
+        "peak_memory_mib": record.peak_memory_mib(),
+        "device": str(device),
+        "threads": settings.threads,
+        "versions": record.versions(),
+        "git": record.git_state(),
+    }
+    if test.alpha is not None:
+        results["alpha_stats"] = alpha_statistics(test.alpha, test.lengths, groups)
+        record.write_json(folder / "alpha_stats.json", results["alpha_stats"])
+    write_per_user(folder / "per_user.parquet", prepared, test, groups.group_of(test.lengths))
+    checkpoint.save(
+        {"model": model.state_dict(), "config": config, "item_ids": sequences.item_ids.tolist()}, folder / "model.pt"
+    )
+    record.write_json(folder / "results.json", results)  # last: a folder with results.json is complete
+    (folder / "checkpoint.pt").unlink(missing_ok=True)
+    log.info("\n%s\nwritten to %s", run_table(results), folder)
+    return progress.best_metric
+
+
+def write_per_user(path: Path, prepared: Prepared, test: Ranking, group: np.ndarray) -> None:
+    """One row a test user, with the ids of the source: user, target, length, group, rank, alpha (null if none)."""
+    sequences = prepared.sequences
+    target = sequences.items[sequences.indptr[test.users] + test.lengths]
+    table = pd.DataFrame(
+        {
+            "user": sequences.user_ids[test.users],
+            "target": sequences.item_ids[target - 1],
+            "length": test.lengths,
+            "group": group,
+            "rank": test.ranks,
+            "alpha": np.full(len(test.users), np.nan) if test.alpha is None else test.alpha.astype(np.float64),
+        }
+    )
+    beside = path.with_name(f".{path.name}.tmp")
+    table.to_parquet(beside, index=False)
+    beside.replace(path)
+
+
+def yaml(config: Config) -> str:
+    """The configuration as a file that can be read back."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_yaml(OmegaConf.create(config))

@@ -1,0 +1,143 @@
+"""Batches of histories for training (every position has a target) and for ranking (one target a user)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from hybrid_seq_gnn.data.sequences import Sequences
+from hybrid_seq_gnn.data.split import Split
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Histories, padded with 0 on the right.
+
+    A *position* is a place that holds an item. What a model computes a position is packed: M rows, user after user,
+    in time order, without padding.
+
+    Attributes:
+        users: (B,) rows of `Sequences`.
+        items: (B, T) the latest events, oldest first.
+        length: (B, T) events seen up to and including each position, counted BEFORE truncation; 0 at padding.
+    """
+
+    users: Int[Tensor, "B"]
+    items: Int[Tensor, "B T"]
+    length: Int[Tensor, "B T"]
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on another device."""
+        return Batch(self.users.to(device), self.items.to(device), self.length.to(device))
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """Histories with the next item of every position.
+
+    Attributes:
+        batch: the histories.
+        targets: (M,) the item after each position.
+    """
+
+    batch: Batch
+    targets: Int[Tensor, "M"]
+
+
+@dataclass(frozen=True)
+class RankingBatch:
+    """Histories with the one held-out item of each user.
+
+    Attributes:
+        batch: the histories, truncated to what the model reads.
+        targets: (B,) the held-out item.
+        history: (B, H) everything the user had before the target, NOT truncated; 0 is padding.
+    """
+
+    batch: Batch
+    targets: Int[Tensor, "B"]
+    history: Int[Tensor, "B H"]
+
+
+def _gather(values: np.ndarray, first: np.ndarray, size: np.ndarray) -> Tensor:
+    """(B, max(size)) rows `values[first : first + size]`, padded with 0 on the right."""
+    column = np.arange(int(size.max(initial=1)))
+    inside = column < size[:, None]
+    index = np.where(inside, first[:, None] + column, 0)
+    return torch.from_numpy(np.where(inside, values[index], 0))
+
+
+def _lengths(seen: np.ndarray, size: np.ndarray) -> Tensor:
+    """(B, max(size)) `seen + 1, seen + 2, ...` for `size` positions, 0 at padding."""
+    column = np.arange(int(size.max(initial=1)))
+    return torch.from_numpy(np.where(column < size[:, None], seen[:, None] + column + 1, 0))
+
+
+class TrainingWindows:
+    """The training part of every user, cut into windows of at most `max_length` positions that share no target.
+
+    A user with n training events has n - 1 targets. Longer histories are cut from their end, so that only the oldest
+    window may be short. Source: ours; SASRec (Kang & McAuley 2018) drops what is older than `max_length` instead.
+    """
+
+    def __init__(self, sequences: Sequences, split: Split, max_length: int, batch_size: int) -> None:
+        self.items = sequences.items
+        self.batch_size = batch_size
+        targets = np.maximum(split.train_end - 1, 0)
+        windows = -(-targets // max_length)
+        self.user = np.repeat(np.arange(sequences.num_users), windows)
+        # k-th window from the end: targets [end - max_length, end)
+        k = np.arange(len(self.user)) - np.repeat(np.cumsum(windows) - windows, windows)
+        end = targets[self.user] - k * max_length
+        self.seen = np.maximum(end - max_length, 0)  # events before the window's first input
+        self.size = end - self.seen
+        self.first = sequences.indptr[self.user] + self.seen
+
+    @property
+    def num_targets(self) -> int:
+        """Number of positions with a target in one epoch."""
+        return int(self.size.sum())
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return -(-len(self.user) // self.batch_size)
+
+    def epoch(self, rng: np.random.Generator) -> Iterator[TrainingBatch]:
+        """Every window once, in random order."""
+        order = rng.permutation(len(self.user))
+        for start in range(0, len(order), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            first, size = self.first[rows], self.size[rows]
+            items = _gather(self.items, first, size)
+            targets = _gather(self.items, first + 1, size)
+            batch = Batch(torch.from_numpy(self.user[rows]), items, _lengths(self.seen[rows], size))
+            yield TrainingBatch(batch, targets[items > 0])
+
+
+def ranking_batches(
+    sequences: Sequences, users: np.ndarray, end: np.ndarray, max_length: int, batch_size: int
+) -> Iterator[RankingBatch]:
+    """The users' histories before position `end[u]`, and the item at it. Users of like length stand together.
+
+    Args:
+        sequences: all histories.
+        users: (U,) rows to rank, each with a target.
+        end: (users,) position of the target in each user's sequence; the history is all that stands before.
+        max_length: the model reads only the latest `max_length` events.
+        batch_size: users a batch.
+    """
+    users = users[np.argsort(end[users], kind="stable")]
+    for start in range(0, len(users), batch_size):
+        rows = users[start : start + batch_size]
+        begin, length = sequences.indptr[rows], end[rows]
+        size = np.minimum(length, max_length)
+        seen = length - size
+        items = _gather(sequences.items, begin + seen, size)
+        yield RankingBatch(
+            Batch(torch.from_numpy(rows), items, _lengths(seen, size)),
+            torch.from_numpy(sequences.items[begin + length]),
+            _gather(sequences.items, begin, length),
+        )

@@ -1,0 +1,58 @@
+"""Which events stay. Every filter says in one line what it removed."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from hybrid_seq_gnn.data.events import Events
+from hybrid_seq_gnn.data.source import Source
+
+
+def filtered(events: Events, source: Source) -> tuple[Events, list[str]]:
+    """The events that pass all filters of `source`, in file order, and a line for each filter.
+
+    Raises:
+        ValueError: a rating is asked for where there is none, or nothing is left.
+    """
+    log: list[str] = []
+
+    def step(name: str, keep: Callable[[Events], np.ndarray], again: bool = False) -> None:
+        nonlocal events
+        before = events
+        while not (rows := keep(events)).all():
+            events = events.keep(rows)
+            if not again:
+                break
+        log.append(
+            f"{name}: removed {len(before) - len(events):,} of {len(before):,} events, "
+            f"{distinct(before.user) - distinct(events.user):,} users, "
+            f"{distinct(before.item) - distinct(events.item):,} items"
+        )
+
+    if source.min_rating is not None:
+        least = source.min_rating
+        if events.rating is None:
+            raise ValueError(f"data.min_rating={least:g}: these data have no ratings (data.rating names their column).")
+        step(f"data.min_rating={least:g}", lambda e: np.asarray(e.rating) >= least)
+    if (k := source.k_core) > 1:
+        step(f"data.k_core={k}", lambda e: (e.per_user() >= k) & (e.per_item() >= k), again=True)
+    if source.min_item_events > 1:
+        step(f"data.min_item_events={source.min_item_events}", lambda e: e.per_item() >= source.min_item_events)
+    longest = int(events.per_user().max(initial=0))
+    if source.min_user_events > 1:
+        step(f"data.min_user_events={source.min_user_events}", lambda e: e.per_user() >= source.min_user_events)
+    if not len(events):
+        raise ValueError(
+            f"no user is left: the longest history has {longest} events before the last filter. {'; '.join(log)}. "
+            "Lower data.min_user_events, data.k_core or data.min_rating."
+        )
+    if (most := source.max_users) is not None:
+        _, first = np.unique(events.user, return_index=True)
+        kept = events.user[np.sort(first)[:most]]
+        step(f"data.max_users={most}", lambda e: np.isin(e.user, kept))
+    return events, log
+
+
+def distinct(codes: np.ndarray) -> int:
+    """Number of different codes."""
+    return int((np.bincount(codes) > 0).sum()) if len(codes) else 0

@@ -1,0 +1,106 @@
+"""MovieLens: ratings of films, laid out as GroupLens ships them.
+
+Source: Harper & Konstan 2015, "The MovieLens Datasets: History and Context"; https://grouplens.org/datasets/movielens/.
+Its licence forbids passing the data on, so they are fetched, or read from your copy.
+"""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import ClassVar
+
+from hybrid_seq_gnn.data.delimited import read_bytes, read_delimited
+from hybrid_seq_gnn.data.download import download
+from hybrid_seq_gnn.data.events import Events
+from hybrid_seq_gnn.data.prepare import cache_folder
+from hybrid_seq_gnn.data.source import Source
+
+COLUMNS = ["user", "item", "rating", "timestamp"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovieLens(Source):
+    """One of the MovieLens data sets; `path` may be its zip, the folder that was in it, or the file of ratings.
+
+    Attributes:
+        url: where the zip is fetched from if there is no `path`.
+    """
+
+    url: str = ""
+
+    member: ClassVar[str]
+    separator: ClassVar[str]
+    md5: ClassVar[str]
+    columns: ClassVar[list[str] | None] = COLUMNS
+
+    def content(self) -> bytes:
+        """The file of ratings, from the zip, the folder or by itself."""
+        if self.path is None:
+            name = self.url.rpartition("/")[2]
+            return self.unzip(download(self.url, cache_folder(self) / "downloads" / name, self.md5))
+        path = self.file()
+        if path.is_dir():
+            inside = path / PurePosixPath(self.member).name
+            return read_bytes(inside if inside.exists() else path / self.member)
+        return self.unzip(path) if path.suffix == ".zip" else read_bytes(path)
+
+    def unzip(self, path: Path) -> bytes:
+        """Read the one member that is needed; nothing is ever unpacked to disk.
+
+        Raises:
+            ValueError: no zip, no such member, or a member that points outside the folder.
+        """
+        if not path.exists():
+            raise ValueError(f"{path}: there is no such file. Check data.path.")
+        try:
+            with zipfile.ZipFile(path) as archive:
+                members = archive.namelist()
+                for member in members:
+                    if PurePosixPath(member).is_absolute() or ".." in PurePosixPath(member.replace("\\", "/")).parts:
+                        raise ValueError(f"{path} has a member that points outside its folder: {member!r}; not read.")
+                if self.member not in members:
+                    raise ValueError(f"{path} has no {self.member}; it has {', '.join(members[:8]) or 'nothing'}.")
+                raw = archive.read(self.member)
+        except (zipfile.BadZipFile, OSError) as error:
+            raise ValueError(f"{path} cannot be read as a zip: {error}.") from error
+        if not raw.strip():
+            raise ValueError(f"{path}: {self.member} is empty.")
+        return raw
+
+    def read(self, content: bytes) -> Events:
+        """All ratings."""
+        header = {"user": "userId", "item": "movieId", "rating": "rating", "timestamp": "timestamp"}
+        columns = header if self.columns is None else {name: name for name in COLUMNS}
+        name = self.path or self.member
+        return read_delimited(content, name, separator=self.separator, columns=columns, names=self.columns)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovieLens100K(MovieLens):
+    """100,000 ratings from 1997 and 1998; user, item, rating, timestamp, separated by tabs."""
+
+    url: str = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
+    member: ClassVar[str] = "ml-100k/u.data"
+    separator: ClassVar[str] = "\t"
+    md5: ClassVar[str] = "0e33842e24a9c977be4e0107933c0723"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovieLens1M(MovieLens):
+    """A million ratings from 2000; user::item::rating::timestamp."""
+
+    url: str = "https://files.grouplens.org/datasets/movielens/ml-1m.zip"
+    member: ClassVar[str] = "ml-1m/ratings.dat"
+    separator: ClassVar[str] = "::"
+    md5: ClassVar[str] = "c4d9eecfca2ab87c1945afe126590906"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovieLens20M(MovieLens):
+    """Twenty million ratings from 1995 to 2015; CSV with a header."""
+
+    url: str = "https://files.grouplens.org/datasets/movielens/ml-20m.zip"
+    member: ClassVar[str] = "ml-20m/ratings.csv"
+    separator: ClassVar[str] = ","
+    md5: ClassVar[str] = "cd245b17a1ae2cc31bb14903e1204af3"
+    columns: ClassVar[list[str] | None] = None

@@ -1,0 +1,34 @@
+"""MovieTweetings: ratings that people posted on Twitter. Comes with the package.
+
+Source: Dooms, De Pessemier & Martens 2013, "MovieTweetings: a Movie Rating Dataset Collected From Twitter"; the 100,000
+first ratings, MIT licence (bundled/LICENSE).
+"""
+
+import lzma
+from dataclasses import dataclass
+from importlib.resources import files
+
+from hybrid_seq_gnn.data.delimited import read_bytes, read_delimited
+from hybrid_seq_gnn.data.events import Events
+from hybrid_seq_gnn.data.source import Source
+
+COLUMNS = ["user", "item", "rating", "timestamp"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovieTweetings(Source):
+    """Ratings from 0 to 10; without `path` the bundled copy is read. A 5-core by default."""
+
+    k_core: int = 5
+
+    def content(self) -> bytes:
+        """The bundled copy, or the file at `path`."""
+        if self.path is None:
+            packed = files("hybrid_seq_gnn.data").joinpath("bundled", "movietweetings-100k.dat.xz").read_bytes()
+            return lzma.decompress(packed)
+        return read_bytes(self.file())
+
+    def read(self, content: bytes) -> Events:
+        """user::item::rating::timestamp."""
+        columns = {name: name for name in COLUMNS}
+        return read_delimited(content, self.path or "movietweetings", separator="::", columns=columns, names=COLUMNS)

@@ -1,0 +1,126 @@
+"""From a source to sequences and their split, once: later runs find them in a cache."""
+
+import hashlib
+import io
+import logging
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hybrid_seq_gnn.data.filters import filtered
+from hybrid_seq_gnn.data.sequences import Sequences, by_user
+from hybrid_seq_gnn.data.source import Source
+from hybrid_seq_gnn.data.split import Split, global_time, leave_one_out
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data ready for training.
+
+    Attributes:
+        sequences: histories.
+        split: which events are held out.
+        data_hash: sha256 of the histories.
+        split_hash: sha256 of the histories and the split; runs with the same one can be compared.
+        log: a line a filter, what it removed.
+        from_cache: whether an earlier run had made them.
+    """
+
+    sequences: Sequences
+    split: Split
+    data_hash: str
+    split_hash: str
+    log: tuple[str, ...]
+    from_cache: bool = False
+
+
+def cache_folder(source: Source) -> Path:
+    """Where prepared data and downloads are kept."""
+    if source.cache_dir is not None:
+        return Path(source.cache_dir).expanduser()
+    if folder := os.environ.get("HYBRID_SEQ_GNN_CACHE"):
+        return Path(folder).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hybrid_seq_gnn"
+
+
+def prepare(source: Source) -> Prepared:
+    """Read, filter, order and split; or take all that from the cache.
+
+    The key of the cache is the content of the file and the settings, so a changed file is prepared anew.
+    """
+    content = source.content()
+    path = cache_folder(source) / f"{source.key(content)}.npz"
+    if source.cache and (found := load(path)) is not None:
+        return found
+    events, lines = filtered(source.read(content), source)
+    sequences = by_user(events)
+    if source.split == "global_time":
+        split = global_time(sequences, source.valid_share, source.test_share)
+    else:
+        split = leave_one_out(sequences)
+    prepared = Prepared(sequences, split, sequences.hash(), split.hash(sequences), tuple(lines))
+    if source.cache:
+        store(prepared, path)
+    return prepared
+
+
+def store(prepared: Prepared, path: Path) -> None:
+    """Write beside and rename, so that two processes may do it at once; failing to is a warning."""
+    sequences, split = prepared.sequences, prepared.split
+    arrays = {
+        "indptr": sequences.indptr,
+        "items": sequences.items,
+        "user_ids": sequences.user_ids,
+        "item_ids": sequences.item_ids,
+        "train_end": split.train_end,
+        "valid": split.valid,
+        "test": split.test,
+        "log": np.array(prepared.log, dtype=str),
+    }
+    if sequences.timestamps is not None:
+        arrays["timestamps"] = sequences.timestamps
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    body = buffer.getvalue()
+    beside = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem[:12]}.", delete=False) as file:
+            beside = Path(file.name)
+            file.write(hashlib.sha256(body).digest() + body)
+        beside.replace(path)
+    except OSError as error:
+        log.warning("prepared data are not kept: %s (data.cache_dir chooses another folder)", error)
+        if beside is not None:
+            beside.unlink(missing_ok=True)
+
+
+def load(path: Path) -> Prepared | None:
+    """What `store` wrote; None where there is nothing or where it is damaged."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        log.warning("%s cannot be read (%s) and is made anew", path, error)
+        return None
+    checksum, body = raw[:32], raw[32:]
+    if hashlib.sha256(body).digest() != checksum:
+        log.warning("%s is damaged and is made anew", path)
+        return None
+    with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
+        sequences = Sequences(
+            indptr=arrays["indptr"],
+            items=arrays["items"],
+            timestamps=arrays.get("timestamps"),
+            user_ids=arrays["user_ids"],
+            item_ids=arrays["item_ids"],
+        )
+        split = Split(train_end=arrays["train_end"], valid=arrays["valid"], test=arrays["test"])
+        lines = tuple(arrays["log"].tolist())
+    return Prepared(sequences, split, sequences.hash(), split.hash(sequences), lines, from_cache=True)

@@ -1,0 +1,88 @@
+"""What every source of data shares: its filters, its split and its cache."""
+
+import hashlib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from hybrid_seq_gnn.data.events import Events
+
+FORMAT = 1  # of prepared data; a change of what preparation does raises it, and old caches are passed over
+ELSEWHERE = ("path", "cache", "cache_dir", "url")  # settings that do not change the data themselves
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A source of interactions. Filters act in the order in which they stand here.
+
+    Attributes:
+        path: the file; what else it may be, and whether it is needed, depends on the source.
+        min_rating: events with a lower rating are removed; null keeps all.
+        k_core: users and items with fewer events are removed again and again until none is left; 0 is off.
+        min_item_events: items with fewer events are removed, once.
+        min_user_events: users with fewer events are removed, once, after items.
+        max_users: keep the first so many users, in the order of the file, for a quick look; null keeps all.
+        split: `leave_one_out` (a user's last event is for test, the one before for validation) or `global_time` (two
+            moments, the same for everybody).
+        valid_share, test_share: of all events, for global_time.
+        cache: keep prepared data for the next run.
+        cache_dir: where; null is $HYBRID_SEQ_GNN_CACHE, or else hybrid_seq_gnn below $XDG_CACHE_HOME or ~/.cache.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    path: str | None = None
+    min_rating: float | None = None
+    k_core: int = 0
+    min_item_events: int = 1
+    min_user_events: int = 5
+    max_users: int | None = None
+    split: Literal["leave_one_out", "global_time"] = "leave_one_out"
+    valid_share: float = 0.1
+    test_share: float = 0.1
+    cache: bool = True
+    cache_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check every value in the words of the command line."""
+        for name, least in (("k_core", 0), ("min_item_events", 1), ("min_user_events", 1), ("max_users", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"data.{name}={value}: must be {least} or more.")
+        if self.split == "leave_one_out" and max(self.min_user_events, self.k_core) < 3:
+            raise ValueError(
+                f"data.min_user_events={self.min_user_events}: must be 3 or more with data.split=leave_one_out, "
+                "which needs an event each for training, validation and test."
+            )
+        for name in ("valid_share", "test_share"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"data.{name}={getattr(self, name)}: must lie between 0 and 1.")
+        if self.valid_share + self.test_share >= 1:
+            raise ValueError(
+                f"data.valid_share={self.valid_share} and data.test_share={self.test_share} leave nothing for training."
+            )
+
+    def content(self) -> bytes:
+        """What the data are made from, for the key of the cache."""
+        raise TypeError(f"{type(self).__name__} does not say what its content is.")
+
+    def read(self, content: bytes) -> Events:
+        """All events, in file order."""
+        raise TypeError(f"{type(self).__name__} does not say how it is read.")
+
+    def key(self, content: bytes) -> str:
+        """sha256 over the content and every setting that matters to what is made of it."""
+        settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ELSEWHERE}
+        head = f"{FORMAT} {type(self).__name__} {sorted(settings.items())!r}"
+        return hashlib.sha256(head.encode() + hashlib.sha256(content).digest()).hexdigest()
+
+    def file(self) -> Path:
+        """`path`, which this source needs.
+
+        Raises:
+            ValueError: it is not set.
+        """
+        if self.path is None:
+            raise ValueError("data.path is not set; it must name the file to read.")
+        return Path(self.path).expanduser()

@@ -1,0 +1,82 @@
+"""Which event of each user is for training, validation and test."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from hybrid_seq_gnn.data.sequences import Sequences
+
+
+@dataclass(frozen=True)
+class Split:
+    """Positions in each user's sequence, counted from 0; the history of a target is all that stands before it.
+
+    Attributes:
+        train_end: (users,) int64. Events [0, train_end) are for training.
+        valid: (users,) int64 position of the validation target, -1 where the user has none.
+        test: (users,) int64 position of the test target, -1 where the user has none.
+    """
+
+    train_end: np.ndarray
+    valid: np.ndarray
+    test: np.ndarray
+
+    def hash(self, sequences: Sequences) -> str:
+        """sha256 over ids, order and roles of all events: two runs with the same hash can be compared."""
+        digest = hashlib.sha256(sequences.hash().encode())
+        for part in (self.train_end, self.valid, self.test):
+            digest.update(np.ascontiguousarray(part, dtype="<i8").tobytes())
+        return digest.hexdigest()
+
+
+def leave_one_out(sequences: Sequences) -> Split:
+    """Test is a user's last event, validation the one before, training the rest.
+
+    Raises:
+        ValueError: a user has fewer than three events.
+    """
+    lengths = sequences.lengths
+    if len(short := np.flatnonzero(lengths < 3)):
+        user = sequences.user_ids[short[0]]
+        raise ValueError(
+            f"{len(short)} users have fewer than 3 events (user {user}: {lengths[short[0]]}), so that they have "
+            "nothing to train on; raise data.min_user_events to 3 or more."
+        )
+    return Split(train_end=lengths - 2, valid=lengths - 2, test=lengths - 1)
+
+
+def global_time(sequences: Sequences, valid_share: float, test_share: float) -> Split:
+    """Two moments for everybody: what comes before both is for training.
+
+    The moments are the times after which `test_share`, and `valid_share + test_share`, of all events lie. A user's
+    validation target is the first event from the first moment on and before the second, the test target the first event
+    from the second moment on; each needs an event before it. Nothing that happened after a moment is known at it.
+
+    Source: Meng et al. 2020, "Exploring Data Splitting Strategies for the Evaluation of Recommendation Models"
+    (arXiv:2007.13237).
+
+    Raises:
+        ValueError: there are no timestamps, or no user has a target.
+    """
+    times = sequences.timestamps
+    if times is None:
+        raise ValueError("data.split=global_time needs timestamps, and these data have none; use leave_one_out.")
+    ordered = np.sort(times)
+    first = ordered[int(len(ordered) * (1 - valid_share - test_share))]
+    second = ordered[int(len(ordered) * (1 - test_share))]
+    user = np.repeat(np.arange(sequences.num_users), sequences.lengths)
+
+    def before(moment: np.generic) -> np.ndarray:
+        return np.bincount(user[times < moment], minlength=sequences.num_users)
+
+    train_end, until_second = before(first), before(second)
+    valid = np.where((until_second > train_end) & (train_end > 0), train_end, -1)
+    test = np.where((sequences.lengths > until_second) & (until_second > 0), until_second, -1)
+    for name, target in (("validation", valid), ("test", test)):
+        if (target < 0).all():
+            raise ValueError(
+                f"data.split=global_time: no user has a {name} event with a history before it; "
+                "raise data.valid_share and data.test_share, or use leave_one_out."
+            )
+    return Split(train_end=train_end, valid=valid, test=test)

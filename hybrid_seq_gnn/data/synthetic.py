@@ -1,0 +1,104 @@
+"""A world with dials, in which it is known what can be learned."""
+
+import json
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from hybrid_seq_gnn.data.events import Events, events
+from hybrid_seq_gnn.data.source import ELSEWHERE, Source
+
+CLUSTER = 10  # items of a cluster
+
+
+@dataclass(frozen=True, kw_only=True)
+class Synthetic(Source):
+    """Users who follow an order, stay in a cluster, or do as everybody does.
+
+    Items stand in a secret circle, in which each has a successor, and in secret clusters of ten; circle and clusters
+    know nothing of each other. A user has a favourite cluster. The next item is
+
+    1. with probability `order_strength` the successor of the last one;
+    2. else with probability `cooccurrence_strength` an item of the favourite cluster;
+    3. else any item, by popularity (weights 1, 1/2, 1/3, ...).
+
+    A user has no item twice: an item that was there already is passed over for the next one on the circle (1), another
+    one of the cluster (2; none is left: 3) or another one (3). So at order 1 the next item is certain given the last,
+    and at order 0 the order of a history tells nothing.
+
+    Attributes:
+        users, items: how many.
+        order_strength, cooccurrence_strength: probabilities, see above.
+        short_share: share of users with 5 to 12 events; of the others, five in six have 13 to 52 and one in six 53 to
+            80, as far as there are items (a history ends when half of all items are in it).
+        seed: of the world, apart from the seed of the run.
+    """
+
+    users: int = 1000
+    items: int = 200
+    order_strength: float = 0.5
+    cooccurrence_strength: float = 0.5
+    short_share: float = 0.5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check every value in the words of the command line."""
+        super().__post_init__()
+        for name, least in (("users", 1), ("items", 2 * CLUSTER), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"data.{name}={getattr(self, name)}: must be {least} or more.")
+        for name in ("order_strength", "cooccurrence_strength", "short_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"data.{name}={getattr(self, name)}: must lie in [0, 1].")
+        if self.path is not None:
+            raise ValueError("data.path has no meaning for data=synthetic, which makes its own data.")
+
+    def content(self) -> bytes:
+        """The settings: they say all."""
+        return json.dumps({k: v for k, v in asdict(self).items() if k not in ELSEWHERE}, sort_keys=True).encode()
+
+    def read(self, content: bytes) -> Events:
+        """Make the world and let every user walk through it."""
+        rng = np.random.default_rng(self.seed)
+        circle = rng.permutation(self.items)
+        place = np.argsort(circle)
+        clusters = np.array_split(rng.permutation(self.items), self.items // CLUSTER)
+        popularity = 1 / (1 + rng.permutation(self.items))
+        popularity /= popularity.sum()
+        lengths = np.minimum(self.lengths(rng), self.items // 2)
+        histories = [self.walk(rng, n, circle, place, clusters, popularity) for n in lengths]
+        return events(np.repeat(np.arange(self.users), lengths), np.concatenate(histories))
+
+    def lengths(self, rng: np.random.Generator) -> np.ndarray:
+        """(users,) events a user."""
+        short = rng.random(self.users) < self.short_share
+        long = rng.random(self.users) < 1 / 6
+        middle = np.where(long, rng.integers(53, 81, self.users), rng.integers(13, 53, self.users))
+        return np.where(short, rng.integers(5, 13, self.users), middle)
+
+    def walk(
+        self,
+        rng: np.random.Generator,
+        length: int | np.integer,
+        circle: np.ndarray,
+        place: np.ndarray,
+        clusters: list[np.ndarray],
+        popularity: np.ndarray,
+    ) -> np.ndarray:
+        """One history."""
+        favourite = clusters[rng.integers(len(clusters))]
+        new = np.ones(self.items, dtype=bool)
+        history = np.empty(length, dtype=np.int64)
+        for t in range(int(length)):
+            left = favourite[new[favourite]]
+            if t > 0 and rng.random() < self.order_strength:
+                following = np.roll(circle, -place[history[t - 1]] - 1)
+                item = following[new[following].argmax()]
+            elif len(left) and rng.random() < self.cooccurrence_strength:
+                item = rng.choice(left)
+            else:
+                weight = popularity * new
+                item = rng.choice(self.items, p=weight / weight.sum())
+            history[t] = item
+            new[item] = False
+        return history

@@ -1,0 +1,1 @@
+"""Full ranking: ranks of the targets, metrics, length groups, alpha statistics."""

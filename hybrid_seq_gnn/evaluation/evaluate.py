@@ -1,0 +1,112 @@
+"""Rank the held-out item of every user among all items."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from hybrid_seq_gnn.data.batches import Batch, ranking_batches
+from hybrid_seq_gnn.data.sequences import Sequences
+from hybrid_seq_gnn.evaluation.ranks import mask_history, rank_of_target
+
+SCORES_AT_A_TIME = 1 << 25  # scores held in memory: 128 MiB of float32
+
+
+@runtime_checkable
+class Scores(Protocol):
+    """Scores of all items for B users."""
+
+    @property
+    def alpha(self) -> Float[Tensor, "B"] | None:
+        """Weight of the sequence side, None where nothing is mixed."""
+        ...
+
+    def all(self) -> Float[Tensor, "B N"]:
+        """Every score; column 0 is padding."""
+        ...
+
+
+@runtime_checkable
+class Recommender(Protocol):
+    """A model that can be ranked."""
+
+    max_length: int
+
+    def next_item_scores(self, batch: Batch) -> Scores:
+        """Scores of what comes after each user's latest event."""
+        ...
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """One row a user, ordered by user.
+
+    Attributes:
+        users: (U,) rows of `Sequences`.
+        ranks: (U,) rank of the held-out item among all items that are not masked, from 1; ties count against it.
+        lengths: (U,) events before the held-out item.
+        alpha: (U,) weight of the sequence side, None for models that mix nothing.
+    """
+
+    users: np.ndarray
+    ranks: np.ndarray
+    lengths: np.ndarray
+    alpha: np.ndarray | None
+
+
+@contextmanager
+def evaluating(model: torch.nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; the former mode comes back afterwards."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(was_training)
+
+
+def rank_users(
+    model: Recommender,
+    sequences: Sequences,
+    end: np.ndarray,
+    *,
+    batch_size: int,
+    mask: bool,
+    device: torch.device,
+) -> Ranking:
+    """Rank each user's item at position `end[u]`, given all that stands before it.
+
+    Args:
+        model: gives scores of all items.
+        sequences: all histories.
+        end: (users,) position of the held-out item, -1 where a user has none.
+        batch_size: most users at a time; fewer where there are so many items that the scores would fill memory.
+        mask: leave the user's full history out of the ranking (never the held-out item itself).
+        device: where the model is.
+    """
+    users = np.flatnonzero(end >= 0)
+    batch_size = max(1, min(batch_size, SCORES_AT_A_TIME // (sequences.num_items + 1)))
+    ranks: list[Tensor] = []
+    alphas: list[Tensor] = []
+    order: list[Tensor] = []
+    for ranking in ranking_batches(sequences, users, end, model.max_length, batch_size):
+        targets = ranking.targets.to(device)
+        history = ranking.history.to(device) if mask else targets.new_zeros(len(targets), 1)
+        scores = model.next_item_scores(ranking.batch.to(device))
+        ranks.append(rank_of_target(mask_history(scores.all(), history, targets), targets).cpu())
+        order.append(ranking.batch.users)
+        if scores.alpha is not None:
+            alphas.append(scores.alpha.cpu())
+    by_user = torch.cat(order).argsort() if order else torch.zeros(0, dtype=torch.long)
+    return Ranking(
+        users=users,
+        ranks=torch.cat(ranks)[by_user].numpy() if ranks else np.zeros(0, dtype=np.int64),
+        lengths=end[users],
+        alpha=torch.cat(alphas)[by_user].numpy() if alphas else None,
+    )

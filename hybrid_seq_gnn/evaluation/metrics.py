@@ -1,0 +1,26 @@
+"""Ranking metrics for one held-out item a user."""
+
+import numpy as np
+
+CUTOFFS = (5, 10, 20)
+NAMES = tuple(f"{metric}@{k}" for metric in ("HR", "NDCG", "MRR") for k in CUTOFFS)
+
+
+def per_user(ranks: np.ndarray) -> dict[str, np.ndarray]:
+    """Each metric of each user.
+
+        HR@k = [r <= k],    NDCG@k = [r <= k] / log2(r + 1),    MRR@k = [r <= k] / r
+
+    With one relevant item the ideal DCG is 1, and HR equals recall.
+
+    Shape:
+        ranks: (U,) from 1. Returns nine arrays (U,) of float64.
+    """
+    ranks = np.asarray(ranks, dtype=np.float64)
+    gains = {"HR": np.ones_like(ranks), "NDCG": 1 / np.log2(ranks + 1), "MRR": 1 / ranks}
+    return {f"{name}@{k}": np.where(ranks <= k, gain, 0.0) for name, gain in gains.items() for k in CUTOFFS}
+
+
+def metrics(ranks: np.ndarray) -> dict[str, float | None]:
+    """Means over users; None where there are no users."""
+    return {name: float(values.mean()) if len(values) else None for name, values in per_user(ranks).items()}

@@ -1,0 +1,36 @@
+"""The rank of the held-out item among all items."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+def mask_history(
+    scores: Float[Tensor, "B N"], history: Int[Tensor, "B H"], target: Int[Tensor, "B"]
+) -> Float[Tensor, "B N"]:
+    """Take padding (item 0) and each user's history out of the ranking, but never the target itself.
+
+    An item that the user had before and has again (repeat consumption) is still a fair target.
+
+    Shape:
+        history: 0-padded. Returns new scores with -inf where an item is no candidate.
+    """
+    column = target.unsqueeze(1)
+    masked = scores.scatter(1, history, -torch.inf)
+    masked[:, 0] = -torch.inf
+    return masked.scatter_(1, column, scores.gather(1, column))
+
+
+def rank_of_target(scores: Float[Tensor, "B N"], target: Int[Tensor, "B"]) -> Int[Tensor, "B"]:
+    """1 + the number of other candidates that do not score below the target; candidates score above -inf.
+
+    Ties count against the model, so that a constant scorer ranks last and not first. So does NaN: a score that is no
+    number is never below the target, and a target without a score ranks behind every candidate.
+
+    Shape:
+        scores: (B, N). target: (B,) columns. Returns (B,), from 1 to the number of candidates.
+    """
+    chosen = scores.gather(1, target.unsqueeze(1))
+    ahead = ~(scores < chosen) & (scores != -torch.inf)
+    ahead.scatter_(1, target.unsqueeze(1), True)  # the target itself is the 1
+    return ahead.sum(1)

@@ -1,0 +1,1 @@
+"""The item graph, built from the training part only, and sparse products with it."""

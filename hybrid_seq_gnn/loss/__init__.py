@@ -1,0 +1,1 @@
+"""Training losses over every position that has a next item."""

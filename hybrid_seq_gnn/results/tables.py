@@ -1,0 +1,41 @@
+"""Plain tables for terminals and Markdown."""
+
+from collections.abc import Sequence
+from typing import Any
+
+HEADLINE = ("HR@10", "NDCG@10", "MRR@10")
+GROUPS = ("short", "medium", "long", "overall")
+
+
+def cell(value: Any) -> str:
+    """Four digits for a metric, nothing for what is not there."""
+    if value is None:
+        return "–"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table that reads well as it is and as Markdown; numbers stand to the right."""
+    text = [[cell(value).replace("|", r"\|") for value in row] for row in rows]
+    widths = [max(len(line[k]) for line in [list(header), *text]) for k in range(len(header))]
+    right = [all(not isinstance(row[k], str) for row in rows) for k in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cells, widths, right, strict=True))
+        return f"| {' | '.join(padded)} |"
+
+    rule = "|".join("-" * (w + 1) + (":" if r else "-") for w, r in zip(widths, right, strict=True))
+    return "\n".join([line(header), f"|{rule}|", *(line(row) for row in text)])
+
+
+def run_table(results: dict[str, Any]) -> str:
+    """Test metrics of one run, by history length."""
+    alpha = results.get("alpha_stats")
+    header = ["test users", "count", *HEADLINE, *(["mean alpha"] if alpha else [])]
+    rows = []
+    for group in GROUPS:
+        found = results["grouped_metrics"][group]
+        row = [group, found["count"], *(found[name] for name in HEADLINE)]
+        rows.append([*row, alpha[group]["mean"]] if alpha else row)
+    best = f"best epoch {results['best_epoch']}, validation NDCG@10 {cell(results['best_val_metric'])}"
+    return f"{markdown(header, rows)}\n{best}, {results['seconds']['total']:.0f} s"

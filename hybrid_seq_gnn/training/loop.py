@@ -1,0 +1,184 @@
+"""The training loop. It reads top to bottom: step, validate, keep the best, stop early, resume."""
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from hybrid_seq_gnn.data.batches import TrainingWindows
+from hybrid_seq_gnn.training import checkpoint
+from hybrid_seq_gnn.training.settings import TrainingSettings
+
+log = logging.getLogger(__name__)
+
+MONITOR = "NDCG@10"  # on the validation split; the test split is never seen here
+
+
+class Diverged(RuntimeError):
+    """The loss is no longer a finite number."""
+
+
+@dataclass
+class Progress:
+    """Where training stands after a number of whole epochs; all of it is in the checkpoint.
+
+    Attributes:
+        epoch: finished epochs.
+        best_epoch: epoch of the best validation, counted from 1; 0 before the first one.
+        best_metric: the best validation NDCG@10.
+        best_weights: the model then.
+        history: a record an epoch: epoch, loss, seconds, and the metrics where it was validated.
+        training_seconds, evaluation_seconds: summed over all sittings.
+    """
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best_metric: float = -math.inf
+    best_weights: dict[str, Tensor] | None = None
+    history: list[dict[str, Any]] | None = None
+    training_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+
+
+def train(
+    model: nn.Module,
+    loss: nn.Module,
+    windows: TrainingWindows,
+    validate: Callable[[], dict[str, float | None]],
+    settings: TrainingSettings,
+    *,
+    seed: int,
+    path: Path,
+    identity: str,
+    on_epoch: Callable[[list[dict[str, Any]]], None] = lambda history: None,
+    quiet: bool | None = None,
+) -> Progress:
+    """Train `model` in place and leave it with its best weights.
+
+    Every random number of an epoch follows from (seed, epoch), so a run that was killed and starts again from its last
+    whole epoch ends with the same bits as one that was not.
+
+    Args:
+        model: has `training_scores(batch, targets)`; on its device already.
+        loss: from (scores, targets, users) to a scalar.
+        windows: the training part.
+        validate: metrics of the validation split for the model as it is.
+        settings: see there.
+        seed: of this run.
+        path: the checkpoint.
+        identity: what this run is (configuration and data); a checkpoint of another run is refused.
+        on_epoch: told all records so far after each epoch, and once when a run is taken up again.
+        quiet: no progress bar; by default there is one on a terminal only.
+
+    Raises:
+        Diverged: the loss became infinite or NaN; the checkpoint of the last good epoch stays.
+        ValueError: the checkpoint belongs to another run or is damaged, or there is nothing to train on.
+    """
+    if windows.num_targets == 0:
+        raise ValueError(
+            "no user has two training events, so there is nothing to learn from; see data.min_user_events."
+        )
+    device = settings.torch_device()
+    parameters = [p for p in (*model.parameters(), *loss.parameters()) if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
+    now = Progress(history=[])
+    if settings.resume and path.exists():
+        now = restore(checkpoint.load(path, device), model, optimizer, identity, path)
+        log.info("resumed after epoch %d from %s", now.epoch, path)
+    assert now.history is not None
+    on_epoch(now.history)
+
+    while now.epoch < settings.epochs and not out_of_patience(now, settings):
+        epoch = now.epoch + 1
+        started = time.perf_counter()
+        torch.manual_seed(seed * 1_000_003 + epoch)
+        rng = np.random.default_rng([seed, epoch])
+        model.train()
+        total = 0.0
+        bar = tqdm(windows.epoch(rng), f"epoch {epoch}", len(windows), leave=False, disable=quiet, unit="batch")
+        for step, item in enumerate(bar, start=1):
+            batch, targets = item.batch.to(device), item.targets.to(device)
+            places = batch.items > 0
+            users = batch.users.repeat_interleave(places.sum(1))
+            scores, targets = model.training_scores(batch, targets)  # type: ignore[operator]
+            step_loss = loss(scores, targets, users)
+            value = step_loss.item()
+            if not math.isfinite(value):
+                raise Diverged(
+                    f"the loss became {value} in epoch {epoch}, step {step} of {len(windows)}. "
+                    f"Try a lower training.lr (now {settings.lr:g}). "
+                    + (f"The weights after epoch {now.epoch} are kept in {path}." if now.epoch else "")
+                )
+            optimizer.zero_grad(set_to_none=True)
+            step_loss.backward()
+            optimizer.step()
+            total += value
+        seconds = time.perf_counter() - started
+        now.training_seconds += seconds
+        record: dict[str, Any] = {"epoch": epoch, "loss": total / len(windows), "seconds": seconds}
+
+        if epoch % settings.eval_every == 0 or epoch == settings.epochs:
+            started = time.perf_counter()
+            metrics = validate()
+            now.evaluation_seconds += time.perf_counter() - started
+            record["validation"] = metrics
+            metric = metrics[MONITOR]
+            if metric is not None and metric > now.best_metric:
+                now.best_epoch, now.best_metric = epoch, metric
+                now.best_weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        now.epoch = epoch
+        now.history.append(record)
+        checkpoint.save(snapshot(now, model, optimizer, identity), path)
+        on_epoch(now.history)
+        log.info("%s", describe(record, now))
+
+    if now.best_weights is None:
+        raise ValueError("no epoch had a validation metric: no user has a validation target; see data.split.")
+    model.load_state_dict(now.best_weights)
+    return now
+
+
+def out_of_patience(now: Progress, settings: TrainingSettings) -> bool:
+    """Whether the best validation lies `patience` epochs back."""
+    return settings.patience > 0 and now.best_epoch > 0 and now.epoch - now.best_epoch >= settings.patience
+
+
+def describe(record: dict[str, Any], now: Progress) -> str:
+    """One line an epoch."""
+    line = f"epoch {record['epoch']:3d}  loss {record['loss']:.4f}"
+    if "validation" in record:
+        line += f"  validation NDCG@10 {record['validation'][MONITOR]:.4f}"
+        line += "  (best so far)" if now.best_epoch == record["epoch"] else f"  (best {now.best_metric:.4f})"
+    return f"{line}  {record['seconds']:.1f} s"
+
+
+def snapshot(now: Progress, model: nn.Module, optimizer: torch.optim.Optimizer, identity: str) -> dict[str, Any]:
+    """All that is needed to go on."""
+    return {
+        "identity": identity,
+        "progress": dict(vars(now)),
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
+
+
+def restore(
+    state: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer, identity: str, path: Path
+) -> Progress:
+    """Take up a run where `snapshot` left it."""
+    if state["identity"] != identity:
+        raise ValueError(
+            f"{path} belongs to a run with another configuration or other data. Give the same settings to continue it, "
+            "another output folder, or training.resume=false to start anew here."
+        )
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    return Progress(**state["progress"])

@@ -1,0 +1,81 @@
+"""Imports run one way; only app knows Hydra; every yaml has its twin."""
+
+import ast
+import inspect
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hybrid_seq_gnn.app.check import needs_of, settings_of, target_class
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "hybrid_seq_gnn"
+LEVELS = [
+    {"data"},
+    {"graph"},
+    {"model", "gnn", "fusion", "negatives", "loss"},
+    {"evaluation"},
+    {"training"},
+    {"results"},
+    {"app"},
+]
+LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
+PROVIDED = {"num_items", "gnn", "fusion", "adjacency", "negatives", "sequences", "split", "embedding_dim"}
+YAMLS = sorted(p for p in (ROOT / "conf").glob("*/*.yaml") if p.parent.name != "hydra")
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def test_imports_run_one_way_and_siblings_never_meet():
+    for path in PACKAGE.glob("*/*.py"):
+        here = path.parent.name
+        for module in imports(path):
+            if module.startswith("hybrid_seq_gnn."):
+                there = module.split(".")[1]
+                assert there == here or LEVEL[there] < LEVEL[here], f"{path.name} of {here} imports {module}"
+
+
+def test_only_app_knows_hydra():
+    for path in PACKAGE.glob("*/*.py"):
+        if path.parent.name != "app":
+            assert not [m for m in imports(path) if m.split(".")[0] in ("hydra", "omegaconf")], path
+
+
+@pytest.mark.parametrize("path", YAMLS, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_a_yaml_has_the_settings_and_the_defaults_of_its_class(path):
+    node = yaml.safe_load(path.read_text())
+    assert_twins(node)
+
+
+def assert_twins(node):
+    cls = target_class("conf", node)
+    defaults = {name: p.default for name, p in settings_of(cls).items()}
+    for key, value in node.items():
+        if key == "_target_":
+            continue
+        assert key in defaults, f"{cls.__name__} has no setting {key}"
+        if isinstance(value, dict):
+            assert_twins(value)
+        else:
+            expected = list(defaults[key]) if isinstance(defaults[key], tuple) else defaults[key]
+            assert value == expected and type(value) is type(expected), key
+    assert set(node) - {"_target_"} == set(defaults), f"{cls.__name__}: yaml and constructor differ"
+    if path_group := node["_target_"].split(".")[1]:
+        assert path_group in LEVEL
+    assert set(needs_of(cls)) <= PROVIDED, f"{cls.__name__} needs what nobody gives"
+
+
+def test_every_public_class_and_function_is_documented():
+    for path in PACKAGE.rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        assert ast.get_docstring(tree), path
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                assert inspect.cleandoc(ast.get_docstring(node) or ""), f"{path}: {node.name}"

@@ -1,0 +1,289 @@
+"""The real command line, as a new user would type it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+SMALL = [
+    "data=synthetic",
+    "data.users=80",
+    "data.items=40",
+    "model.embedding_dim=8",
+    "model.num_blocks=1",
+    "training.epochs=2",
+]
+
+
+def command(*arguments, cwd, timeout=120, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "hybrid_seq_gnn", *arguments],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+def succeed(*arguments, cwd, **kwargs):
+    done = command(*arguments, cwd=cwd, **kwargs)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def fail(*arguments, cwd):
+    """The one message of a command that must fail."""
+    done = command(*arguments, cwd=cwd)
+    assert done.returncode != 0, done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    message = done.stderr.strip()
+    assert message.startswith("error: "), message
+    assert message.count("error: ") == 1
+    return message
+
+
+def results(folder):
+    return json.loads((folder / "results.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One finished hybrid run."""
+    folder = tmp_path_factory.mktemp("finished")
+    done = succeed(*SMALL, "fusion.alpha=0.3", "hydra.run.dir=run", cwd=folder)
+    return folder / "run", done.stdout
+
+
+def test_help_says_what_it_does_and_needs_no_torch(tmp_path):
+    done = succeed("--help", cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
+    for word in ("fusion: ", "fixed", "lightgcn", "data: ", "outputs/DATE/TIME"):
+        assert word in done.stdout
+    assert done.stdout.count("python -m hybrid_seq_gnn ") >= 4
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "hydra" in imported
+    assert not imported & {"torch", "optuna", "pandas"}
+
+
+def test_cfg_job_shows_the_configuration_and_needs_no_torch(tmp_path):
+    done = succeed("--cfg", "job", cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
+    assert "alpha: 0.5" in done.stdout
+    assert not {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()} & {"torch", "optuna", "pandas"}
+
+
+def test_a_run_leaves_all_its_files(finished):
+    folder, output = finished
+    assert {p.name for p in folder.iterdir()} == {
+        "config.yaml",
+        "results.json",
+        "alpha_stats.json",
+        "per_user.parquet",
+        "metrics.jsonl",
+        "model.pt",
+        "train.log",
+    }
+    assert "NDCG@10" in output
+    assert "\r" not in output  # no progress bar where nobody watches
+
+
+def test_results_are_complete(finished):
+    folder, _ = finished
+    found = results(folder)
+    names = {f"{m}@{k}" for m in ("HR", "NDCG", "MRR") for k in (5, 10, 20)}
+    assert set(found["test_metrics"]) == set(found["validation_metrics"]) == names
+    assert set(found["grouped_metrics"]) == {"short", "medium", "long", "overall"}
+    for group in found["grouped_metrics"].values():
+        assert set(group) == names | {"count"}
+        assert (group["count"] == 0) == (group["HR@10"] is None)
+    assert (
+        sum(g["count"] for g in found["grouped_metrics"].values()) == 2 * found["grouped_metrics"]["overall"]["count"]
+    )
+    assert found["alpha_stats"]["overall"]["mean"] == pytest.approx(0.3)
+    assert json.loads((folder / "alpha_stats.json").read_text()) == found["alpha_stats"]
+    assert found["best_val_metric"] == found["validation_metrics"]["NDCG@10"]
+    assert 1 <= found["best_epoch"] <= 2
+    assert found["config"]["fusion"]["alpha"] == 0.3
+    assert found["config"]["negatives"] is None  # cross-entropy samples none
+    assert len(found["data"]["split_hash"]) == 64
+    assert set(found["seconds"]) == {"data", "training", "evaluation", "total"}
+    assert found["parameters"] > 0
+    assert found["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
+
+
+def test_per_user_rows_carry_the_metrics(finished):
+    folder, _ = finished
+    rows = pd.read_parquet(folder / "per_user.parquet")
+    found = results(folder)
+    assert list(rows.columns) == ["user", "target", "length", "group", "rank", "alpha"]
+    assert len(rows) == found["grouped_metrics"]["overall"]["count"]
+    assert (rows["rank"] <= 10).mean() == pytest.approx(found["test_metrics"]["HR@10"])
+    for name, group in rows.groupby("group"):
+        assert (group["rank"] <= 10).mean() == pytest.approx(found["grouped_metrics"][name]["HR@10"])
+    assert (rows["alpha"] - 0.3).abs().max() < 1e-6
+
+
+def test_the_model_file_loads_without_pickle(finished):
+    folder, _ = finished
+    saved = torch.load(folder / "model.pt", weights_only=True)
+    assert saved["config"]["fusion"]["alpha"] == 0.3
+    assert "encoder.items.weight" in saved["model"]
+    assert len(saved["item_ids"]) == saved["model"]["encoder.items.weight"].shape[0] - 1
+
+
+def test_metrics_jsonl_has_a_line_an_epoch(finished):
+    folder, _ = finished
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert "test" not in json.dumps(lines)
+
+
+def test_a_finished_run_is_not_run_again_and_another_one_is_refused_there(finished):
+    folder, _ = finished
+    before = (folder / "results.json").read_bytes()
+    done = succeed(*SMALL, "fusion.alpha=0.3", f"hydra.run.dir={folder}", cwd=folder.parent)
+    assert "finished already" in done.stdout
+    message = fail(*SMALL, "fusion.alpha=0.4", f"hydra.run.dir={folder}", cwd=folder.parent)
+    assert "another configuration" in message
+    assert (folder / "results.json").read_bytes() == before
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(finished, tmp_path):
+    folder, _ = finished
+    succeed(*SMALL, "fusion.alpha=0.3", "hydra.run.dir=again", cwd=tmp_path)
+    succeed(*SMALL, "fusion.alpha=0.3", "seed=1", "hydra.run.dir=other", cwd=tmp_path)
+    first, again, other = results(folder), results(tmp_path / "again"), results(tmp_path / "other")
+    assert first["grouped_metrics"] == again["grouped_metrics"]
+    assert first["best_val_metric"] == again["best_val_metric"]
+    assert first["grouped_metrics"] != other["grouped_metrics"]
+
+
+@pytest.mark.parametrize("arguments", [["model=sasrec"], ["model=sasrec", "loss=bce"], ["loss=bce", "fusion.alpha=1"]])
+def test_other_models_and_losses_end_well(arguments, tmp_path):
+    succeed(*SMALL, *arguments, "hydra.run.dir=run", cwd=tmp_path)
+    found = results(tmp_path / "run")
+    assert ("alpha_stats" in found) == ("model=sasrec" not in arguments)
+    assert (tmp_path / "run" / "alpha_stats.json").exists() == ("model=sasrec" not in arguments)
+    assert (found["config"]["negatives"] is None) == ("loss=bce" not in arguments)
+
+
+def test_a_setting_without_effect_is_said(tmp_path):
+    done = succeed(*SMALL, "model=sasrec", "fusion.alpha=0.3", "training.epochs=1", cwd=tmp_path)
+    assert "fusion.alpha=0.3 has no effect" in done.stdout
+
+
+def test_a_run_killed_in_the_middle_of_an_epoch_ends_with_the_same_bits(tmp_path):
+    arguments = [*SMALL, "data.users=600", "training.epochs=6", "training.patience=0", "training.batch_size=4"]
+    succeed(*arguments, "hydra.run.dir=whole", cwd=tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hybrid_seq_gnn", *arguments, "hydra.run.dir=killed"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+    )
+    metrics = tmp_path / "killed" / "metrics.jsonl"
+    deadline = time.monotonic() + 100
+    while not (metrics.exists() and metrics.read_text().count("\n") >= 2):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, "ended before it could be killed"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed" / "results.json").exists()
+    done = succeed(*arguments, "hydra.run.dir=killed", cwd=tmp_path)
+    assert "resumed after epoch" in done.stdout
+    whole, killed = results(tmp_path / "whole"), results(tmp_path / "killed")
+    for key in ("grouped_metrics", "validation_grouped_metrics", "best_epoch", "best_val_metric", "alpha_stats"):
+        assert whole[key] == killed[key], key
+    weights = [torch.load(tmp_path / name / "model.pt", weights_only=True)["model"] for name in ("whole", "killed")]
+    assert all(torch.equal(weights[0][k].to_dense(), weights[1][k].to_dense()) for k in weights[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["fusion.alpha=1.7"], ["fusion.alpha=1.7", "[0, 1]"]),
+        (["fusion.alpha=abc"], ["fusion.alpha=abc", "a number"]),
+        (["fusion.alhpa=0.5"], ["fusion.alhpa", "fusion.alpha"]),
+        (["+fusion.x=1"], ["fusion.x", "no such setting", "alpha"]),
+        (["+speed=1"], ["speed", "no such setting"]),
+        (["fusion=fxied"], ["fusion=fxied", "fixed"]),
+        (["fuson=fixed"], ["fuson"]),
+        (["model=transformer"], ["model=transformer", "hybrid, sasrec"]),
+        (["training.device=cuda"], ["training.device=cuda", "no CUDA"]),
+        (["training.epochs=0"], ["training.epochs=0"]),
+        (["training.lr=fast"], ["training.lr=fast", "a number"]),
+        (["seed=-1"], ["seed=-1"]),
+        (["evaluation.groups.short=60"], ["evaluation.groups.short=60", "short < long"]),
+        (["gnn.num_layers=-1"], ["gnn.num_layers=-1"]),
+        (["gnn.window=3"], ["gnn.window", "graph.window"]),
+        (["data=sequences"], ["data.path"]),
+        (["data=sequences", "data.path=nowhere.txt"], ["nowhere.txt"]),
+    ],
+    ids=lambda value: " ".join(value) if value and "=" in value[0] else "",
+)
+def test_bad_input_gets_one_clear_message(arguments, words, tmp_path):
+    if "training.device=cuda" in arguments and torch.cuda.is_available():
+        pytest.skip("has CUDA")
+    message = fail("data.max_users=50" if not arguments[0].startswith("data") else "seed=0", *arguments, cwd=tmp_path)
+    for word in words:
+        assert word in message
+
+
+BROKEN = {
+    "empty.csv": ("", ["empty.csv", "empty"]),
+    "broken.csv": ("user,item,timestamp\n1,2,3\n1,2\n", ["broken.csv", "line 3", "1,2"]),
+    "time.csv": ("user,item,timestamp\n1,2,3\n1,3,noon\n", ["time.csv", "line 3", "noon"]),
+    "column.csv": ("uid,item,timestamp\n1,2,3\n", ["user", "uid, item, timestamp"]),
+    "short.csv": ("user,item,timestamp\n1,2,3\n2,2,3\n", ["data.min_user_events"]),
+    "separator.csv": ("user;item;timestamp\n1;2;3\n", ["separator.csv", "data.separator"]),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_bad_file_gets_one_clear_message(name, tmp_path):
+    text, words = BROKEN[name]
+    (tmp_path / name).write_text(text)
+    message = fail("data=table", f"data.path={name}", cwd=tmp_path)
+    for word in words:
+        assert word in message
+
+
+def test_a_folder_that_cannot_be_written_gets_one_clear_message(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "hydra.run.dir" in fail(*SMALL, "hydra.run.dir=file/run", cwd=tmp_path)
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    done = command(*SMALL, "fusion.alpha=1.7", "debug=true", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr
+
+
+def test_the_users_line_makes_five_runs_and_a_leaderboard(tmp_path):
+    line = ["fusion=fixed", "fusion.alpha=0.3,0.4,0.5,0.6,0.7", "-m"]
+    done = succeed(*SMALL, "training.epochs=1", *line, "hydra.sweep.dir=sweep", cwd=tmp_path)
+    runs = sorted(p.parent for p in (tmp_path / "sweep").glob("*/results.json"))
+    assert sorted(results(run)["config"]["fusion"]["alpha"] for run in runs) == [0.3, 0.4, 0.5, 0.6, 0.7]
+    board = pd.read_csv(tmp_path / "sweep" / "leaderboard.csv")
+    assert len(board) == 5
+    assert (tmp_path / "sweep" / "leaderboard.md").read_text().count("|") > 50
+    assert "NDCG@10" in done.stdout
+
+
+def test_a_failing_trial_does_not_stop_the_sweep(tmp_path):
+    done = succeed(*SMALL, "training.epochs=1", "fusion.alpha=0.3,1.7", "-m", "hydra.sweep.dir=sweep", cwd=tmp_path)
+    assert len(list((tmp_path / "sweep").glob("*/results.json"))) == 1
+    assert "fusion.alpha=1.7" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_it_runs_from_any_folder(tmp_path):
+    assert not list(Path(tmp_path).iterdir())
+    succeed(*SMALL, "training.epochs=1", cwd=tmp_path)
+    assert len(list(tmp_path.glob("outputs/*/*/results.json"))) == 1

@@ -1,0 +1,183 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from hybrid_seq_gnn.data.batches import TrainingWindows
+from hybrid_seq_gnn.evaluation.evaluate import evaluating, rank_users
+from hybrid_seq_gnn.evaluation.metrics import metrics
+from hybrid_seq_gnn.loss.cross_entropy import CrossEntropy
+from hybrid_seq_gnn.model.sasrec import SASRec
+from hybrid_seq_gnn.training.loop import Diverged, train
+from hybrid_seq_gnn.training.settings import TrainingSettings
+from tests.conftest import leave_last_two_out, make_sequences
+
+
+class Killed(BaseException):
+    """Stands in for kill -9: nothing may tidy up after it."""
+
+
+class World:
+    def __init__(self, tmp_path, **settings):
+        self.sequences = make_sequences([12] * 60, num_items=40)
+        self.split = leave_last_two_out(self.sequences)
+        torch.manual_seed(0)
+        self.model = SASRec(40, embedding_dim=8, max_length=10)
+        self.windows = TrainingWindows(self.sequences, self.split, 10, batch_size=16)
+        self.settings = TrainingSettings(**{"epochs": 6, "patience": 0, "lr": 0.01, **settings})
+        self.path = tmp_path / "checkpoint.pt"
+        self.records = []
+
+    def validate(self):
+        with evaluating(self.model):
+            ranking = rank_users(
+                self.model, self.sequences, self.split.valid, batch_size=32, mask=True, device=torch.device("cpu")
+            )
+        return metrics(ranking.ranks)
+
+    def train(self, **extra):
+        return train(
+            self.model,
+            extra.pop("loss", CrossEntropy()),
+            extra.pop("windows", self.windows),
+            extra.pop("validate", self.validate),
+            self.settings,
+            seed=3,
+            path=self.path,
+            identity=extra.pop("identity", "x"),
+            on_epoch=lambda history: self.records.append(json.dumps(history)),
+            **extra,
+        )
+
+
+class DiesInEpoch(TrainingWindows):
+    """Windows that stop in the middle of an epoch."""
+
+    def __init__(self, windows, epoch):
+        vars(self).update(vars(windows))
+        self.left = epoch
+
+    def epoch(self, rng):
+        self.left -= 1
+        for k, batch in enumerate(super().epoch(rng)):
+            if self.left == 0 and k == 2:
+                raise Killed
+            yield batch
+
+
+def test_a_killed_run_ends_with_the_same_bits_as_one_that_was_not(tmp_path):
+    whole, killed, resumed = (World(tmp_path / name) for name in ("a", "b", "b"))
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    whole, killed, resumed = World(tmp_path / "a"), World(tmp_path / "b"), World(tmp_path / "b")
+    straight = whole.train()
+    with pytest.raises(Killed):
+        killed.train(windows=DiesInEpoch(killed.windows, 4))
+    again = resumed.train()
+    assert len(json.loads(resumed.records[0])) == 3  # taken up after the third epoch, not begun anew
+    assert again.best_metric == straight.best_metric
+    assert again.best_epoch == straight.best_epoch
+    for (name, ours), theirs in zip(resumed.model.state_dict().items(), whole.model.state_dict().values(), strict=True):
+        assert torch.equal(ours, theirs), name
+    assert [r["validation"] for r in again.history] == [r["validation"] for r in straight.history]
+    assert [r["loss"] for r in again.history] == [r["loss"] for r in straight.history]
+
+
+def test_the_best_weights_are_kept_and_not_the_last_ones(tmp_path):
+    world = World(tmp_path)
+    metric = iter([0.1, 0.5, 0.3, 0.2, 0.1, 0.0])
+    weights = []
+
+    def validate():
+        weights.append(world.model.items.weight.detach().clone())
+        return {"NDCG@10": next(metric)}
+
+    progress = world.train(validate=validate)
+    assert (progress.best_epoch, progress.best_metric) == (2, 0.5)
+    assert torch.equal(world.model.items.weight, weights[1])
+
+
+def test_training_stops_when_patience_runs_out(tmp_path):
+    metric = iter([0.1, 0.5, 0.3, 0.2, 0.4, 0.9])
+    progress = World(tmp_path, patience=3).train(validate=lambda: {"NDCG@10": next(metric)})
+    assert (progress.epoch, progress.best_epoch) == (5, 2)
+
+
+def test_the_last_epoch_is_validated_whatever_eval_every_says(tmp_path):
+    progress = World(tmp_path, epochs=5, eval_every=3).train()
+    assert [r["epoch"] for r in progress.history if "validation" in r] == [3, 5]
+
+
+def test_training_learns(tmp_path):
+    progress = World(tmp_path, epochs=20).train()
+    losses = [r["loss"] for r in progress.history]
+    assert losses[-1] < losses[0] - 0.2
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
+    world = World(tmp_path)
+
+    class Explodes(CrossEntropy):
+        calls = 0
+
+        def forward(self, scores, targets, users):
+            Explodes.calls += 1
+            return super().forward(scores, targets, users) * (float("nan") if Explodes.calls == 7 else 1)
+
+    with pytest.raises(Diverged, match=r"nan in epoch 2, step 3 of 4\. Try a lower training\.lr") as error:
+        world.train(loss=Explodes())
+    assert str(world.path) in str(error.value)
+    state = torch.load(world.path, weights_only=True)
+    assert state["progress"]["epoch"] == 1
+    assert all(torch.isfinite(v).all() for v in state["model"].values())
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    World(tmp_path, epochs=1).train(identity="one")
+    with pytest.raises(ValueError, match="another configuration"):
+        World(tmp_path).train(identity="two")
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    world = World(tmp_path)
+    world.path.write_bytes(b"half a file")
+    with pytest.raises(ValueError, match=r"checkpoint\.pt cannot be read.*training\.resume=false"):
+        world.train()
+
+
+def test_metrics_do_not_depend_on_the_batch_size(tmp_path):
+    world = World(tmp_path)
+    rankings = []
+    for batch_size in (1, 7, 60):
+        with evaluating(world.model):
+            ranking = rank_users(
+                world.model,
+                world.sequences,
+                world.split.test,
+                batch_size=batch_size,
+                mask=True,
+                device=torch.device("cpu"),
+            )
+        rankings.append(ranking.ranks)
+    assert np.array_equal(rankings[0], rankings[1])
+    assert np.array_equal(rankings[0], rankings[2])
+
+
+@pytest.mark.parametrize(
+    "setting", [{"epochs": 0}, {"lr": 0.0}, {"patience": -1}, {"threads": 0}, {"weight_decay": -0.1}, {"device": "tpu"}]
+)
+def test_a_bad_setting_is_refused_by_name(setting):
+    with pytest.raises(ValueError, match=rf"training\.{next(iter(setting))}="):
+        TrainingSettings(**setting)
+
+
+def test_patience_that_could_not_see_two_validations_is_refused():
+    with pytest.raises(ValueError, match=r"training\.patience=2 is shorter than training\.eval_every=5"):
+        TrainingSettings(patience=2, eval_every=5)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has CUDA")
+def test_cuda_where_there_is_none_is_refused():
+    with pytest.raises(ValueError, match=r"training\.device=cuda: PyTorch finds no CUDA device here; use auto or cpu"):
+        TrainingSettings(device="cuda")
