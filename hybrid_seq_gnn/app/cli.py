@@ -9,6 +9,7 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -21,8 +22,22 @@ def config_folder() -> Path:
     return inside if inside.is_dir() else PACKAGE.parent / "conf"
 
 
+# what input or machine can cause; anything else is a fault of ours and shows its traceback
+EXPECTED = (ValueError, OSError, RuntimeError, HydraException, OmegaConfBaseException)
+
+
 def job(config: DictConfig) -> float:
-    """One run, as Hydra calls it. PyTorch is imported here and not before, so that --help costs nothing."""
+    """One run, as Hydra calls it. A sweep gets its errors as they are, to record them."""
+    try:
+        return job_of(config)
+    except EXPECTED as error:
+        if HydraConfig.get().mode == RunMode.MULTIRUN or wants_traceback():
+            raise
+        sys.exit(f"error: {explain(error)}")
+
+
+def job_of(config: DictConfig) -> float:
+    """The run itself. PyTorch is imported here and not before, so that --help costs nothing."""
     from hybrid_seq_gnn.app.build import checked
     from hybrid_seq_gnn.app.job import run
 
@@ -46,17 +61,21 @@ def warn_unused(config: dict[str, Any], overrides: list[str]) -> None:
             logging.getLogger(__name__).warning("%s has no effect: this model and loss do not use %s.", override, group)
 
 
+def wants_traceback() -> bool:
+    """Whether the user asked for it."""
+    return "debug=true" in map(str.lower, sys.argv)
+
+
 def main() -> None:
     """Entry point of `python -m hybrid_seq_gnn`."""
-    wants_traceback = "debug=true" in map(str.lower, sys.argv) or bool(os.environ.get("HYDRA_FULL_ERROR"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors to us instead of printing them its own way
     run = hydra.main(config_path=str(config_folder()), config_name="config", execution_whitelist=("logging.*",))(job)
     try:
         run()
     except KeyboardInterrupt:
         sys.exit("\ninterrupted; the same command with the same output folder (hydra.run.dir=…) goes on from there.")
-    except Exception as error:
-        if wants_traceback:
+    except EXPECTED as error:
+        if wants_traceback():
             raise
         sys.exit(f"error: {explain(error)}")
 
@@ -69,6 +88,6 @@ def explain(error: BaseException) -> str:
         return explain_composition(error, sys.argv[1:], config_folder())
     if isinstance(error, PermissionError | NotADirectoryError | FileExistsError) and error.filename:
         return f"cannot write {error.filename}: {error.strerror}. Choose another folder with hydra.run.dir=…"
-    if isinstance(error, ValueError | OSError | RuntimeError):
+    if isinstance(error, EXPECTED):
         return str(error)
-    return f"{type(error).__name__}: {error}\nThis should not happen. debug=true shows where it did."
+    return f"{type(error).__name__}: {error} (debug=true shows where)"

@@ -30,7 +30,7 @@ class Cooccurrence:
         ValueError: a value is out of range.
     """
 
-    window: int = 5
+    window: int = 3
     min_count: int = 1
     decay: float = 1.0
     self_loops: bool = False

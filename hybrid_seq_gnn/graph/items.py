@@ -28,7 +28,7 @@ class ItemGraph:
         value = symmetric(self.source, self.target, self.weight, self.num_items + 1)
         return SparseMatrix(self.source, self.target, value, self.num_items + 1)
 
-    def statistics(self) -> dict[str, float | dict[str, float]]:
+    def statistics(self) -> dict[str, int | float | dict[str, float]]:
         """Nodes, edges (each direction counts), density, isolated items, and quantiles of the number of neighbours."""
         degree = np.bincount(self.source, minlength=self.num_items + 1)[1:]
         quantiles = np.quantile(degree, [0.0, 0.25, 0.5, 0.75, 1.0]) if self.num_items else np.zeros(5)

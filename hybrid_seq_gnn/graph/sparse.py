@@ -9,25 +9,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
-def csr(row: np.ndarray, column: np.ndarray, value: np.ndarray, size: int) -> Tensor:
-    """A (size, size) sparse CSR tensor of float32; entries must be sorted by row, then column."""
-    crow = np.searchsorted(row, np.arange(size + 1))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
-        return torch.sparse_csr_tensor(
-            torch.from_numpy(crow),
-            torch.from_numpy(column),
-            torch.from_numpy(value.astype(np.float32)),
-            (size, size),
-            check_invariants=True,
-        )
-
-
 class SparseMatrix(nn.Module):
     """A constant square sparse matrix A with a product `A @ x` whose gradient is A.T @ grad.
 
     PyTorch's own gradient of this product transposes A anew at every step; here a symmetric A is its own transpose, and
-    any other keeps its transpose beside it.
+    any other keeps its transpose beside it. The entries are kept as plain tensors, which every file format knows.
 
     Args:
         row, column, value: (E,) the entries, in any order, no place twice.
@@ -39,35 +25,46 @@ class SparseMatrix(nn.Module):
 
     def __init__(self, row: np.ndarray, column: np.ndarray, value: np.ndarray, size: int) -> None:
         super().__init__()
-        order = np.lexsort((column, row))
-        row, column, value = row[order], column[order], value[order]
-        back = np.lexsort((row, column))
-        self.symmetric = bool(
-            np.array_equal(row, column[back])
-            and np.array_equal(column, row[back])
-            and np.allclose(value, value[back], rtol=1e-6)
+        self.size = size
+        order, back = np.lexsort((column, row)), np.lexsort((row, column))
+        self.symmetric = (
+            np.array_equal(row[order], column[back])
+            and np.array_equal(column[order], row[back])
+            and np.allclose(value[order], value[back], rtol=1e-6)
         )
-        self.register_buffer("matrix", csr(row, column, value, size))
-        transposed = None if self.symmetric else csr(column[back], row[back], value[back], size)
-        self.register_buffer("transposed", transposed)
+        self.keep("", row[order], column[order], value[order])
+        if not self.symmetric:
+            self.keep("back_", column[back], row[back], value[back])
 
-    matrix: Tensor
-    transposed: Tensor | None
+    def keep(self, prefix: str, row: np.ndarray, column: np.ndarray, value: np.ndarray) -> None:
+        """Register entries that are sorted by row and column, as compressed sparse rows."""
+        first = np.searchsorted(row, np.arange(self.size + 1))
+        self.register_buffer(f"{prefix}first", torch.from_numpy(first.astype(np.int32)))
+        self.register_buffer(f"{prefix}column", torch.from_numpy(column.astype(np.int32)))
+        self.register_buffer(f"{prefix}value", torch.from_numpy(value.astype(np.float32)))
+
+    def matrix(self, prefix: str, dtype: torch.dtype) -> Tensor:
+        """The sparse tensor over the kept entries; no entry is copied unless the type differs."""
+        first, column, value = (self.get_buffer(f"{prefix}{name}") for name in ("first", "column", "value"))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
+            return torch.sparse_csr_tensor(
+                first, column, value.to(dtype), (self.size, self.size), check_invariants=False
+            )
 
     def forward(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
         """A @ x."""
-        back = self.matrix if self.transposed is None else self.transposed
-        product: Tensor = _Product.apply(x, self.matrix, back)  # type: ignore[no-untyped-call]
+        product: Tensor = _Product.apply(x, self)  # type: ignore[no-untyped-call]
         return product
 
 
 class _Product(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, matrix: Tensor, back: Tensor) -> Tensor:
-        ctx.save_for_backward(back)
-        return matrix.to(x.dtype) @ x if matrix.dtype != x.dtype else matrix @ x
+    def forward(ctx: Any, x: Tensor, sparse: SparseMatrix) -> Tensor:
+        ctx.sparse = sparse
+        return sparse.matrix("", x.dtype) @ x
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        (back,), grad = ctx.saved_tensors, grads[0]
-        return (back.to(grad.dtype) if back.dtype != grad.dtype else back) @ grad, None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        grad = grads[0]
+        return ctx.sparse.matrix("" if ctx.sparse.symmetric else "back_", grad.dtype) @ grad, None

@@ -31,7 +31,7 @@ class TrainingSettings:
     weight_decay: float = 0.01
     eval_every: int = 1
     device: str = "auto"
-    threads: int = 2
+    threads: int = 1
     resume: bool = True
 
     def __post_init__(self) -> None:
