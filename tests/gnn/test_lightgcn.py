@@ -1,0 +1,45 @@
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from hybrid_seq_gnn.gnn.lightgcn import LightGCN
+from hybrid_seq_gnn.graph.cooccurrence import Cooccurrence
+
+
+@pytest.mark.parametrize("num_layers", [0, 1, 2, 4])
+def test_lightgcn_equals_the_dense_formula_of_the_paper(num_layers, sequences, split):
+    graph = Cooccurrence().build(sequences, split)
+    weights = np.zeros((31, 31))
+    weights[graph.source, graph.target] = graph.weight
+    scale = np.diag(1 / np.sqrt(np.maximum(weights.sum(1), 1e-300)))
+    scale[weights.sum(1) == 0] = 0
+    a_hat = torch.tensor(scale @ weights @ scale)
+    items = torch.randn(31, 5, dtype=torch.float64)
+    layers = [torch.linalg.matrix_power(a_hat, k) @ items for k in range(num_layers + 1)]
+    ours = LightGCN(num_layers=num_layers)(items, graph.adjacency())
+    assert torch.allclose(ours, torch.stack(layers).mean(0), atol=1e-6)
+
+
+def test_a_layer_equals_torch_geometrics_on_the_weighted_graph(sequences, split):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from torch_geometric.nn import LGConv
+    graph = Cooccurrence().build(sequences, split)
+    items = torch.randn(31, 5)
+    edge_index = torch.from_numpy(np.stack([graph.source, graph.target]))
+    theirs = LGConv()(items, edge_index, torch.from_numpy(graph.weight).float())
+    ours = LightGCN(num_layers=1)(items, graph.adjacency())
+    assert torch.allclose(2 * ours - items, theirs, atol=1e-6)
+
+
+def test_an_isolated_item_keeps_its_direction(sequences, split):
+    graph = Cooccurrence(min_count=99).build(sequences, split)
+    items = torch.randn(31, 5)
+    assert torch.allclose(LightGCN(num_layers=3)(items, graph.adjacency()), items / 4)
+
+
+def test_negative_layers_are_refused_by_name():
+    with pytest.raises(ValueError, match=r"gnn\.num_layers=-1"):
+        LightGCN(num_layers=-1)

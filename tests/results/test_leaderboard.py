@@ -1,0 +1,99 @@
+import json
+
+import pandas as pd
+import pytest
+
+from hybrid_seq_gnn.results.leaderboard import Run, read_runs, table, write
+from hybrid_seq_gnn.results.tables import markdown, run_table
+
+
+def results(validation, test, alpha=None, model="hybrid", seed=0):
+    metrics = {"HR@10": test, "NDCG@10": test / 2, "MRR@10": test / 3}
+    groups = {name: {**metrics, "count": 5} for name in ("short", "medium", "overall")}
+    groups["long"] = {**dict.fromkeys(metrics), "count": 0}
+    found = {
+        "schema_version": 1,
+        "options": {"model": model, "fusion": "fixed", "data": "synthetic"},
+        "config": {
+            "seed": seed,
+            "debug": False,
+            "data": {"_target_": "x", "users": 5},
+            "model": {"_target_": "x", "dropout": 0.3},
+            "fusion": {"alpha": alpha} if alpha is not None else None,
+        },
+        "grouped_metrics": groups,
+        "best_val_metric": validation,
+        "best_epoch": 3,
+        "seconds": {"total": 12.3},
+    }
+    if alpha is not None:
+        found["alpha_stats"] = {name: {"mean": alpha} for name in ("short", "medium", "long", "overall")}
+    return found
+
+
+def test_runs_are_ordered_by_validation_and_never_by_test():
+    runs = [Run("0", results(0.1, 0.9, 0.3)), Run("1", results(0.3, 0.1, 0.5)), Run("2", results(0.2, 0.5, 0.7))]
+    frame = table(runs)
+    assert frame["folder"].tolist() == ["1", "2", "0"]
+    assert frame["rank"].tolist() == [1, 2, 3]
+    assert frame["HR@10"].tolist() == [0.1, 0.5, 0.9]
+
+
+def test_only_settings_that_differ_are_columns():
+    frame = table([Run("0", results(0.1, 0.9, 0.3)), Run("1", results(0.3, 0.1, 0.5))])
+    assert frame.columns[1] == "fusion.alpha"
+    assert not {"seed", "model", "model.dropout", "data.users"} & set(frame.columns)
+    seeds = table([Run("0", results(0.1, 0.9, 0.3)), Run("1", results(0.3, 0.1, 0.3, seed=1))])
+    assert seeds.columns[1] == "seed"
+    models = table([Run("0", results(0.1, 0.9, 0.3)), Run("1", results(0.3, 0.1, model="sasrec"))])
+    assert models.columns[1] == "model"
+    assert models["alpha"].isna().tolist() == [True, False]
+
+
+def test_csv_keeps_every_digit_and_markdown_four(tmp_path):
+    text = write([Run("0", results(0.123456789, 0.3, 0.3)), Run("1", results(0.1, 0.1, 0.5))], tmp_path)
+    frame = pd.read_csv(tmp_path / "leaderboard.csv")
+    assert frame["validation NDCG@10"][0] == 0.123456789
+    assert frame["NDCG@10/short"][0] == 0.15
+    assert frame["NDCG@10/long"].isna().all()
+    assert "0.1235" in text
+    assert "0.12345" not in text
+    assert text in (tmp_path / "leaderboard.md").read_text()
+    assert {p.name for p in tmp_path.iterdir()} == {"leaderboard.csv", "leaderboard.md"}
+
+
+def test_a_failed_run_stands_at_the_end_with_its_error(tmp_path):
+    text = write([Run("0", None, "it broke", {"fusion.alpha": "9"}), Run("1", results(0.1, 0.1, 0.5))], tmp_path)
+    frame = pd.read_csv(tmp_path / "leaderboard.csv")
+    assert frame["status"].tolist() == ["done", "failed"]
+    assert frame["rank"].tolist()[0] == 1 and pd.isna(frame["rank"][1])
+    assert "it broke" in text
+
+
+def test_a_sweep_in_which_all_failed_still_has_a_leaderboard(tmp_path):
+    assert "it broke" in write([Run("0", None, "it broke", {"fusion.alpha": "9"})], tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema_version": 99}'])
+def test_a_broken_results_file_is_named_and_never_a_number(text, tmp_path):
+    (tmp_path / "3").mkdir()
+    (tmp_path / "3" / "results.json").write_text(text)
+    (tmp_path / "10").mkdir()
+    (tmp_path / "10" / "results.json").write_text(json.dumps(results(0.1, 0.2, 0.3)))
+    broken, whole = read_runs(tmp_path)
+    assert (broken.folder, broken.results) == ("3", None)
+    assert "results.json" in broken.error
+    assert whole.results["best_val_metric"] == 0.1
+
+
+def test_a_table_is_markdown_and_lines_up():
+    lines = markdown(["name", "x"], [["a|b", 0.5], ["c", None]]).splitlines()
+    assert lines[1] == "|------|-------:|"
+    assert lines[2] == r"| a\|b | 0.5000 |"
+    assert lines[3] == "| c    |      – |"
+
+
+def test_a_runs_table_shows_groups_and_alpha():
+    text = run_table(results(0.1, 0.9, 0.3))
+    assert "overall" in text and "mean alpha" in text
+    assert "mean alpha" not in run_table(results(0.1, 0.9, model="sasrec"))

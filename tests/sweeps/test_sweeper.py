@@ -1,0 +1,168 @@
+"""Sweeps through the real command line, on a world of a few users."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from tests.test_command_line import SMALL, command, fail, results, succeed
+
+ONE = [*SMALL, "training.epochs=1", "hydra.sweep.dir=sweep", "-m"]
+
+
+def alphas(folder):
+    return {p.parent.name: results(p.parent)["config"]["fusion"]["alpha"] for p in folder.glob("sweep/*/results.json")}
+
+
+def test_a_grid_runs_each_point_once_in_order_whatever_n_trials_says(tmp_path):
+    succeed(*ONE, "fusion.alpha=0.7,0.3,0.7", "seed=1,2", "hydra.sweeper.n_trials=1", cwd=tmp_path)
+    found = {
+        name: (
+            results(tmp_path / "sweep" / name)["config"]["fusion"]["alpha"],
+            results(tmp_path / "sweep" / name)["seed"],
+        )
+        for name in alphas(tmp_path)
+    }
+    assert found == {"0": (0.7, 1), "1": (0.7, 2), "2": (0.3, 1), "3": (0.3, 2)}
+
+
+def test_a_grid_may_choose_among_options_of_a_group(tmp_path):
+    succeed(*ONE, "model=sasrec,hybrid", cwd=tmp_path)
+    board = pd.read_csv(tmp_path / "sweep" / "leaderboard.csv")
+    assert sorted(board["model"]) == ["hybrid", "sasrec"]
+
+
+def test_a_range_is_a_grid_too(tmp_path):
+    succeed(*ONE, "gnn.num_layers=range(1,4)", cwd=tmp_path)
+    layers = [results(p.parent)["config"]["gnn"]["num_layers"] for p in tmp_path.glob("sweep/*/results.json")]
+    assert sorted(layers) == [1, 2, 3]
+
+
+def test_no_choice_at_all_is_one_run(tmp_path):
+    succeed(*ONE, cwd=tmp_path)
+    assert list(alphas(tmp_path)) == ["0"]
+
+
+def test_an_interval_is_searched_with_n_trials(tmp_path):
+    succeed(*ONE, "fusion.alpha=interval(0.0,1.0)", "hydra.sweeper.n_trials=3", cwd=tmp_path)
+    found = alphas(tmp_path)
+    assert set(found) == {"0", "1", "2"}
+    assert len(set(found.values())) == 3
+    more = succeed(*ONE, "fusion.alpha=interval(0.0,1.0)", "hydra.sweeper.n_trials=4", cwd=tmp_path)
+    assert "3 done, 1 to run" in more.stdout
+    assert len(set(alphas(tmp_path).values())) == 4
+
+
+def test_a_finished_sweep_is_not_run_again(tmp_path):
+    succeed(*ONE, "fusion.alpha=0.3,0.7", cwd=tmp_path)
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.glob("sweep/*/results.json")}
+    done = succeed(*ONE, "fusion.alpha=0.3,0.7", cwd=tmp_path)
+    assert "2 done, 0 to run" in done.stdout
+    assert "NDCG@10/short" in done.stdout
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.glob("sweep/*/results.json")} == before
+
+
+def test_another_sweep_in_the_same_folder_is_refused(tmp_path):
+    succeed(*ONE, "fusion.alpha=0.3,0.7", cwd=tmp_path)
+    assert "another folder" in fail(*ONE, "fusion.alpha=0.3,0.8", cwd=tmp_path)
+    assert "another folder" in fail(*ONE, "fusion.alpha=0.3,0.7", "seed=5", cwd=tmp_path)
+
+
+def test_a_killed_sweep_goes_on_where_it_was(tmp_path):
+    arguments = [
+        *SMALL,
+        "data.users=400",
+        "training.epochs=3",
+        "hydra.sweep.dir=sweep",
+        "fusion.alpha=0.3,0.5,0.7",
+        "-m",
+    ]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "hybrid_seq_gnn", *arguments], cwd=tmp_path, stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 100
+    second = tmp_path / "sweep" / "1" / "metrics.jsonl"
+    while not (second.exists() and second.read_text()):
+        assert time.monotonic() < deadline
+        assert running.poll() is None, "ended before it could be killed"
+        time.sleep(0.005)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    first = tmp_path / "sweep" / "0" / "results.json"
+    before = first.stat().st_mtime_ns
+    done = succeed(*arguments, cwd=tmp_path)
+    assert "1 done, 2 to run" in done.stdout
+    assert "resumed after epoch" in (tmp_path / "sweep" / "1" / "train.log").read_text()
+    assert first.stat().st_mtime_ns == before
+    assert alphas(tmp_path) == {"0": 0.3, "1": 0.5, "2": 0.7}
+
+
+@pytest.mark.parametrize("choices", ["0.3,1.7,0.7", "1.7,0.3,0.7", "0.3,0.7,1.7"])
+def test_a_failing_point_is_recorded_wherever_it_stands_and_the_rest_is_done(choices, tmp_path):
+    done = succeed(*ONE, f"fusion.alpha={choices}", cwd=tmp_path)
+    assert sorted(alphas(tmp_path).values()) == [0.3, 0.7]
+    board = pd.read_csv(tmp_path / "sweep" / "leaderboard.csv")
+    assert board["status"].tolist() == ["done", "done", "failed"]
+    assert "must lie in [0, 1]" in board["error"].iloc[-1]
+    assert "FAILED" in done.stdout
+    again = succeed(*ONE, f"fusion.alpha={choices}", cwd=tmp_path)
+    assert "2 done, 1 to run" in again.stdout
+
+
+def test_a_sweep_in_which_all_fail_fails(tmp_path):
+    assert "all 2 runs failed" in fail(*ONE, "fusion.alpha=1.7,1.8", cwd=tmp_path)
+
+
+def test_max_failures_ends_a_sweep_early(tmp_path):
+    message = fail(*ONE, "fusion.alpha=1.7,0.3,0.5", "hydra.sweeper.max_failures=0", cwd=tmp_path)
+    assert "max_failures=0" in message
+    assert alphas(tmp_path) == {}
+
+
+def test_a_mistyped_setting_is_said_before_the_first_run(tmp_path):
+    message = fail(*ONE, "model=sasrec,hybird", cwd=tmp_path)
+    assert "model=hybird" in message
+    assert "Did you mean hybrid" in message
+    assert not list(tmp_path.glob("sweep/*/train.log"))
+    assert "fusion.alpha" in fail(*ONE, "fusion.alhpa=0.1,0.2", cwd=tmp_path)
+
+
+def test_optuna_can_read_the_study(tmp_path):
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    succeed(*ONE, "fusion.alpha=0.3,1.7", cwd=tmp_path)
+    storage = JournalStorage(JournalFileBackend(str(tmp_path / "sweep" / "study.journal")))
+    good, bad = optuna.load_study(study_name="sweep", storage=storage).trials
+    assert good.value == results(tmp_path / "sweep" / "0")["validation_metrics"]["NDCG@10"]
+    assert good.params == {"fusion.alpha": 0.3}
+    assert bad.state.name == "FAIL"
+    assert "must lie in" in bad.user_attrs["error"]
+
+
+def test_the_leaderboard_has_the_numbers_of_the_runs(tmp_path):
+    succeed(*ONE, "fusion.alpha=0.3,0.7", cwd=tmp_path)
+    for _, row in pd.read_csv(tmp_path / "sweep" / "leaderboard.csv").iterrows():
+        found = results(tmp_path / "sweep" / str(row["folder"]))
+        assert row["fusion.alpha"] == found["config"]["fusion"]["alpha"]
+        assert row["validation NDCG@10"] == found["best_val_metric"]
+        assert row["HR@10"] == found["test_metrics"]["HR@10"]
+        assert row["MRR@10/short"] == found["grouped_metrics"]["short"]["MRR@10"]
+
+
+def test_a_run_folder_in_use_is_not_touched(tmp_path):
+    import fcntl
+
+    (tmp_path / "run").mkdir()
+    with (tmp_path / "run" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "another process" in fail(*SMALL, "hydra.run.dir=run", cwd=tmp_path)
+    assert os.listdir(tmp_path / "run")
+    assert command(*SMALL, "hydra.run.dir=run", cwd=tmp_path).returncode == 0
+    assert json.loads((tmp_path / "run" / "results.json").read_text())
