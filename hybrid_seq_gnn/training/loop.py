@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from hybrid_seq_gnn.data.batches import TrainingWindows
 from hybrid_seq_gnn.training import checkpoint
+from hybrid_seq_gnn.training.memory import release_freed_memory
 from hybrid_seq_gnn.training.settings import TrainingSettings
 
 log = logging.getLogger(__name__)
@@ -134,6 +135,7 @@ def train(
             if metric is not None and metric > now.best_metric:
                 now.best_epoch, now.best_metric = epoch, metric
                 now.best_weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        release_freed_memory()
         now.epoch = epoch
         now.history.append(record)
         checkpoint.save(snapshot(now, model, optimizer, identity), path)
