@@ -5,7 +5,9 @@ from pathlib import Path
 
 from jaxtyping import install_import_hook
 
-install_import_hook("hybrid_seq_gnn", "beartype.beartype")
+import tests.typecheck  # noqa: F401
+
+install_import_hook("hybrid_seq_gnn", "tests.typecheck.checker")
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402

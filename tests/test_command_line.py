@@ -142,6 +142,8 @@ def test_results_are_complete(finished):
     )
     assert found["alpha_stats"]["overall"]["mean"] == pytest.approx(0.3)
     assert json.loads((folder / "alpha_stats.json").read_text()) == found["alpha_stats"]
+    assert found["alpha_curve"]["length"] == list(range(1, 201))
+    assert found["alpha_curve"]["alpha"] == pytest.approx([0.3] * 200)
     assert found["best_val_metric"] == found["validation_metrics"]["NDCG@10"]
     assert 1 <= found["best_epoch"] <= 2
     assert found["config"]["fusion"]["alpha"] == 0.3

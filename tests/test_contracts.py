@@ -8,6 +8,7 @@ import yaml
 
 from hybrid_seq_gnn.app.build import build
 from hybrid_seq_gnn.app.check import check_node
+from hybrid_seq_gnn.model.scores import DotScores
 from tests.conftest import leave_last_two_out, make_sequences
 from tests.model.test_sasrec import batch_of
 
@@ -30,22 +31,28 @@ def world():
     return {"sequences": sequences, "split": leave_last_two_out(sequences)}
 
 
-def recommender(world, model="hybrid", fusion="fixed", gnn="lightgcn", graph="cooccurrence"):
+def adjacency(world, graph="cooccurrence"):
+    return make("graph", graph).build(world["sequences"], world["split"]).adjacency()
+
+
+def fusion_of(name, **settings):
+    return make("fusion", name, settings, embedding_dim=8)
+
+
+def gnn_of(world, name, graph="cooccurrence"):
+    return make("gnn", name, embedding_dim=8, num_items=ITEMS, adjacency=adjacency(world, graph), **world)
+
+
+def recommender(world, model="hybrid", fusion="fixed", gnn="lightgcn", graph="cooccurrence", level="embedding"):
     torch.manual_seed(0)
-    small = {"embedding_dim": 8, "max_length": 10}
-    return make(
-        "model",
-        model,
-        small,
-        num_items=ITEMS,
-        fusion=make("fusion", fusion),
-        gnn=make("gnn", gnn, embedding_dim=8),
-        adjacency=make("graph", graph).build(world["sequences"], world["split"]).adjacency(),
-    )
+    node = yaml.safe_load((CONF / "model" / f"{model}.yaml").read_text())
+    small = {key: value for key, value in {"embedding_dim": 8, "max_length": 10}.items() if key in node}
+    parts = {"fusion": fusion_of(fusion, level=level), "gnn": gnn_of(world, gnn, graph)}
+    return make("model", model, small, num_items=ITEMS, adjacency=adjacency(world, graph), **parts, **world)
 
 
 def criterion(world, loss="cross_entropy", negatives="uniform"):
-    return make("loss", loss, negatives=make("negatives", negatives, **world))
+    return make("loss", loss, negatives=make("negatives", negatives, **world), num_items=ITEMS)
 
 
 def two_steps(model, loss):
@@ -69,43 +76,58 @@ class TestFusion:
     lengths = torch.tensor([1, 5, 10, 11, 50, 51, 200])
 
     def test_alpha_is_a_weight(self, name):
-        alpha = make("fusion", name).alpha(self.lengths)
+        alpha = fusion_of(name).alpha(self.lengths)
         assert alpha.shape == self.lengths.shape
         assert bool(((alpha >= 0) & (alpha <= 1)).all())
 
     def test_equal_views_stay_as_they_are(self, name):
-        view = torch.randn(7, 3)
-        assert torch.allclose(make("fusion", name).mix(view, view, self.lengths), view, atol=1e-6)
+        view = torch.randn(7, 8)
+        assert torch.allclose(fusion_of(name).mix(view, view, self.lengths), view, atol=1e-6)
 
     def test_alpha_weighs_the_sequence_side(self, name):
-        fusion = make("fusion", name)
-        mixed = fusion.mix(torch.ones(7, 3), torch.zeros(7, 3), self.lengths)
-        assert torch.allclose(mixed, fusion.alpha(self.lengths)[:, None].expand(7, 3))
+        fusion = fusion_of(name)
+        mixed = fusion.mix(torch.ones(7, 8), torch.zeros(7, 8), self.lengths)
+        assert torch.allclose(mixed, fusion.alpha(self.lengths, torch.ones(7, 8))[:, None].expand(7, 8))
 
     def test_a_fusion_that_says_it_is_not_adaptive_is_constant(self, name):
-        fusion = make("fusion", name)
+        fusion = fusion_of(name)
         assert fusion.adaptive or len(fusion.alpha(self.lengths).unique()) == 1
 
     def test_gradients_are_right(self, name):
-        fusion = make("fusion", name).double()
+        fusion = make("fusion", name, embedding_dim=2).double()
         views = [torch.randn(7, 2, dtype=torch.float64, requires_grad=True) for _ in range(2)]
         assert torch.autograd.gradcheck(lambda a, b: fusion.mix(a, b, self.lengths).double(), views, atol=1e-4)
 
-    def test_a_hybrid_learns_with_it(self, name, world):
-        first, second = two_steps(recommender(world, fusion=name), criterion(world))
+    @pytest.mark.parametrize(
+        ("level", "gnn"), [("embedding", "lightgcn"), ("score", "lightgcn"), ("score", "transitions")]
+    )
+    def test_a_hybrid_learns_with_it(self, name, level, gnn, world):
+        model = recommender(world, fusion=name, level=level, gnn=gnn)
+        before = {key: value.clone() for key, value in model.fusion.named_parameters()}
+        first, second = two_steps(model, criterion(world))
         assert second < first
+        for key, value in model.fusion.named_parameters():
+            assert not torch.equal(value, before[key]) or not value.any() or key.startswith("hidden"), key
+
+    def test_its_curve_is_alpha_without_gradients(self, name):
+        fusion = fusion_of(name)
+        curve = fusion.curve(torch.arange(1, 201))
+        assert curve.shape == (200,)
+        assert not curve.requires_grad
+        assert torch.equal(curve, fusion.alpha(torch.arange(1, 201)))
 
 
 @pytest.mark.parametrize("name", options("gnn"))
 class TestGraphNetwork:
     def test_padding_stays_zero_and_shapes_are_kept(self, name, world):
-        model = recommender(world, gnn=name)
-        _, graph = model.tables()
+        graph = recommender(world, gnn=name).graph_table()
         assert graph.shape == (ITEMS + 1, 8)
         assert not graph[0].any()
 
-    def test_a_hybrid_learns_with_it(self, name, world):
-        first, second = two_steps(recommender(world, gnn=name), criterion(world))
+    @pytest.mark.parametrize("level", ["embedding", "score"])
+    @pytest.mark.parametrize("graph", options("graph"))
+    def test_a_hybrid_learns_with_it_on_every_graph(self, name, level, graph, world):
+        first, second = two_steps(recommender(world, gnn=name, graph=graph, level=level), criterion(world))
         assert second < first
 
 
@@ -149,7 +171,9 @@ class TestModel:
 def test_negatives_are_neither_padding_nor_what_the_user_had(name, world):
     sequences, split = world["sequences"], world["split"]
     users = torch.arange(sequences.num_users).repeat_interleave(50)
-    ids, log_q = make("negatives", name, **world)(users, torch.ones_like(users))
+    targets = torch.randint(1, ITEMS + 1, users.shape)
+    scores = DotScores(torch.randn(len(users), 4), torch.randn(ITEMS + 1, 4))
+    ids, log_q = make("negatives", name, **world)(users, targets, scores)
     assert ids.shape == log_q.shape
     for user, drawn in zip(users.tolist(), ids.tolist(), strict=True):
         assert not set(drawn) & {0, *sequences.history(user, split.train_end[user]).tolist()}

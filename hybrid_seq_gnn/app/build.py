@@ -25,9 +25,12 @@ def build(node: Config, **given: Any) -> Any:
 
 def groups_in_use(config: Config) -> set[str]:
     """The groups that matter, found from what the model and the loss ask for."""
-    used = {"data", "model", "loss", "training", "evaluation"}
-    for group in ("model", "loss"):
-        used |= {BRINGS[need] for need in needs_of(target_class(group, config[group])) if need in BRINGS}
+    used = {"data", "training", "evaluation"}
+    found = ["model", "loss"]
+    while found:
+        group = found.pop()
+        used.add(group)
+        found += [BRINGS[need] for need in needs_of(target_class(group, config[group])) if need in BRINGS]
     return used
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from hybrid_seq_gnn.app.build import Config, build
+from hybrid_seq_gnn.app.build import GROUPS, Config, build
 from hybrid_seq_gnn.data.batches import TrainingWindows
 from hybrid_seq_gnn.data.prepare import Prepared, prepare
 from hybrid_seq_gnn.evaluation.alpha import alpha_statistics
@@ -32,6 +32,7 @@ from hybrid_seq_gnn.training.settings import TrainingSettings
 
 log = logging.getLogger(__name__)
 
+LONGEST_ON_CURVE = 200  # events
 NOT_PART_OF_A_RUN = ("debug",)  # settings that change no number
 
 
@@ -41,6 +42,17 @@ def identity(config: Config, prepared: Prepared) -> str:
     settings["data"] = prepared.split_hash
     settings["training"] = {k: v for k, v in config["training"].items() if k != "resume"}
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def part(config: Config, group: str, given: dict[str, Any]) -> Any:
+    """What a group stands for, None if it is not in use; each has initial weights of its own from the seed.
+
+    So a hybrid's encoder starts with the weights of the encoder alone, whatever stands beside it.
+    """
+    if config[group] is None:
+        return None
+    torch.manual_seed(config["seed"] + (GROUPS.index(group) << 32 if group != "model" else 0))
+    return build(config[group], **given)
 
 
 @contextmanager
@@ -80,8 +92,8 @@ def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, 
     started = time.perf_counter()
     settings: TrainingSettings = build(config["training"])
     evaluation: EvaluationSettings = build(config["evaluation"])
-    fusion = build(config["fusion"]) if config["fusion"] else None  # before the data: a bad alpha is said at once
-    gnn = build(config["gnn"]) if config["gnn"] else None
+    given: dict[str, Any] = {"embedding_dim": config["model"].get("embedding_dim")}
+    given["fusion"] = part(config, "fusion", given)  # before the data: a bad alpha is said at once
     torch.set_num_threads(settings.threads)
     device = settings.torch_device()
 
@@ -112,18 +124,18 @@ def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, 
         log.info("finished already; to run it anew set training.resume=false\n%s", run_table(done))
         return float(done["best_val_metric"])
 
-    adjacency = graph_statistics = None
+    given |= {"sequences": sequences, "split": split, "num_items": sequences.num_items}
+    graph_statistics = None
     if config["graph"]:
         graph = build(config["graph"]).build(sequences, split)
         graph_statistics = graph.statistics()
-        adjacency = graph.adjacency()
-        log.info(
-            "graph: %s", ", ".join(f"{k} {v:,.4g}" for k, v in graph_statistics.items() if isinstance(v, int | float))
-        )
-    torch.manual_seed(config["seed"])
-    model = build(config["model"], num_items=sequences.num_items, gnn=gnn, fusion=fusion, adjacency=adjacency)
-    negatives = build(config["negatives"], sequences=sequences, split=split) if config["negatives"] else None
-    loss = build(config["loss"], negatives=negatives)
+        given["adjacency"] = graph.adjacency()
+        numbers = {k: v for k, v in graph_statistics.items() if isinstance(v, int | float)}
+        log.info("graph: %s", ", ".join(f"{name} {value:,.4g}" for name, value in numbers.items()))
+    given["gnn"] = part(config, "gnn", given)
+    model = part(config, "model", given)
+    given["negatives"] = part(config, "negatives", given)
+    loss = part(config, "loss", given)
     model.to(device)
     loss.to(device)
     parameters = sum(p.numel() for p in (*model.parameters(), *loss.parameters()) if p.requires_grad)
@@ -201,6 +213,8 @@ def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, 
     }
     if test.alpha is not None:
         results["alpha_stats"] = alpha_statistics(test.alpha, test.lengths, groups)
+        lengths = torch.arange(1, LONGEST_ON_CURVE + 1, device=device)
+        results["alpha_curve"] = {"length": lengths.tolist(), "alpha": model.alpha_curve(lengths).tolist()}
         record.write_json(folder / "alpha_stats.json", results["alpha_stats"])
     write_per_user(folder / "per_user.parquet", prepared, test, groups.group_of(test.lengths))
     checkpoint.save(

@@ -1,46 +1,82 @@
-"""What every fusion shares: the mix, and the sides of the model on which it acts."""
+"""What every fusion shares: the mix, and where it acts."""
 
+import itertools
 from typing import Literal
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 Side = Literal["both", "input", "candidate"]
+Level = Literal["embedding", "score"]
 
 
 class Fusion(nn.Module):
-    """Convex mix of the sequence view and the graph view of an item.
+    """Convex mix of the sequence view and the graph view.
 
-        fused = alpha(n) * seq + (1 - alpha(n)) * graph
+        embedding level:  item = alpha(n) * seq + (1 - alpha(n)) * graph
+        score level:      p(next) = alpha(n) * p_seq(next) + (1 - alpha(n)) * p_graph(next)
 
     A fusion is a subclass that says what `alpha` is.
 
     Args:
-        side: where item embeddings are mixed: `input` (the items that the sequence model reads), `candidate` (the items
-            that it scores) or `both`. The other side uses the sequence view alone.
+        level: `embedding` mixes the two embeddings of an item, `score` the two distributions of the next item.
+        side: at the embedding level, what is mixed: `input` (the items that the sequence model reads), `candidate` (the
+            items that it scores) or `both`; the other side uses the sequence view alone. At the score level it has no
+            meaning: the sequence model stays as it is.
 
     Shape:
         seq, graph: (*batch, D). length: (*batch), events before truncation. Callers gather the rows that they need
         first, so that no (batch, items, D) tensor is ever made.
     """
 
-    def __init__(self, side: Side) -> None:
+    def __init__(self, level: Level, side: Side) -> None:
         super().__init__()
-        self.fuses_inputs = side in ("both", "input")
-        self.fuses_candidates = side in ("both", "candidate")
+        self.level = level
+        self.fuses_inputs = level == "embedding" and side in ("both", "input")
+        self.fuses_candidates = level == "embedding" and side in ("both", "candidate")
 
     @property
     def adaptive(self) -> bool:
-        """Whether alpha depends on the length; if not, one fused table serves all rows."""
+        """Whether alpha depends on length or state; if not, one fused table serves all rows."""
         return True
 
-    def alpha(self, length: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-        """Weight of the sequence side, in [0, 1], for histories of `length` events."""
+    def alpha(
+        self, length: Int[Tensor, "*batch"], state: Float[Tensor, "*batch D"] | None = None
+    ) -> Float[Tensor, "*batch"]:
+        """Weight of the sequence side, in [0, 1], for histories of `length` events.
+
+        `state` is what the sequence side knows there: the item's embedding on the input side, the encoder's state
+        elsewhere. Fusions by length alone do not look at it.
+        """
         raise TypeError(f"{type(self).__name__} does not say what alpha is.")
 
     def mix(
         self, seq: Float[Tensor, "*batch D"], graph: Float[Tensor, "*batch D"], length: Int[Tensor, "*batch"]
     ) -> Float[Tensor, "*batch D"]:
-        """The formula above."""
-        alpha = self.alpha(length).unsqueeze(-1)
+        """The formula of the embedding level."""
+        alpha = self.alpha(length, seq).unsqueeze(-1)
         return alpha * seq + (1 - alpha) * graph
+
+    def penalty(self) -> Float[Tensor, ""]:
+        """What the fusion adds to the loss."""
+        return torch.zeros(())
+
+    def curve(self, lengths: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
+        """alpha over lengths, without gradients; for fusions that look at the state, at a state of zeros."""
+        with torch.no_grad():
+            return self.alpha(lengths)
+
+
+def check_alpha(name: str, value: float, low: float = 0.0, high: float = 1.0) -> None:
+    """Raise ValueError, in the words of the command line, where a weight is out of its interval."""
+    if not low <= value <= high:
+        raise ValueError(f"fusion.{name}={value}: must lie in [{low:g}, {high:g}], the weight of the sequence side.")
+
+
+def check_increasing(**values: float) -> None:
+    """Raise ValueError, in the words of the command line, where lengths are not positive and in order."""
+    ordered = list(values.values())
+    if ordered[0] <= 0 or any(a >= b for a, b in itertools.pairwise(ordered)):
+        given = " ".join(f"fusion.{name}={value}" for name, value in values.items())
+        raise ValueError(f"{given}: expected 0 < {' < '.join(values)}, in events.")

@@ -4,17 +4,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hybrid_seq_gnn.fusion.base import Fusion, Side
+from hybrid_seq_gnn.fusion.base import Fusion, Level, Side, check_alpha
 
 
 class Fixed(Fusion):
     """The same alpha for every history length.
 
-        fused = alpha * seq + (1 - alpha) * graph
+        alpha(n) = alpha
 
     Args:
-        alpha: weight of the sequence side, in [0, 1]. 1 is the sequence model alone, 0 the graph table alone.
-        side: see `Fusion`.
+        alpha: weight of the sequence side, in [0, 1]. 1 is the sequence model alone, 0 the graph alone.
+        level, side: see `Fusion`.
 
     Raises:
         ValueError: alpha is outside [0, 1].
@@ -24,10 +24,9 @@ class Fixed(Fusion):
         tensor([[0.2500, 0.2500]])
     """
 
-    def __init__(self, *, alpha: float = 0.5, side: Side = "both") -> None:
-        super().__init__(side)
-        if not 0 <= alpha <= 1:
-            raise ValueError(f"fusion.alpha={alpha}: must lie in [0, 1], the weight of the sequence side.")
+    def __init__(self, *, alpha: float = 0.5, level: Level = "embedding", side: Side = "both") -> None:
+        super().__init__(level, side)
+        check_alpha("alpha", alpha)
         self.value = alpha
 
     @property
@@ -35,6 +34,8 @@ class Fixed(Fusion):
         """Never."""
         return False
 
-    def alpha(self, length: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+    def alpha(
+        self, length: Int[Tensor, "*batch"], state: Float[Tensor, "*batch D"] | None = None
+    ) -> Float[Tensor, "*batch"]:
         """The constant."""
         return torch.full(length.shape, self.value, device=length.device)

@@ -1,41 +1,65 @@
-"""LightGCN on the item graph.
+"""LightGCN.
 
 Source: He et al. 2020, "LightGCN" (arXiv:2002.02126), Sec. 3.1.
-Ours differs: the nodes are items only, and edges carry co-occurrence weights.
+Ours differs: by default the nodes are items only, and edges carry co-occurrence weights (`graph=bipartite` is theirs).
 """
 
-from collections.abc import Callable
-
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from hybrid_seq_gnn.gnn.nodes import UserNodes
+from hybrid_seq_gnn.graph.sparse import SparseMatrix
+
 
 class LightGCN(nn.Module):
-    """Mean of the item table and its K smoothings over the graph.
+    """Weighted mean of the item table and its K smoothings over the graph.
 
-        E_0 = items,   E_k = A_hat @ E_{k-1},   out = mean(E_0, ..., E_K)
+        E_0 = items,   E_k = A_hat @ E_{k-1},   out = sum_k a_k E_k,   a_k = 1 / (K + 1) unless given
 
     Args:
+        num_items: items without padding.
+        embedding_dim: D.
+        adjacency: sparse (nodes, nodes) normalised graph.
         num_layers: K, hops of smoothing. 0 returns the items unchanged.
+        layer_weights: a_0 .. a_K; null weighs all alike.
 
     Shape:
-        items: (N, D), row 0 is padding. adjacency: a product with the sparse (N, N) normalised graph.
-        Returns (N, D). Cost: K * edges * D.
+        items: (N, D), row 0 is padding. Returns (N, D). Cost: K * edges * D.
 
     Raises:
-        ValueError: num_layers is negative.
+        ValueError: num_layers is negative, or there are not K + 1 layer weights.
     """
 
-    def __init__(self, *, num_layers: int = 2) -> None:
+    def __init__(
+        self,
+        num_items: int,
+        embedding_dim: int,
+        adjacency: SparseMatrix,
+        *,
+        num_layers: int = 2,
+        layer_weights: list[float] | None = None,
+    ) -> None:
         super().__init__()
         if num_layers < 0:
             raise ValueError(f"gnn.num_layers={num_layers}: must be 0 or more.")
-        self.num_layers = num_layers
+        if layer_weights is not None and len(layer_weights) != num_layers + 1:
+            raise ValueError(
+                f"gnn.layer_weights={layer_weights}: expected {num_layers + 1}, for the items themselves and for "
+                f"each of gnn.num_layers={num_layers}."
+            )
+        self.layer_weights = layer_weights or [1 / (num_layers + 1)] * (num_layers + 1)
+        self.adjacency = adjacency
+        self.nodes = UserNodes(adjacency.size, num_items, embedding_dim)
 
-    def forward(self, items: Float[Tensor, "N D"], adjacency: Callable[[Tensor], Tensor]) -> Float[Tensor, "N D"]:
-        """The formula above."""
-        total = layer = items
-        for _ in range(self.num_layers):
-            layer = adjacency(layer)
-            total = total + layer
-        return total / (self.num_layers + 1)
+    def forward(self, items: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+        """The formula above, for the items."""
+        return self.propagate(self.nodes(items))[: len(items)]
+
+    def propagate(self, nodes: Float[Tensor, "nodes D"]) -> Float[Tensor, "nodes D"]:
+        """The formula above, for all nodes."""
+        layer, total = nodes, self.layer_weights[0] * nodes
+        for weight in self.layer_weights[1:]:
+            layer = self.adjacency(layer)
+            total = torch.add(total, layer, alpha=weight)
+        return total

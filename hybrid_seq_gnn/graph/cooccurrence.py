@@ -1,18 +1,19 @@
 """Items that stand near each other in the training part of histories."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.graph.items import ItemGraph
+from hybrid_seq_gnn.graph.normalize import Weighting, heaviest, reweight
+from hybrid_seq_gnn.graph.pairs import check_pairs, ordered_pairs
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cooccurrence:
-    """A symmetric graph: how often two items stand at most `window` events apart in a user's training part.
+    """An undirected graph: how often two items stand at most `window` events apart in a user's training part.
 
         w_ij = sum over users and over pairs of events (s, t) with items i and j, 0 < |t - s| <= window,
                of decay ** (|t - s| - 1)
@@ -23,8 +24,9 @@ class Cooccurrence:
         window: most events between the two, in steps (1: neighbours only).
         min_count: least number of pairs for an edge.
         decay: weight of one more step of distance, in (0, 1]; 1 counts all distances alike.
+        weighting: of the edges, see `normalize.reweight`.
+        top_k: keep the heaviest so many edges of each item (and those that are among another item's); null keeps all.
         self_loops: an edge of each item to itself, as heavy as its heaviest other edge (1 if it has none).
-        weighting: `raw` keeps w; `log` takes log(1 + w).
 
     Raises:
         ValueError: a value is out of range.
@@ -33,50 +35,47 @@ class Cooccurrence:
     window: int = 3
     min_count: int = 1
     decay: float = 1.0
+    weighting: Weighting = "raw"
+    top_k: int | None = None
     self_loops: bool = False
-    weighting: Literal["raw", "log"] = "raw"
 
     def __post_init__(self) -> None:
         """Check every value in the words of the command line."""
-        for name in ("window", "min_count"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"graph.{name}={getattr(self, name)}: must be 1 or more.")
-        if not 0 < self.decay <= 1:
-            raise ValueError(f"graph.decay={self.decay}: must lie in (0, 1].")
+        check_edges(self.window, self.decay, self.min_count, self.top_k)
 
     def build(self, sequences: Sequences, split: Split) -> ItemGraph:
-        """The graph of the training part; what is held out leaves no trace in it.
-
-        Cost: events * window pairs, sorted once.
-        """
+        """The graph of the training part; what is held out leaves no trace in it."""
         stride = sequences.num_items + 1
-        position = np.arange(len(sequences.items)) - np.repeat(sequences.indptr[:-1], sequences.lengths)
-        user = np.repeat(np.arange(sequences.num_users), sequences.lengths)
-        training = position < split.train_end[user]
-        items, user = sequences.items[training], user[training]
-
-        keys, weights = [], []
-        for distance in range(1, self.window + 1):
-            same_user = user[distance:] == user[:-distance]
-            one, other = items[:-distance][same_user], items[distance:][same_user]
-            differ = one != other  # a repeated item is no neighbour of itself
-            keys.append(np.minimum(one, other)[differ] * stride + np.maximum(one, other)[differ])
-            weights.append(np.full(len(keys[-1]), self.decay ** (distance - 1)))
-        pairs, inverse, count = np.unique(np.concatenate(keys), return_inverse=True, return_counts=True)
-        weight = np.bincount(inverse, weights=np.concatenate(weights), minlength=len(pairs))
-        enough = count >= self.min_count
+        first, then, weight, count = ordered_pairs(sequences, split, self.window, self.decay)
+        low, high = np.minimum(first, then), np.maximum(first, then)
+        pairs, inverse = np.unique(low * stride + high, return_inverse=True)
+        weight = np.bincount(inverse, weights=weight, minlength=len(pairs))
+        enough = np.bincount(inverse, weights=count, minlength=len(pairs)) >= self.min_count
         one, other = np.divmod(pairs[enough], stride)
-        weight = weight[enough]
-        if self.weighting == "log":
-            weight = np.log1p(weight)
-
         source, target = np.concatenate([one, other]), np.concatenate([other, one])
-        weight = np.concatenate([weight, weight])
+        weight = np.concatenate([weight[enough], weight[enough]])
+        weight = reweight(source, target, weight, stride, self.weighting)
+        keep = weight > 0
+        if self.top_k is not None:
+            mine = heaviest(source, target, weight, self.top_k)
+            half = len(one)
+            either = mine[:half] | mine[half:]
+            keep &= np.concatenate([either, either])
+        source, target, weight = source[keep], target[keep], weight[keep]
         if self.self_loops:
-            heaviest = np.zeros(stride)
-            np.maximum.at(heaviest, source, weight)
+            most = np.zeros(stride)
+            np.maximum.at(most, source, weight)
             nodes = np.arange(1, stride)
             source, target = np.concatenate([source, nodes]), np.concatenate([target, nodes])
-            weight = np.concatenate([weight, np.where(heaviest > 0, heaviest, 1.0)[1:]])
+            weight = np.concatenate([weight, np.where(most > 0, most, 1.0)[1:]])
         order = np.lexsort((target, source))
         return ItemGraph(sequences.num_items, source[order], target[order], weight[order])
+
+
+def check_edges(window: int, decay: float, min_count: int, top_k: int | None) -> None:
+    """Raise ValueError, in the words of the command line, where a value is out of range."""
+    check_pairs(window, decay)
+    if min_count < 1:
+        raise ValueError(f"graph.min_count={min_count}: must be 1 or more.")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"graph.top_k={top_k}: must be 1 or more, or null.")

@@ -10,11 +10,12 @@ from hybrid_seq_gnn.graph.sparse import SparseMatrix
 
 @dataclass(frozen=True)
 class ItemGraph:
-    """Edges between items, by source and then target.
+    """Edges between nodes, by source and then target. Node 0 is padding and has no edge.
 
     Attributes:
-        num_items: items without padding; nodes are 0..num_items, and 0 (padding) has no edge.
-        source, target: (E,) int64 items; a symmetric graph holds both directions.
+        num_items: items without padding; they are nodes 1..num_items.
+        num_users: users, where they are nodes too: num_items + 1 .. num_items + num_users.
+        source, target: (E,) int64 nodes; an undirected graph holds both directions.
         weight: (E,) float64, positive.
     """
 
@@ -22,20 +23,28 @@ class ItemGraph:
     source: np.ndarray
     target: np.ndarray
     weight: np.ndarray
+    num_users: int = 0
+
+    @property
+    def nodes(self) -> int:
+        """Padding, items and users."""
+        return 1 + self.num_items + self.num_users
 
     def adjacency(self) -> SparseMatrix:
-        """D^-1/2 A D^-1/2 with the weighted degree."""
-        value = symmetric(self.source, self.target, self.weight, self.num_items + 1)
-        return SparseMatrix(self.source, self.target, value, self.num_items + 1)
+        """D_out^-1/2 A D_in^-1/2 with weighted degrees, which are the same if the graph is undirected."""
+        value = symmetric(self.source, self.target, self.weight, self.nodes)
+        return SparseMatrix(self.source, self.target, value, self.nodes)
 
     def statistics(self) -> dict[str, int | float | dict[str, float]]:
         """Nodes, edges (each direction counts), density, isolated items, and quantiles of the number of neighbours."""
-        degree = np.bincount(self.source, minlength=self.num_items + 1)[1:]
-        quantiles = np.quantile(degree, [0.0, 0.25, 0.5, 0.75, 1.0]) if self.num_items else np.zeros(5)
+        nodes = self.nodes - 1
+        neighbours = np.bincount(self.source, minlength=self.nodes)[1:]
+        touched = neighbours + np.bincount(self.target, minlength=self.nodes)[1:]
+        quantiles = np.quantile(neighbours, [0.0, 0.25, 0.5, 0.75, 1.0]) if nodes else np.zeros(5)
         return {
-            "nodes": self.num_items,
+            "nodes": nodes,
             "edges": len(self.source),
-            "density": len(self.source) / max(self.num_items, 1) ** 2,
-            "isolated_items": int((degree == 0).sum()),
+            "density": len(self.source) / max(nodes, 1) ** 2,
+            "isolated_items": int((touched[: self.num_items] == 0).sum()),
             "degree": dict(zip(("min", "q25", "median", "q75", "max"), quantiles.tolist(), strict=True)),
         }

@@ -52,6 +52,11 @@ class SparseMatrix(nn.Module):
                 first, column, value.to(dtype), (self.size, self.size), check_invariants=False
             )
 
+    def edges(self) -> tuple[Tensor, Tensor]:
+        """Row and column of every entry, (E,) each, int64."""
+        first, column = self.get_buffer("first").long(), self.get_buffer("column").long()
+        return torch.arange(self.size, device=column.device).repeat_interleave(first.diff()), column
+
     def forward(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
         """A @ x."""
         product: Tensor = _Product.apply(x, self)  # type: ignore[no-untyped-call]

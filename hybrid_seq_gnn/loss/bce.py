@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from hybrid_seq_gnn.loss.protocol import Sampler, Scores
+from hybrid_seq_gnn.loss.protocol import Sampler, Scores, check_loss, scaled
 
 
 class BCE(nn.Module):
@@ -17,20 +17,28 @@ class BCE(nn.Module):
     same for every K, as in Petrov & Macdonald 2023 (gSASRec, arXiv:2308.07192).
 
     Args:
-        negatives: sampler, from users and targets (M,) to ids (M, K) and log q (M, K).
+        negatives: sampler.
+        temperature: scores are divided by it in training; > 0.
+        label_smoothing: e, in [0, 1): labels are 1 - e / 2 and e / 2.
 
     Shape:
         scores: M positions. targets, users: (M,). Returns a scalar.
+
+    Raises:
+        ValueError: a value is out of range.
     """
 
-    def __init__(self, negatives: Sampler) -> None:
+    def __init__(self, negatives: Sampler, *, temperature: float = 1.0, label_smoothing: float = 0.0) -> None:
         super().__init__()
+        check_loss(temperature, label_smoothing)
         self.negatives = negatives
+        self.temperature, self.label_smoothing = temperature, label_smoothing
 
     def forward(self, scores: Scores, targets: Int[Tensor, "M"], users: Int[Tensor, "M"]) -> Float[Tensor, ""]:
         """The loss, with fresh negatives."""
-        negatives, _ = self.negatives(users, targets)
+        scores = scaled(scores, self.temperature)
+        negatives, _ = self.negatives(users, targets, scores)
         logits = scores.at(torch.cat([targets.unsqueeze(1), negatives], dim=1))  # (M, 1 + K), the target first
-        labels = torch.zeros_like(logits)
-        labels[:, 0] = 1
+        labels = torch.full_like(logits, self.label_smoothing / 2)
+        labels[:, 0] = 1 - self.label_smoothing / 2
         return F.binary_cross_entropy_with_logits(logits, labels)

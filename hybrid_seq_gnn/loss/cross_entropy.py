@@ -3,7 +3,7 @@
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from hybrid_seq_gnn.loss.protocol import Scores
+from hybrid_seq_gnn.loss.protocol import Scores, check_loss, scaled
 
 
 class CrossEntropy(nn.Module):
@@ -11,10 +11,22 @@ class CrossEntropy(nn.Module):
 
     Source: Klenitskiy & Vasilev 2023, "Turning Dross Into Gold Loss" (arXiv:2309.07602).
 
+    Args:
+        temperature: scores are divided by it in training; > 0.
+        label_smoothing: share of the target's weight that is spread over all items, in [0, 1).
+
     Shape:
         scores: M positions. targets: (M,) item ids. users: (M,), not used. Returns a scalar.
+
+    Raises:
+        ValueError: a value is out of range.
     """
+
+    def __init__(self, *, temperature: float = 1.0, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        check_loss(temperature, label_smoothing)
+        self.temperature, self.label_smoothing = temperature, label_smoothing
 
     def forward(self, scores: Scores, targets: Int[Tensor, "M"], users: Int[Tensor, "M"]) -> Float[Tensor, ""]:
         """The loss."""
-        return scores.cross_entropy(targets)
+        return scaled(scores, self.temperature).cross_entropy(targets, self.label_smoothing)

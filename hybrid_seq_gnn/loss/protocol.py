@@ -14,8 +14,17 @@ class Scores(Protocol):
         """The scores of K items a row."""
         ...
 
-    def cross_entropy(self, targets: Int[Tensor, "M"]) -> Float[Tensor, ""]:
+    def cross_entropy(self, targets: Int[Tensor, "M"], smoothing: float = 0.0) -> Float[Tensor, ""]:
         """Mean of -log softmax over all items at the target."""
+        ...
+
+
+@runtime_checkable
+class Scalable(Scores, Protocol):
+    """Scores that are dot products, and so can be scaled."""
+
+    def scaled(self, temperature: float) -> Scores:
+        """Scores divided by a temperature."""
         ...
 
 
@@ -23,8 +32,31 @@ class Scores(Protocol):
 class Sampler(Protocol):
     """Draws K items a row that the row's user did not choose."""
 
+    num_negatives: int
+
     def __call__(
-        self, users: Int[Tensor, "M"], targets: Int[Tensor, "M"]
+        self, users: Int[Tensor, "M"], targets: Int[Tensor, "M"], scores: Scores
     ) -> tuple[Int[Tensor, "M K"], Float[Tensor, "M K"]]:
-        """Ids, and the log of their probability."""
+        """Ids, and the log of the probability with which each was drawn."""
         ...
+
+
+def scaled(scores: Scores, temperature: float) -> Scores:
+    """The scores, sharpened or flattened.
+
+    Raises:
+        ValueError: they are no dot products (fusion.level=score).
+    """
+    if temperature == 1:
+        return scores
+    if not isinstance(scores, Scalable):
+        raise ValueError("loss.temperature does not go with fusion.level=score; leave it at 1.")
+    return scores.scaled(temperature)
+
+
+def check_loss(temperature: float = 1.0, label_smoothing: float = 0.0) -> None:
+    """Raise ValueError, in the words of the command line, where a value is out of range."""
+    if temperature <= 0:
+        raise ValueError(f"loss.temperature={temperature}: must be greater than 0.")
+    if not 0 <= label_smoothing < 1:
+        raise ValueError(f"loss.label_smoothing={label_smoothing}: must lie in [0, 1).")

@@ -1,36 +1,49 @@
-"""A sequence model and a graph network that share the work of describing an item."""
+"""A sequence model and a graph network that share the work of knowing what comes next."""
+
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.batches import Batch
-from hybrid_seq_gnn.graph.sparse import SparseMatrix
+from hybrid_seq_gnn.model.causal import CausalModel, initialise
+from hybrid_seq_gnn.model.gru4rec import GRU4Rec
 from hybrid_seq_gnn.model.layers import last_positions
-from hybrid_seq_gnn.model.protocol import Fusion, GraphNetwork
-from hybrid_seq_gnn.model.sasrec import SASRec, initialise
-from hybrid_seq_gnn.model.scores import DotScores
+from hybrid_seq_gnn.model.protocol import Fusion, GraphNetwork, Memory
+from hybrid_seq_gnn.model.sasrec import SASRec
+from hybrid_seq_gnn.model.scores import Distribution, DotScores, MixtureScores
 
 
 class Hybrid(nn.Module):
-    """SASRec whose item embeddings are mixed with those of a graph network.
+    """A sequence model mixed with a graph network, at the level of embeddings or of scores.
 
-        G      = gnn(graph_items, adjacency)
-        x_t    = alpha(n_t) * E[i_t] + (1 - alpha(n_t)) * G[i_t]          input side
-        h      = encoder(x)
-        score  = h_t . (alpha(n_t) * E[j] + (1 - alpha(n_t)) * G[j])      candidate side
+    With E the encoder's item table, G = gnn(graph_items), and n_t the number of events up to and including position t,
+    counted before truncation, in training as at serving:
 
-    E is the encoder's item table and n_t the number of events up to and including position t, counted before
-    truncation, in training as at serving. With alpha = 1 this is the encoder alone; with alpha = 0 the encoder's own
-    item table is not used.
+        fusion.level=embedding   x_t   = alpha(n_t) E[i_t] + (1 - alpha(n_t)) G[i_t]                 input side
+                                 score = encode(x)_t . (alpha(n_t) E[j] + (1 - alpha(n_t)) G[j])     candidate side
+        fusion.level=score       p(j)  = alpha(n_t) softmax(encode(E[i])_t . E)_j + (1 - alpha(n_t)) p_graph(j)
+
+    p_graph is the memory of gnn=transitions, or else softmax(g_t . G) with g_t the mean of the user's last items in G,
+    an item one step back weighing `graph_recency` times as much.
+
+    With alpha = 1 this is the encoder alone; with alpha = 0 the encoder's own item table is not used (embedding level),
+    or the encoder not at all (score level).
 
     Args:
         num_items: items without padding.
-        gnn: from (N, D) item embeddings and the item graph to (N, D).
-        fusion: alpha, and the sides on which it acts.
-        adjacency: (N, N) normalised item graph of the training part.
+        gnn: from (N, D) item embeddings to (N, D).
+        fusion: alpha, and where it acts.
+        encoder: the sequence model.
         tied: the graph network smooths the encoder's own table (graph_items = E) rather than a table of its own.
-        embedding_dim, num_blocks, num_heads, feed_forward_multiplier, max_length, dropout: see `SASRec`.
+        graph_recency: in (0, 1], see above.
+        embedding_dim, num_blocks, num_heads, feed_forward_multiplier, max_length, dropout: see `SASRec`; for gru4rec
+            num_blocks is the number of layers, and heads and multiplier have no meaning.
+
+    Raises:
+        ValueError: a value is out of range.
     """
 
     def __init__(
@@ -38,9 +51,10 @@ class Hybrid(nn.Module):
         num_items: int,
         gnn: GraphNetwork,
         fusion: Fusion,
-        adjacency: SparseMatrix,
         *,
+        encoder: Literal["sasrec", "gru4rec"] = "sasrec",
         tied: bool = False,
+        graph_recency: float = 0.8,
         embedding_dim: int = 64,
         num_blocks: int = 2,
         num_heads: int = 1,
@@ -49,49 +63,58 @@ class Hybrid(nn.Module):
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
-        self.encoder = SASRec(
-            num_items,
-            embedding_dim=embedding_dim,
-            num_blocks=num_blocks,
-            num_heads=num_heads,
-            feed_forward_multiplier=feed_forward_multiplier,
-            max_length=max_length,
-            dropout=dropout,
-        )  # first, so that a seed gives it the weights of a plain SASRec
+        if not 0 < graph_recency <= 1:
+            raise ValueError(f"model.graph_recency={graph_recency}: must lie in (0, 1].")
+        self.encoder: CausalModel
+        if encoder == "gru4rec":
+            self.encoder = GRU4Rec(
+                num_items, embedding_dim=embedding_dim, num_layers=num_blocks, max_length=max_length, dropout=dropout
+            )
+        else:
+            self.encoder = SASRec(
+                num_items,
+                embedding_dim=embedding_dim,
+                num_blocks=num_blocks,
+                num_heads=num_heads,
+                feed_forward_multiplier=feed_forward_multiplier,
+                max_length=max_length,
+                dropout=dropout,
+            )
+        # the graph side comes after the encoder, so that a seed gives the encoder the weights that it has alone
         self.max_length = max_length
+        self.graph_recency = graph_recency
         self.gnn = gnn
         self.fusion = fusion
-        self.adjacency = adjacency
-        self.graph_items = self.encoder.items
-        if not tied:
+        self.remembers = fusion.level == "score" and isinstance(gnn, Memory)
+        self.graph_items: nn.Embedding | None = self.encoder.items
+        if self.remembers:
+            self.graph_items = None
+        elif not tied:
             self.graph_items = nn.Embedding(num_items + 1, embedding_dim, padding_idx=0)
             self.graph_items.apply(initialise)
 
-    def tables(self) -> tuple[Float[Tensor, "N D"], Float[Tensor, "N D"]]:
-        """The two views of every item: of the sequence model and of the graph network."""
-        return self.encoder.items.weight, self.gnn(self.graph_items.weight, self.adjacency)
+    def graph_table(self) -> Float[Tensor, "N D"] | None:
+        """G, or None where the graph side is a memory."""
+        return None if self.graph_items is None else self.gnn(self.graph_items.weight)
 
-    def encode(
-        self, batch: Batch, seq: Float[Tensor, "N D"], graph: Float[Tensor, "N D"]
-    ) -> tuple[Float[Tensor, "M D"], Int[Tensor, "M"]]:
+    def encode(self, batch: Batch, graph: Float[Tensor, "N D"] | None) -> tuple[Float[Tensor, "M D"], Int[Tensor, "M"]]:
         """The state after each position, and the length of the history there."""
         places = batch.items > 0
         items, length = batch.items[places], batch.length[places]
-        inputs = self.fusion.mix(seq[items], graph[items], length) if self.fusion.fuses_inputs else seq[items]
+        inputs = self.encoder.items(items)
+        if self.fusion.fuses_inputs and graph is not None:
+            inputs = self.fusion.mix(inputs, graph[items], length)
         return self.encoder.encode(inputs, batch.items), length
 
-    def score(
-        self,
-        states: Float[Tensor, "M D"],
-        length: Int[Tensor, "M"],
-        seq: Float[Tensor, "N D"],
-        graph: Float[Tensor, "N D"],
+    def mix_embeddings(
+        self, states: Float[Tensor, "M D"], length: Int[Tensor, "M"], graph: Float[Tensor, "N D"]
     ) -> DotScores:
-        """Scores of all items for each state; an adaptive alpha moves from the table to the query.
+        """Scores at the embedding level; an adaptive alpha moves from the table to the query.
 
         h . (alpha * E[j] + (1 - alpha) * G[j]) = [alpha * h, (1 - alpha) * h] . [E[j], G[j]]
         """
-        alpha = self.fusion.alpha(length)
+        seq = self.encoder.items.weight
+        alpha = self.fusion.alpha(length, states)
         if not self.fusion.fuses_candidates:
             return DotScores(states, seq, alpha)
         if not self.fusion.adaptive:
@@ -99,15 +122,74 @@ class Hybrid(nn.Module):
         query = torch.cat([alpha[:, None] * states, (1 - alpha)[:, None] * states], dim=1)
         return DotScores(query, torch.cat([seq, graph], dim=1), alpha)
 
-    def training_scores(self, batch: Batch, targets: Int[Tensor, "M"]) -> tuple[DotScores, Int[Tensor, "M"]]:
-        """Scores at every position, and the item that came next there."""
-        seq, graph = self.tables()
-        states, length = self.encode(batch, seq, graph)
-        return self.score(states, length, seq, graph), targets
+    def graph_queries(self, batch: Batch, graph: Float[Tensor, "N D"]) -> Float[Tensor, "M D"]:
+        """g_t: the recency-weighted mean of G over the items up to each position."""
+        places = batch.items > 0
+        steps = torch.arange(batch.items.shape[1], device=graph.device)
+        back = steps[:, None] - steps
+        weight = torch.where(back >= 0, self.graph_recency ** back.clamp(min=0).to(graph.dtype), 0.0)
+        weight = weight / weight.sum(1, keepdim=True)  # padding is on the right: every earlier place holds an item
+        return (weight @ graph[batch.items])[places]
 
-    def next_item_scores(self, batch: Batch) -> DotScores:
+    def distribution(
+        self, batch: Batch, graph: Float[Tensor, "N D"] | None, rows: Int[Tensor, "R"] | None
+    ) -> Distribution:
+        """p_graph at some of the positions; None means all."""
+        if graph is None:
+            assert isinstance(self.gnn, Memory)
+            return Remembered(self.gnn, batch, rows, leave_out=self.training)
+        query = self.graph_queries(batch, graph)
+        return DotScores(query if rows is None else query[rows], graph)
+
+    def score(self, batch: Batch, rows: Int[Tensor, "R"] | None) -> DotScores | MixtureScores:
+        """Scores of all items at some of the positions; None means all."""
+        graph = self.graph_table()
+        states, length = self.encode(batch, graph)
+        if rows is not None:
+            states, length = states[rows], length[rows]
+        if self.fusion.level == "embedding":
+            assert graph is not None
+            return self.mix_embeddings(states, length, graph)
+        seq = DotScores(states, self.encoder.items.weight)
+        return MixtureScores(seq, self.distribution(batch, graph, rows), self.fusion.alpha(length, states))
+
+    def training_scores(
+        self, batch: Batch, targets: Int[Tensor, "M"]
+    ) -> tuple[DotScores | MixtureScores, Int[Tensor, "M"]]:
+        """Scores at every position, and the item that came next there."""
+        return self.score(batch, None), targets
+
+    def next_item_scores(self, batch: Batch) -> DotScores | MixtureScores:
         """Scores of what comes after each user's latest event, (B, N)."""
-        seq, graph = self.tables()
-        states, length = self.encode(batch, seq, graph)
-        last = last_positions(batch.items > 0)
-        return self.score(states[last], length[last], seq, graph)
+        return self.score(batch, last_positions(batch.items > 0))
+
+    def penalty(self) -> Float[Tensor, ""]:
+        """What the fusion adds to the loss."""
+        return self.fusion.penalty()
+
+    def alpha_curve(self, lengths: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
+        """The fusion's alpha over history lengths."""
+        return self.fusion.curve(lengths)
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """A memory's distribution of the next item at some positions of a batch (None: all)."""
+
+    memory: Memory
+    batch: Batch
+    rows: Int[Tensor, "R"] | None
+    leave_out: bool
+
+    def log_probability(self, targets: Int[Tensor, "M"]) -> Float[Tensor, "M"]:
+        """Of the item that came next at every position."""
+        if self.rows is not None:
+            return self.log_probabilities().gather(1, targets.unsqueeze(1)).squeeze(1)
+        return self.memory.of_targets(self.batch, targets, self.leave_out).log()
+
+    def log_probabilities(self) -> Float[Tensor, "M N"]:
+        """Of every item; padding has -inf."""
+        rows = self.rows
+        if rows is None:
+            rows = torch.arange(int((self.batch.items > 0).sum()), device=self.batch.items.device)
+        return self.memory.of_all(self.batch, rows).log()

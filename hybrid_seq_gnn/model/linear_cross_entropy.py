@@ -13,7 +13,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     """Loss and both gradients in one pass: each chunk of logits is made, used and overwritten."""
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, table: Tensor, targets: Tensor) -> Tensor:
+    def forward(ctx: Any, query: Tensor, table: Tensor, targets: Tensor, smoothing: float) -> Tensor:
         rows, items = query.shape[0], table.shape[0]
         query_grad = torch.empty_like(query)
         table_grad = torch.zeros_like(table)
@@ -25,11 +25,15 @@ class _LinearCrossEntropy(torch.autograd.Function):
             logits = torch.mm(q, table.T, out=buffer[: len(q)])
             peak = logits.amax(1, keepdim=True)
             chosen = logits.gather(1, target)
+            if smoothing:
+                chosen = (1 - smoothing) * chosen + smoothing * logits.mean(1, keepdim=True)
             probability = logits.sub_(peak).exp_()
             total = probability.sum(1, keepdim=True)
             loss += (total.log() + peak - chosen).sum()
-            # d loss / d logits = softmax - one_hot(target)
-            probability.div_(total).scatter_add_(1, target, torch.full_like(chosen, -1.0))
+            # d loss / d logits = softmax - (1 - smoothing) * one_hot(target) - smoothing / items
+            probability.div_(total).scatter_add_(1, target, torch.full_like(total, smoothing - 1.0))
+            if smoothing:
+                probability.sub_(smoothing / items)
             torch.mm(probability, table, out=query_grad[chunk])
             table_grad.addmm_(probability.T, q)
         ctx.save_for_backward(query_grad, table_grad)
@@ -37,18 +41,20 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return loss / rows
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
         query_grad, table_grad = ctx.saved_tensors
         scale = grads[0] / ctx.rows
-        return query_grad * scale, table_grad * scale, None
+        return query_grad * scale, table_grad * scale, None, None
 
 
 def linear_cross_entropy(
-    query: Float[Tensor, "M D"], table: Float[Tensor, "items D"], targets: Int[Tensor, "M"]
+    query: Float[Tensor, "M D"], table: Float[Tensor, "items D"], targets: Int[Tensor, "M"], smoothing: float = 0.0
 ) -> Float[Tensor, ""]:
     """`F.cross_entropy(query @ table.T, targets)`, three times as fast on a CPU and without its (M, items) memory.
 
         loss = mean over rows of log sum_j exp(query . table_j) - query . table_target
+
+    With label smoothing e, the target's score is replaced by (1 - e) of it plus e times the mean score.
 
     The idea is that of Wijmans et al. 2024, "Cut Your Losses" (arXiv:2411.09009); theirs is a GPU kernel that
     computes the gradient later, ours computes it while the logits are at hand.
@@ -59,11 +65,45 @@ def linear_cross_entropy(
     if len(query) == 0:
         raise ValueError("cross-entropy needs at least one row.")
     if not torch.is_grad_enabled():
-        logits = (query[i : i + ROWS] @ table.T for i in range(0, len(query), ROWS))
         parts = [
-            torch.nn.functional.cross_entropy(part, targets[i * ROWS : i * ROWS + len(part)], reduction="sum")
-            for i, part in enumerate(logits)
+            torch.nn.functional.cross_entropy(
+                query[k : k + ROWS] @ table.T, targets[k : k + ROWS], reduction="sum", label_smoothing=smoothing
+            )
+            for k in range(0, len(query), ROWS)
         ]
         return torch.stack(parts).sum() / len(query)
-    loss: Tensor = _LinearCrossEntropy.apply(query, table, targets)  # type: ignore[no-untyped-call]
+    loss: Tensor = _LinearCrossEntropy.apply(query, table, targets, smoothing)  # type: ignore[no-untyped-call]
     return loss
+
+
+class _LinearLogProbability(torch.autograd.Function):
+    """Each row's own log-probability; the backward pass makes the logits again, since it needs the rows' weights."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, table: Tensor, targets: Tensor) -> Tensor:
+        total = torch.empty_like(query[:, 0])
+        for k in range(0, len(query), ROWS):
+            total[k : k + ROWS] = (query[k : k + ROWS] @ table.T).logsumexp(1)
+        ctx.save_for_backward(query, table, targets, total)
+        return (query * table[targets]).sum(1) - total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+        query, table, targets, total = ctx.saved_tensors
+        weight = grads[0].unsqueeze(1)
+        query_grad, table_grad = torch.empty_like(query), torch.zeros_like(table)
+        for k in range(0, len(query), ROWS):
+            q, w = query[k : k + ROWS], weight[k : k + ROWS]
+            change = (q @ table.T).sub_(total[k : k + ROWS, None]).exp_().mul_(-w)
+            change.scatter_add_(1, targets[k : k + ROWS, None], w)
+            query_grad[k : k + ROWS] = change @ table
+            table_grad.addmm_(change.T, q)
+        return query_grad, table_grad, None
+
+
+def linear_log_probability(
+    query: Float[Tensor, "M D"], table: Float[Tensor, "items D"], targets: Int[Tensor, "M"]
+) -> Float[Tensor, "M"]:
+    """log softmax(query @ table.T) at the targets, row by row, without (M, items) memory."""
+    result: Tensor = _LinearLogProbability.apply(query, table, targets)  # type: ignore[no-untyped-call]
+    return result

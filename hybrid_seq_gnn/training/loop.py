@@ -90,6 +90,7 @@ def train(
     device = settings.torch_device()
     parameters = [p for p in (*model.parameters(), *loss.parameters()) if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
+    penalty: Callable[[], Tensor] | None = getattr(model, "penalty", None)
     now = Progress(history=[])
     if settings.resume and path.exists():
         now = restore(checkpoint.load(path, device), model, optimizer, identity, path)
@@ -111,6 +112,8 @@ def train(
             users = batch.users.repeat_interleave(places.sum(1))
             scores, targets = model.training_scores(batch, targets)  # type: ignore[operator]
             step_loss = loss(scores, targets, users)
+            if penalty is not None:
+                step_loss = step_loss + penalty()
             value = step_loss.item()
             if not math.isfinite(value):
                 raise Diverged(

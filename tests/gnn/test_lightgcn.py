@@ -18,7 +18,7 @@ def test_lightgcn_equals_the_dense_formula_of_the_paper(num_layers, sequences, s
     a_hat = torch.tensor(scale @ weights @ scale)
     items = torch.randn(31, 5, dtype=torch.float64)
     layers = [torch.linalg.matrix_power(a_hat, k) @ items for k in range(num_layers + 1)]
-    ours = LightGCN(num_layers=num_layers)(items, graph.adjacency())
+    ours = LightGCN(30, 5, graph.adjacency(), num_layers=num_layers)(items)
     assert torch.allclose(ours, torch.stack(layers).mean(0), atol=1e-6)
 
 
@@ -30,16 +30,24 @@ def test_a_layer_equals_torch_geometrics_on_the_weighted_graph(sequences, split)
     items = torch.randn(31, 5)
     edge_index = torch.from_numpy(np.stack([graph.source, graph.target]))
     theirs = LGConv()(items, edge_index, torch.from_numpy(graph.weight).float())
-    ours = LightGCN(num_layers=1)(items, graph.adjacency())
+    ours = LightGCN(30, 5, graph.adjacency(), num_layers=1)(items)
     assert torch.allclose(2 * ours - items, theirs, atol=1e-6)
 
 
 def test_an_isolated_item_keeps_its_direction(sequences, split):
     graph = Cooccurrence(min_count=99).build(sequences, split)
     items = torch.randn(31, 5)
-    assert torch.allclose(LightGCN(num_layers=3)(items, graph.adjacency()), items / 4)
+    assert torch.allclose(LightGCN(30, 5, graph.adjacency(), num_layers=3)(items), items / 4)
 
 
-def test_negative_layers_are_refused_by_name():
-    with pytest.raises(ValueError, match=r"gnn\.num_layers=-1"):
-        LightGCN(num_layers=-1)
+def test_layer_weights_weigh_the_layers(sequences, split):
+    adjacency = Cooccurrence().build(sequences, split).adjacency()
+    items = torch.randn(31, 5)
+    ours = LightGCN(30, 5, adjacency, num_layers=2, layer_weights=[0.0, 0.0, 1.0])(items)
+    assert torch.allclose(ours, adjacency(adjacency(items)))
+
+
+@pytest.mark.parametrize("setting", [{"num_layers": -1}, {"layer_weights": [1.0]}])
+def test_a_bad_setting_is_refused_by_name(setting, sequences, split):
+    with pytest.raises(ValueError, match=rf"gnn\.{next(iter(setting))}="):
+        LightGCN(30, 5, Cooccurrence().build(sequences, split).adjacency(), **setting)

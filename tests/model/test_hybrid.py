@@ -18,9 +18,9 @@ class ByLength(Fusion):
     """alpha = n / 10: a fusion that cannot be folded into one table."""
 
     def __init__(self, side="both"):
-        super().__init__(side)
+        super().__init__("embedding", side)
 
-    def alpha(self, length):
+    def alpha(self, length, state=None):
         return length.double() / 10
 
 
@@ -28,7 +28,7 @@ def hybrid(fusion, seed=0, **settings):
     sequences = make_sequences([3, 5, 8, 12, 9, 7, 4, 11], num_items=20)
     adjacency = Cooccurrence().build(sequences, leave_last_two_out(sequences)).adjacency()
     torch.manual_seed(seed)
-    return Hybrid(20, LightGCN(num_layers=2), fusion, adjacency, **SIZE, **settings)
+    return Hybrid(20, LightGCN(20, 8, adjacency, num_layers=2), fusion, **SIZE, **settings)
 
 
 def steps(model, count=3):
@@ -73,7 +73,7 @@ def test_alpha_zero_uses_the_graph_table_alone():
 @pytest.mark.parametrize("side", ["both", "input", "candidate"])
 def test_an_adaptive_alpha_gives_each_position_the_weight_of_its_own_history(side):
     model = hybrid(ByLength(side)).double().eval()
-    seq, graph = model.tables()
+    seq, graph = model.encoder.items.weight, model.graph_table()
     history = [3, 1, 4, 9, 5]
     inputs = torch.stack(
         [
@@ -91,7 +91,7 @@ def test_an_adaptive_alpha_gives_each_position_the_weight_of_its_own_history(sid
 
 def test_folding_a_constant_alpha_into_the_table_changes_nothing():
     class Constant(ByLength):
-        def alpha(self, length):
+        def alpha(self, length, state=None):
             return torch.full(length.shape, 0.3, dtype=torch.float64)
 
     folded, unfolded = hybrid(Fixed(alpha=0.3)).double().eval(), hybrid(Constant()).double().eval()

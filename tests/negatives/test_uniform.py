@@ -10,7 +10,7 @@ from tests.conftest import leave_last_two_out, make_sequences
 def test_a_negative_is_never_padding_nor_seen_in_training(sequences, split):
     sampler = Uniform(sequences, split, num_negatives=500)
     users = torch.arange(sequences.num_users)
-    ids, _ = sampler(users, users)
+    ids, _ = sampler(users, users, None)
     for user in range(sequences.num_users):
         seen = set(sequences.history(user, split.train_end[user]).tolist())
         drawn = set(ids[user].tolist())
@@ -19,13 +19,13 @@ def test_a_negative_is_never_padding_nor_seen_in_training(sequences, split):
 
 
 def test_held_out_items_may_be_drawn(sequences, split):
-    ids, _ = Uniform(sequences, split, num_negatives=2000)(torch.tensor([0]), torch.tensor([1]))
+    ids, _ = Uniform(sequences, split, num_negatives=2000)(torch.tensor([0]), torch.tensor([1]), None)
     assert set(sequences.history(0, 3)[-2:].tolist()) <= set(ids[0].tolist())
 
 
 def test_negatives_are_uniform_and_log_q_is_their_probability(sequences, split):
     torch.manual_seed(0)
-    ids, log_q = Uniform(sequences, split, num_negatives=20_000)(torch.tensor([3]), torch.tensor([1]))
+    ids, log_q = Uniform(sequences, split, num_negatives=20_000)(torch.tensor([3]), torch.tensor([1]), None)
     unseen = sorted(set(range(1, 31)) - set(sequences.history(3, split.train_end[3]).tolist()))
     counts = np.array([(ids == item).sum().item() for item in unseen])
     assert counts.sum() == 20_000
@@ -37,7 +37,7 @@ def test_a_repeated_item_is_counted_once():
     sequences = make_sequences([40], num_items=5)
     sequences.items[:] = np.array([1, 2] * 20)
     ids, log_q = Uniform(sequences, leave_last_two_out(sequences), num_negatives=100)(
-        torch.tensor([0]), torch.tensor([1])
+        torch.tensor([0]), torch.tensor([1]), None
     )
     assert set(ids[0].tolist()) == {3, 4, 5}
     assert torch.allclose(log_q.exp(), torch.tensor(1 / 3))

@@ -1,0 +1,54 @@
+"""A smooth function of the log of the history length, as the plan of the study has it."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from hybrid_seq_gnn.fusion.base import Fusion, Level, Side
+
+LOW, HIGH = 0.1, 0.9
+
+
+class Continuous(Fusion):
+    """A learned sigmoid of log length.
+
+        alpha(n) = clamp(sigmoid(w * log(n + 1) + b) * scale + offset, 0.1, 0.9)
+
+    w and b are learned, scale and offset are not. With w < 0 alpha FALLS with length (the plan's comment says that it
+    rises): from 0.82 at n = 1 to 0.80 at n = 50. The parameters of `fusion=length_gate` mean something.
+
+    Args:
+        w, b: slope per unit of log length, and intercept, at the start.
+        scale, offset: range and floor of alpha.
+        level, side: see `Fusion`.
+
+    Raises:
+        ValueError: alpha would be clamped, and so without gradient, for every length.
+    """
+
+    def __init__(
+        self,
+        *,
+        w: float = -0.1,
+        b: float = 1.5,
+        scale: float = 0.4,
+        offset: float = 0.5,
+        level: Level = "embedding",
+        side: Side = "both",
+    ) -> None:
+        super().__init__(level, side)
+        low, high = sorted((offset, offset + scale))
+        if high <= LOW or low >= HIGH:
+            raise ValueError(
+                f"fusion.scale={scale} fusion.offset={offset}: alpha would lie in [{low:g}, {high:g}] and be "
+                f"clamped to [{LOW}, {HIGH}] for every length."
+            )
+        self.w, self.b = nn.Parameter(torch.tensor(w)), nn.Parameter(torch.tensor(b))
+        self.scale, self.offset = scale, offset
+
+    def alpha(
+        self, length: Int[Tensor, "*batch"], state: Float[Tensor, "*batch D"] | None = None
+    ) -> Float[Tensor, "*batch"]:
+        """The formula above."""
+        gate = torch.sigmoid(self.w * torch.log(length + 1.0) + self.b)
+        return (gate * self.scale + self.offset).clamp(LOW, HIGH)

@@ -1,0 +1,51 @@
+"""A fixed weight for each of three bins of history length."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from hybrid_seq_gnn.fusion.base import Fusion, Level, Side, check_alpha, check_increasing
+
+
+class Discrete(Fusion):
+    """A step function of the length, not learned.
+
+        alpha(n) = alpha_short if n <= L_short, alpha_mid if n <= L_long, else alpha_long
+
+    As in the plan of the study.
+
+    Args:
+        alpha_short, alpha_mid, alpha_long: weights of the sequence side, in [0, 1].
+        L_short, L_long: longest short and longest medium history, in events.
+        level, side: see `Fusion`.
+
+    Raises:
+        ValueError: a weight is outside [0, 1], or the limits are not in order.
+    """
+
+    def __init__(
+        self,
+        *,
+        alpha_short: float = 0.3,
+        alpha_mid: float = 0.5,
+        alpha_long: float = 0.7,
+        L_short: int = 10,
+        L_long: int = 50,
+        level: Level = "embedding",
+        side: Side = "both",
+    ) -> None:
+        super().__init__(level, side)
+        for name, value in (("alpha_short", alpha_short), ("alpha_mid", alpha_mid), ("alpha_long", alpha_long)):
+            check_alpha(name, value)
+        check_increasing(L_short=L_short, L_long=L_long)
+        self.register_buffer("limits", torch.tensor([L_short, L_long]), persistent=False)
+        self.register_buffer("values", torch.tensor([alpha_short, alpha_mid, alpha_long]), persistent=False)
+
+    limits: Tensor
+    values: Tensor
+
+    def alpha(
+        self, length: Int[Tensor, "*batch"], state: Float[Tensor, "*batch D"] | None = None
+    ) -> Float[Tensor, "*batch"]:
+        """The weight of the bin."""
+        return self.values[torch.bucketize(length, self.limits)]

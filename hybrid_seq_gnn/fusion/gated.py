@@ -1,0 +1,56 @@
+"""A small network that decides for each user; beyond the plan of the study."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from hybrid_seq_gnn.fusion.base import Fusion, Level, Side, check_alpha
+
+
+class Gated(Fusion):
+    """alpha from the length and from what the sequence side knows.
+
+        alpha(n, h) = sigmoid(u . tanh(W [log(1 + n); h] + c) + d)
+
+    u starts at zero and d at logit(init), so that training starts from a fixed alpha.
+
+    Args:
+        embedding_dim: D, width of the state.
+        hidden_dim: width of the hidden layer.
+        init: alpha at the start, in (0, 1).
+        level, side: see `Fusion`.
+
+    Raises:
+        ValueError: init is outside (0, 1), or hidden_dim is not positive.
+    """
+
+    def __init__(
+        self,
+        embedding_dim: int,
+        *,
+        hidden_dim: int = 16,
+        init: float = 0.5,
+        level: Level = "embedding",
+        side: Side = "both",
+    ) -> None:
+        super().__init__(level, side)
+        check_alpha("init", init)
+        if init in (0, 1):
+            raise ValueError(f"fusion.init={init}: must lie strictly between 0 and 1 to be learned.")
+        if hidden_dim < 1:
+            raise ValueError(f"fusion.hidden_dim={hidden_dim}: must be 1 or more.")
+        self.hidden = nn.Linear(1 + embedding_dim, hidden_dim)
+        self.out = nn.Linear(hidden_dim, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.constant_(self.out.bias, torch.logit(torch.tensor(init)).item())
+
+    def alpha(
+        self, length: Int[Tensor, "*batch"], state: Float[Tensor, "*batch D"] | None = None
+    ) -> Float[Tensor, "*batch"]:
+        """The formula above; without a state, at a state of zeros."""
+        weight = self.hidden.weight
+        known = torch.log1p(length.to(weight.dtype)).unsqueeze(-1)
+        if state is None:
+            state = weight.new_zeros(*length.shape, weight.shape[1] - 1)
+        gate: Tensor = self.out(torch.tanh(self.hidden(torch.cat([known, state], dim=-1))))
+        return torch.sigmoid(gate).squeeze(-1)

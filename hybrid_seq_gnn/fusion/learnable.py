@@ -1,0 +1,85 @@
+"""A learned weight for each of three bins of history length."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from hybrid_seq_gnn.fusion.base import Fusion, Level, Side, check_alpha, check_increasing
+
+LOW, HIGH = 0.1, 0.9
+
+
+class Learnable(Fusion):
+    """One alpha a bin, learned with the model and kept in [0.1, 0.9].
+
+        sigmoid:  alpha_b = 0.1 + 0.8 * sigmoid(theta_b), with theta_b such that training starts exactly at init_b
+        clamp:    alpha_b = min(max(theta_b, 0.1), 0.9),  theta_b starts at init_b
+
+        loss = ... + l2_weight * sum_b (alpha_b - towards_b)^2,  towards_b = init_b or 0
+
+    The plan of the study has `clamp` and a penalty towards `zero`. Both have a fault: beyond its limits a clamp has no
+    gradient, so an alpha that comes there stays; and a penalty towards zero pulls every alpha to the graph side,
+    however good the sequence side is. The defaults mend that.
+
+    Args:
+        init_short, init_mid, init_long: weights of the sequence side at the start, in [0.1, 0.9] (strictly inside for
+            `sigmoid`).
+        L_short, L_long: longest short and longest medium history, in events.
+        constraint: how alpha is kept in its interval.
+        l2_weight: weight of the penalty.
+        l2_towards: what the penalty pulls to.
+        level, side: see `Fusion`.
+
+    Raises:
+        ValueError: a start is outside its interval, a limit out of order or the penalty negative.
+    """
+
+    def __init__(
+        self,
+        *,
+        init_short: float = 0.4,
+        init_mid: float = 0.5,
+        init_long: float = 0.6,
+        L_short: int = 10,
+        L_long: int = 50,
+        constraint: Literal["sigmoid", "clamp"] = "sigmoid",
+        l2_weight: float = 0.01,
+        l2_towards: Literal["init", "zero"] = "init",
+        level: Level = "embedding",
+        side: Side = "both",
+    ) -> None:
+        super().__init__(level, side)
+        start = {"init_short": init_short, "init_mid": init_mid, "init_long": init_long}
+        for name, value in start.items():
+            check_alpha(name, value, LOW, HIGH)
+            if constraint == "sigmoid" and value in (LOW, HIGH):
+                raise ValueError(f"fusion.{name}={value}: must lie strictly between {LOW} and {HIGH} to be learned.")
+        check_increasing(L_short=L_short, L_long=L_long)
+        if l2_weight < 0:
+            raise ValueError(f"fusion.l2_weight={l2_weight}: must be 0 or more.")
+        init = torch.tensor(list(start.values()))
+        self.constraint, self.l2_weight = constraint, l2_weight
+        self.theta = nn.Parameter(torch.logit((init - LOW) / (HIGH - LOW)) if constraint == "sigmoid" else init.clone())
+        self.register_buffer("limits", torch.tensor([L_short, L_long]), persistent=False)
+        self.register_buffer("towards", init if l2_towards == "init" else torch.zeros(3), persistent=False)
+
+    limits: Tensor
+    towards: Tensor
+
+    def bins(self) -> Float[Tensor, "3"]:
+        """alpha of short, medium and long histories."""
+        if self.constraint == "clamp":
+            return self.theta.clamp(LOW, HIGH)
+        return LOW + (HIGH - LOW) * torch.sigmoid(self.theta)
+
+    def alpha(
+        self, length: Int[Tensor, "*batch"], state: Float[Tensor, "*batch D"] | None = None
+    ) -> Float[Tensor, "*batch"]:
+        """The weight of the bin."""
+        return self.bins()[torch.bucketize(length, self.limits)]
+
+    def penalty(self) -> Float[Tensor, ""]:
+        """l2_weight * sum of squared distances."""
+        return self.l2_weight * (self.bins() - self.towards).square().sum()

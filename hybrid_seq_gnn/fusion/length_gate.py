@@ -1,0 +1,59 @@
+"""A smooth function of the log of the history length whose parameters mean something."""
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from hybrid_seq_gnn.fusion.base import Fusion, Level, Side, check_alpha
+
+
+class LengthGate(Fusion):
+    """From `low` for short histories to `high` for long ones.
+
+        alpha(n) = low + (high - low) * sigmoid(slope * (log(1 + n) - log(1 + midpoint)))
+
+    midpoint and slope are learned (the midpoint as its log, so that it stays positive), low and high are not.
+
+    Args:
+        midpoint: history length, in events, at which alpha is half way, at the start. Must be > 0.
+        slope: steepness per unit of log length, at the start; negative falls with length.
+        low, high: alpha of the shortest and of the longest histories, in [0, 1].
+        level, side: see `Fusion`.
+
+    Raises:
+        ValueError: midpoint is not positive, or low or high is outside [0, 1].
+
+    Example:
+        >>> gate = LengthGate(midpoint=10.0, slope=1.0, low=0.0, high=1.0)
+        >>> [f"{w:.2f}" for w in gate.alpha(torch.tensor([0, 10, 200]))]
+        ['0.08', '0.50', '0.95']
+    """
+
+    def __init__(
+        self,
+        *,
+        midpoint: float = 20.0,
+        slope: float = 1.0,
+        low: float = 0.1,
+        high: float = 0.9,
+        level: Level = "embedding",
+        side: Side = "both",
+    ) -> None:
+        super().__init__(level, side)
+        if midpoint <= 0:
+            raise ValueError(f"fusion.midpoint={midpoint}: must be greater than 0, in events.")
+        check_alpha("low", low)
+        check_alpha("high", high)
+        self.log_midpoint = nn.Parameter(torch.tensor(math.log(midpoint)))
+        self.slope = nn.Parameter(torch.tensor(slope))
+        self.low, self.high = low, high
+
+    def alpha(
+        self, length: Int[Tensor, "*batch"], state: Float[Tensor, "*batch D"] | None = None
+    ) -> Float[Tensor, "*batch"]:
+        """The formula above."""
+        middle = torch.log1p(self.log_midpoint.exp())
+        gate = torch.sigmoid(self.slope * (torch.log1p(length.to(middle.dtype)) - middle))
+        return self.low + (self.high - self.low) * gate

@@ -1,0 +1,60 @@
+"""A piecewise linear function of the history length."""
+
+import itertools
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from hybrid_seq_gnn.fusion.base import Fusion, Level, Side, check_alpha
+
+
+class Piecewise(Fusion):
+    """Linear between learned knots, constant outside.
+
+        alpha(n) = v_k + (v_{k+1} - v_k) * (n - x_k) / (x_{k+1} - x_k)     for x_k <= n <= x_{k+1}
+
+    The values v are learned as sigmoid(theta), which starts exactly at `values` and keeps them in (0, 1).
+
+    Args:
+        knots: history lengths x, in events, increasing; at least two.
+        values: alpha at the knots at the start, in (0, 1).
+        level, side: see `Fusion`.
+
+    Raises:
+        ValueError: knots out of order, another number of values, or a value outside (0, 1).
+    """
+
+    def __init__(
+        self,
+        *,
+        knots: tuple[float, ...] = (5.0, 15.0, 30.0, 60.0),
+        values: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6),
+        level: Level = "embedding",
+        side: Side = "both",
+    ) -> None:
+        super().__init__(level, side)
+        if len(knots) < 2 or any(a >= b for a, b in itertools.pairwise(knots)):
+            raise ValueError(f"fusion.knots={list(knots)}: expected two or more lengths in increasing order.")
+        if len(values) != len(knots):
+            raise ValueError(
+                f"fusion.values={list(values)}: expected {len(knots)}, one for each of fusion.knots={list(knots)}."
+            )
+        for k, value in enumerate(values):
+            check_alpha(f"values[{k}]", value)
+            if value in (0, 1):
+                raise ValueError(f"fusion.values[{k}]={value}: must lie strictly between 0 and 1 to be learned.")
+        self.register_buffer("knots", torch.tensor(knots), persistent=False)
+        self.theta = nn.Parameter(torch.logit(torch.tensor(values)))
+
+    knots: Tensor
+
+    def alpha(
+        self, length: Int[Tensor, "*batch"], state: Float[Tensor, "*batch D"] | None = None
+    ) -> Float[Tensor, "*batch"]:
+        """The formula above."""
+        values = torch.sigmoid(self.theta)
+        n = length.to(self.knots.dtype).clamp(self.knots[0], self.knots[-1])
+        right = torch.bucketize(n, self.knots).clamp(1, len(values) - 1)
+        share = (n - self.knots[right - 1]) / (self.knots[right] - self.knots[right - 1])
+        return torch.lerp(values[right - 1], values[right], share.to(values.dtype))

@@ -1,0 +1,27 @@
+"""Nodes of a graph that are no items: users have embeddings of the graph network's own."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class UserNodes(nn.Module):
+    """Appends user embeddings to the item table where the graph has user nodes, and takes them off again.
+
+    Args:
+        nodes: of the graph, with padding.
+        num_items: items without padding.
+        embedding_dim: D.
+
+    Shape:
+        items: (N, D). Returns (nodes, D).
+    """
+
+    def __init__(self, nodes: int, num_items: int, embedding_dim: int) -> None:
+        super().__init__()
+        users = nodes - num_items - 1
+        self.users = nn.Parameter(torch.randn(users, embedding_dim) * 0.02) if users else None
+
+    def forward(self, items: Float[Tensor, "N D"]) -> Float[Tensor, "nodes D"]:
+        """Items, then users."""
+        return items if self.users is None else torch.cat([items, self.users])

@@ -1,0 +1,30 @@
+"""Users and the items of their training part."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hybrid_seq_gnn.data.sequences import Sequences
+from hybrid_seq_gnn.data.split import Split
+from hybrid_seq_gnn.graph.items import ItemGraph
+from hybrid_seq_gnn.graph.pairs import training_events
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bipartite:
+    """The user-item graph on which LightGCN was published: an edge where a user has had an item, of weight 1.
+
+    Source: He et al. 2020, "LightGCN" (arXiv:2002.02126), Sec. 3.1. The graph network has an embedding for each user.
+    """
+
+    def build(self, sequences: Sequences, split: Split) -> ItemGraph:
+        """The graph of the training part; what is held out leaves no trace in it."""
+        user, item = training_events(sequences, split)
+        stride = sequences.num_items + 1
+        user, item = np.divmod(np.unique(user * stride + item), stride)
+        node = user + stride
+        source, target = np.concatenate([item, node]), np.concatenate([node, item])
+        order = np.lexsort((target, source))
+        return ItemGraph(
+            sequences.num_items, source[order], target[order], np.ones(len(source)), num_users=sequences.num_users
+        )

@@ -1,0 +1,51 @@
+"""Which item follows which in the training part of histories."""
+
+from dataclasses import dataclass
+
+from hybrid_seq_gnn.data.sequences import Sequences
+from hybrid_seq_gnn.data.split import Split
+from hybrid_seq_gnn.graph.cooccurrence import check_edges
+from hybrid_seq_gnn.graph.items import ItemGraph
+from hybrid_seq_gnn.graph.normalize import Weighting, heaviest, reweight
+from hybrid_seq_gnn.graph.pairs import ordered_pairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transition:
+    """A directed graph: an edge from i to j where j follows i by at most `window` events.
+
+        w_ij = sum over users and pairs of events s < t <= s + window with items i, j of decay ** (t - s - 1)
+
+    A product with it gives each item the mean of what follows it.
+
+    Attributes:
+        window: most steps from i to j.
+        min_count: least number of pairs for an edge.
+        decay: weight of one more step of distance, in (0, 1].
+        weighting: of the edges, see `normalize.reweight`.
+        top_k: keep the heaviest so many edges out of each item; null keeps all.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    window: int = 3
+    min_count: int = 1
+    decay: float = 0.7
+    weighting: Weighting = "raw"
+    top_k: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check every value in the words of the command line."""
+        check_edges(self.window, self.decay, self.min_count, self.top_k)
+
+    def build(self, sequences: Sequences, split: Split) -> ItemGraph:
+        """The graph of the training part; what is held out leaves no trace in it."""
+        source, target, weight, count = ordered_pairs(sequences, split, self.window, self.decay)
+        enough = count >= self.min_count
+        source, target, weight = source[enough], target[enough], weight[enough]
+        weight = reweight(source, target, weight, sequences.num_items + 1, self.weighting)
+        keep = weight > 0
+        if self.top_k is not None:
+            keep &= heaviest(source, target, weight, self.top_k)
+        return ItemGraph(sequences.num_items, source[keep], target[keep], weight[keep])

@@ -1,0 +1,40 @@
+"""Bayesian personalised ranking."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from hybrid_seq_gnn.loss.protocol import Sampler, Scores, check_loss, scaled
+
+
+class BPR(nn.Module):
+    """The next item should score above each of K sampled ones.
+
+        loss = -mean over positions and k of log sigmoid(s_target - s_k)
+
+    Source: Rendle et al. 2009, "BPR: Bayesian Personalized Ranking from Implicit Feedback" (arXiv:1205.2618), Sec. 4.
+    Their penalty on the weights is `training.weight_decay` here.
+
+    Args:
+        negatives: sampler.
+        temperature: scores are divided by it in training; > 0.
+
+    Shape:
+        scores: M positions. targets, users: (M,). Returns a scalar.
+
+    Raises:
+        ValueError: temperature is not positive.
+    """
+
+    def __init__(self, negatives: Sampler, *, temperature: float = 1.0) -> None:
+        super().__init__()
+        check_loss(temperature)
+        self.negatives, self.temperature = negatives, temperature
+
+    def forward(self, scores: Scores, targets: Int[Tensor, "M"], users: Int[Tensor, "M"]) -> Float[Tensor, ""]:
+        """The loss, with fresh negatives."""
+        scores = scaled(scores, self.temperature)
+        negatives, _ = self.negatives(users, targets, scores)
+        logits = scores.at(torch.cat([targets.unsqueeze(1), negatives], dim=1))
+        return -F.logsigmoid(logits[:, :1] - logits[:, 1:]).mean()

@@ -1,0 +1,52 @@
+"""Generalised binary cross-entropy, which takes back the overconfidence that sampling brings."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from hybrid_seq_gnn.loss.protocol import Sampler, Scores, check_loss, scaled
+
+
+class GBCE(nn.Module):
+    """Binary cross-entropy with the target's probability to the power of beta.
+
+        loss  = -mean over positions of [beta * log sigmoid(s_target) + sum_k log(1 - sigmoid(s_k))] / (1 + K)
+        beta  = rate * (t * (1 - 1 / rate) + 1 / rate),    rate = K / (num_items - 1)
+
+    t = 0 is `BCE`; t = 1 makes sigmoid(s) the probability that it would be without sampling.
+
+    Source: Petrov & Macdonald 2023, "gSASRec" (arXiv:2308.07192), Eq. 16-18.
+
+    Args:
+        num_items: items without padding.
+        negatives: sampler; uniform sampling is assumed by the formula.
+        t: calibration, in [0, 1].
+        temperature: scores are divided by it in training; > 0.
+
+    Shape:
+        scores: M positions. targets, users: (M,). Returns a scalar.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    def __init__(self, num_items: int, negatives: Sampler, *, t: float = 0.75, temperature: float = 1.0) -> None:
+        super().__init__()
+        check_loss(temperature)
+        if not 0 <= t <= 1:
+            raise ValueError(f"loss.t={t}: must lie in [0, 1].")
+        rate = min(negatives.num_negatives / max(num_items - 1, 1), 1.0)
+        self.beta = rate * (t * (1 - 1 / rate) + 1 / rate)
+        assert math.isfinite(self.beta)
+        self.negatives, self.temperature = negatives, temperature
+
+    def forward(self, scores: Scores, targets: Int[Tensor, "M"], users: Int[Tensor, "M"]) -> Float[Tensor, ""]:
+        """The loss, with fresh negatives."""
+        scores = scaled(scores, self.temperature)
+        negatives, _ = self.negatives(users, targets, scores)
+        logits = scores.at(torch.cat([targets.unsqueeze(1), negatives], dim=1))
+        terms = torch.cat([self.beta * F.logsigmoid(logits[:, :1]), F.logsigmoid(-logits[:, 1:])], dim=1)
+        return -terms.mean()

@@ -1,0 +1,56 @@
+"""Softmax cross-entropy over the target and sampled negatives."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from hybrid_seq_gnn.loss.protocol import Sampler, Scores, check_loss, scaled
+
+
+class SampledSoftmax(nn.Module):
+    """Cross-entropy among 1 + K items, corrected for how likely each negative was to be drawn.
+
+        loss = mean over positions of log(exp(s_target) + sum_k exp(s_k - log(K q_k))) - s_target
+
+    With the correction, K samples stand for all items, and for K -> infinity this is the full cross-entropy (but for
+    the items that the user has had, which are no negatives).
+
+    Source: Bengio & Senecal 2008; Yi et al. 2019, "Sampling-Bias-Corrected Neural Modeling", Sec. 3.
+
+    Args:
+        negatives: sampler, whose log q is used.
+        temperature: scores are divided by it in training; > 0.
+        correct: take log(K q) off; without, every sample counts as one item.
+        label_smoothing: share of the target's weight that is spread over the 1 + K items, in [0, 1).
+
+    Shape:
+        scores: M positions. targets, users: (M,). Returns a scalar.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    def __init__(
+        self,
+        negatives: Sampler,
+        *,
+        temperature: float = 1.0,
+        correct: bool = True,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        check_loss(temperature, label_smoothing)
+        self.negatives, self.temperature = negatives, temperature
+        self.correct, self.label_smoothing = correct, label_smoothing
+
+    def forward(self, scores: Scores, targets: Int[Tensor, "M"], users: Int[Tensor, "M"]) -> Float[Tensor, ""]:
+        """The loss, with fresh negatives."""
+        scores = scaled(scores, self.temperature)
+        negatives, log_q = self.negatives(users, targets, scores)
+        logits = scores.at(torch.cat([targets.unsqueeze(1), negatives], dim=1))
+        if self.correct:
+            expected = log_q + torch.log(torch.tensor(float(negatives.shape[1])))
+            logits = torch.cat([logits[:, :1], logits[:, 1:] - expected], dim=1)
+        zeros = torch.zeros_like(targets)
+        return F.cross_entropy(logits, zeros, label_smoothing=self.label_smoothing)

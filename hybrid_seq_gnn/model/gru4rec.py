@@ -1,0 +1,56 @@
+"""GRU4Rec: a recurrent network over a user's history.
+
+Source: Hidasi et al. 2016, "Session-based Recommendations with Recurrent Neural Networks" (arXiv:1511.06939).
+Ours differs: item embeddings shared between input and output, and by default cross-entropy over all items at every
+position rather than sampled ranking losses.
+"""
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from hybrid_seq_gnn.model.causal import CausalModel, check_dropout, check_sizes, initialise
+
+
+class GRU4Rec(CausalModel):
+    """Scores of the next item from the state of a GRU.
+
+        h_t   = GRU(dropout(items[i_t]), h_{t-1});   score = project(dropout(h_t)) . items[j]
+
+    Args:
+        num_items: items without padding.
+        embedding_dim: D, width of an item's embedding.
+        hidden_dim: width of the GRU's state.
+        num_layers: layers of the GRU.
+        max_length: latest events that the model reads.
+        dropout: share of activations set to zero in training, in [0, 1).
+
+    Raises:
+        ValueError: a size is not positive, or dropout is outside [0, 1).
+    """
+
+    def __init__(
+        self,
+        num_items: int,
+        *,
+        embedding_dim: int = 64,
+        hidden_dim: int = 128,
+        num_layers: int = 1,
+        max_length: int = 50,
+        dropout: float = 0.3,
+    ) -> None:
+        check_sizes(embedding_dim=embedding_dim, hidden_dim=hidden_dim, num_layers=num_layers, max_length=max_length)
+        check_dropout(dropout)
+        super().__init__(num_items, embedding_dim, max_length)
+        self.dropout = nn.Dropout(dropout)
+        self.gru = nn.GRU(embedding_dim, hidden_dim, num_layers, batch_first=True)
+        self.project = nn.Linear(hidden_dim, embedding_dim)
+        self.apply(initialise)
+
+    def encode(self, inputs: Float[Tensor, "M D"], items: Int[Tensor, "B T"]) -> Float[Tensor, "M D"]:
+        """The state after each position, see `CausalModel`."""
+        places = items > 0
+        padded = inputs.new_zeros(*items.shape, inputs.shape[1])
+        padded[places] = self.dropout(inputs)
+        hidden, _ = self.gru(padded)  # padding is on the right: no position has seen it
+        states: Tensor = self.project(self.dropout(hidden[places]))
+        return states

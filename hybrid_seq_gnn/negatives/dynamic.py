@@ -1,0 +1,59 @@
+"""Negatives that the model itself mistakes for the target."""
+
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from hybrid_seq_gnn.data.sequences import Sequences
+from hybrid_seq_gnn.data.split import Split
+from hybrid_seq_gnn.negatives.seen import Seen, check_negatives
+from hybrid_seq_gnn.negatives.uniform import Uniform
+
+
+@runtime_checkable
+class Scores(Protocol):
+    """Scores of all items for M rows."""
+
+    def at(self, items: Int[Tensor, "M K"]) -> Float[Tensor, "M K"]:
+        """The scores of K items a row."""
+        ...
+
+
+class Dynamic(nn.Module):
+    """The K highest-scored of `pool` uniform draws a row.
+
+    log q is that of the uniform draws: the choice among them is the model's and has no simple probability.
+
+    Source: Zhang et al. 2013, "Optimizing Top-N Collaborative Filtering via Dynamic Negative Item Sampling".
+
+    Args:
+        sequences, split: say what each user has had in training.
+        num_negatives: K, items a row.
+        pool: uniform draws a row; at least K.
+
+    Shape:
+        users, targets: (M,). scores: M rows. Returns ids (M, K) and log q (M, K).
+
+    Raises:
+        ValueError: K < 1, the pool is smaller than K, or a user has had every item.
+    """
+
+    def __init__(self, sequences: Sequences, split: Split, *, num_negatives: int = 1, pool: int = 16) -> None:
+        super().__init__()
+        check_negatives(num_negatives)
+        if pool < num_negatives:
+            raise ValueError(f"negatives.pool={pool} is smaller than negatives.num_negatives={num_negatives}.")
+        self.num_negatives = num_negatives
+        self.uniform = Uniform(sequences, split, num_negatives=pool)
+        self.seen: Seen = self.uniform.seen
+
+    def forward(
+        self, users: Int[Tensor, "M"], targets: Int[Tensor, "M"], scores: Scores
+    ) -> tuple[Int[Tensor, "M K"], Float[Tensor, "M K"]]:
+        """Ids of the negatives, and the log of the probability of their draws."""
+        pool, log_q = self.uniform(users, targets, scores)
+        with torch.no_grad():
+            best = scores.at(pool).topk(self.num_negatives, dim=1).indices
+        return pool.gather(1, best), log_q.gather(1, best)

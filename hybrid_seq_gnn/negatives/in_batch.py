@@ -1,0 +1,66 @@
+"""The targets of other rows as negatives."""
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from hybrid_seq_gnn.data.sequences import Sequences
+from hybrid_seq_gnn.data.split import Split
+from hybrid_seq_gnn.negatives.popularity import training_counts
+from hybrid_seq_gnn.negatives.seen import Seen, check_negatives
+from hybrid_seq_gnn.negatives.uniform import Uniform
+
+ROUNDS = 10
+
+
+class InBatch(nn.Module):
+    """K targets of other rows of the batch, drawn alike, of items that the row's user has not had in training.
+
+        log q_j = log(share of item j among all training targets, of those that the user has not had)
+
+    Popular items are drawn more often, for which `loss=sampled_softmax` makes up with log q. A row for which ten rounds
+    of draws find no item that its user has not had takes uniform ones.
+
+    Source: Yi et al. 2019, "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations".
+
+    Args:
+        sequences, split: say what each user has had in training, and how often each item came.
+        num_negatives: K, items a row.
+
+    Shape:
+        users, targets: (M,). Returns ids (M, K) and log q (M, K).
+
+    Raises:
+        ValueError: K < 1, or a user has had every item.
+    """
+
+    def __init__(self, sequences: Sequences, split: Split, *, num_negatives: int = 64) -> None:
+        super().__init__()
+        check_negatives(num_negatives)
+        self.num_negatives = num_negatives
+        self.uniform = Uniform(sequences, split, num_negatives=num_negatives)
+        self.seen: Seen = self.uniform.seen
+        count = np.maximum(training_counts(sequences, split), 1e-9).astype(np.float64)
+        count[0] = 0.0
+        self.register_buffer("share", torch.from_numpy(count / count.sum()), persistent=False)
+
+    share: Tensor
+
+    def forward(
+        self, users: Int[Tensor, "M"], targets: Int[Tensor, "M"], scores: object
+    ) -> tuple[Int[Tensor, "M K"], Float[Tensor, "M K"]]:
+        """Ids of the negatives, and the log of their probability."""
+        who = users.unsqueeze(1).expand(-1, self.num_negatives)
+        items = targets[torch.randint(len(targets), who.shape, device=users.device)]
+        for _ in range(ROUNDS):
+            rejected = self.seen.has(who, items)
+            if not rejected.any():
+                break
+            items[rejected] = targets[torch.randint(len(targets), (int(rejected.sum()),), device=users.device)]
+        row, had = self.seen.of(users)
+        taken = self.share.new_zeros(len(users)).index_add_(0, row, self.share[had])
+        log_q = (self.share[items] / (1 - taken).clamp(min=1e-9).unsqueeze(1)).log().float()
+        rejected = self.seen.has(who, items)
+        easy, log_easy = self.uniform(users, targets, scores)
+        return torch.where(rejected, easy, items), torch.where(rejected, log_easy, log_q.clamp(max=0.0))

@@ -1,0 +1,59 @@
+"""Some hard negatives among easy ones."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from hybrid_seq_gnn.data.sequences import Sequences
+from hybrid_seq_gnn.data.split import Split
+from hybrid_seq_gnn.negatives.hard import Hard
+from hybrid_seq_gnn.negatives.seen import Seen
+from hybrid_seq_gnn.negatives.uniform import Uniform
+
+
+class Mixed(nn.Module):
+    """Each of K items a row is hard with probability `hard_share`, else uniform; see `Hard` and `Uniform`.
+
+        q_j = hard_share * q_hard(j) + (1 - hard_share) * q_uniform(j)
+
+    Args:
+        sequences, split: say what each user has had in training, and how often each item came.
+        num_negatives: K, items a row.
+        hard_share: in [0, 1].
+        pool: most popular unseen items of the hard ones.
+
+    Shape:
+        users, targets: (M,); targets and scores do not matter here. Returns ids (M, K) and log q (M, K).
+
+    Raises:
+        ValueError: a value is out of range, or a user has had every item.
+    """
+
+    def __init__(
+        self,
+        sequences: Sequences,
+        split: Split,
+        *,
+        num_negatives: int = 4,
+        hard_share: float = 0.5,
+        pool: int = 100,
+    ) -> None:
+        super().__init__()
+        if not 0 <= hard_share <= 1:
+            raise ValueError(f"negatives.hard_share={hard_share}: must lie in [0, 1].")
+        self.num_negatives, self.hard_share = num_negatives, hard_share
+        self.hard = Hard(sequences, split, num_negatives=num_negatives, pool=pool)
+        self.uniform = Uniform(sequences, split, num_negatives=num_negatives)
+        self.seen: Seen = self.uniform.seen
+
+    def forward(
+        self, users: Int[Tensor, "M"], targets: Int[Tensor, "M"], scores: object
+    ) -> tuple[Int[Tensor, "M K"], Float[Tensor, "M K"]]:
+        """Ids of the negatives, and the log of their probability."""
+        hard, log_hard = self.hard(users, targets, scores)
+        easy, log_easy = self.uniform(users, targets, scores)
+        is_hard = torch.rand(hard.shape, device=users.device) < self.hard_share
+        items = torch.where(is_hard, hard, easy)
+        inside = (self.hard.pools[users].unsqueeze(1) == items.unsqueeze(2)).any(2)
+        q = self.hard_share * log_hard.exp() * inside + (1 - self.hard_share) * log_easy.exp()
+        return items, q.log()

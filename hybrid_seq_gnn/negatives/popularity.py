@@ -1,0 +1,80 @@
+"""Negatives drawn by how popular they are."""
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from hybrid_seq_gnn.data.sequences import Sequences
+from hybrid_seq_gnn.data.split import Split
+from hybrid_seq_gnn.negatives.seen import Seen, check_negatives
+
+ROUNDS = 20  # of rejection; what is left then is drawn exactly, row by row
+
+
+class Popularity(nn.Module):
+    """K items a row, of those that the row's user has not had in training; never padding.
+
+        q_j = c_j^exponent / (sum over items i that the user has not had of c_i^exponent),   c = 1 + count in training
+
+    By rejection from the distribution over all items, which leaves exactly q; the few draws that are rejected twenty
+    times over are made from q itself.
+
+    Args:
+        sequences, split: say what each user has had in training, and how often each item came.
+        num_negatives: K, items a row.
+        exponent: 1 is by count, 0 uniform; 0.75 is usual (Mikolov et al. 2013, arXiv:1310.4546).
+
+    Shape:
+        users, targets: (M,); targets and scores do not matter here. Returns ids (M, K) and log q (M, K).
+
+    Raises:
+        ValueError: K < 1, a negative exponent, or a user has had every item.
+    """
+
+    def __init__(self, sequences: Sequences, split: Split, *, num_negatives: int = 1, exponent: float = 0.75) -> None:
+        super().__init__()
+        check_negatives(num_negatives)
+        if exponent < 0:
+            raise ValueError(f"negatives.exponent={exponent}: must be 0 or more.")
+        self.num_negatives = num_negatives
+        self.seen = Seen(sequences, split)
+        weight = (1.0 + training_counts(sequences, split)) ** exponent
+        weight[0] = 0.0
+        self.register_buffer("weight", torch.from_numpy(weight), persistent=False)
+        self.register_buffer("cumulative", torch.from_numpy(np.cumsum(weight)), persistent=False)
+
+    weight: Tensor
+    cumulative: Tensor
+
+    def draw(self, *shape: int) -> Int[Tensor, "..."]:
+        """Items by weight, whoever has had them."""
+        point = torch.rand(*shape, device=self.weight.device, dtype=torch.float64) * self.cumulative[-1]
+        return torch.searchsorted(self.cumulative, point, right=True).clamp_(1, len(self.weight) - 1)
+
+    def forward(
+        self, users: Int[Tensor, "M"], targets: Int[Tensor, "M"], scores: object
+    ) -> tuple[Int[Tensor, "M K"], Float[Tensor, "M K"]]:
+        """Ids of the negatives, and the log of their probability."""
+        who = users.unsqueeze(1).expand(-1, self.num_negatives)
+        items = self.draw(*who.shape)
+        for _ in range(ROUNDS):
+            rejected = self.seen.has(who, items)
+            if not rejected.any():
+                break
+            items[rejected] = self.draw(int(rejected.sum()))
+        for row in self.seen.has(who, items).any(1).nonzero().squeeze(1).tolist():
+            allowed = self.weight.clone()
+            allowed[self.seen.of(users[row : row + 1])[1]] = 0.0
+            items[row] = torch.multinomial(allowed, self.num_negatives, replacement=True)
+        row, had = self.seen.of(users)
+        taken = self.weight.new_zeros(len(users)).index_add_(0, row, self.weight[had])
+        left = (self.cumulative[-1] - taken).unsqueeze(1)
+        return items, (self.weight[items] / left).log().float()
+
+
+def training_counts(sequences: Sequences, split: Split) -> np.ndarray:
+    """(num_items + 1,) events of each item in the training part."""
+    position = np.arange(len(sequences.items)) - np.repeat(sequences.indptr[:-1], sequences.lengths)
+    training = position < np.repeat(split.train_end, sequences.lengths)
+    return np.bincount(sequences.items[training], minlength=sequences.num_items + 1)

@@ -1,0 +1,59 @@
+"""What each user has had in training, for samplers that must leave it out."""
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor, nn
+
+from hybrid_seq_gnn.data.sequences import Sequences
+from hybrid_seq_gnn.data.split import Split
+
+
+class Seen(nn.Module):
+    """Distinct items of each user's training part, sorted, as one array of keys user * (num_items + 1) + item.
+
+    Raises:
+        ValueError: a user has had every item, so that no negative is left.
+    """
+
+    def __init__(self, sequences: Sequences, split: Split) -> None:
+        super().__init__()
+        self.num_items, self.stride = sequences.num_items, sequences.num_items + 1
+        position = np.arange(len(sequences.items)) - np.repeat(sequences.indptr[:-1], sequences.lengths)
+        user = np.repeat(np.arange(sequences.num_users), sequences.lengths)
+        training = position < split.train_end[user]
+        key = np.unique(user[training] * self.stride + sequences.items[training])
+        first = np.searchsorted(key, np.arange(sequences.num_users + 1) * self.stride)
+        if len(full := np.flatnonzero(np.diff(first) >= sequences.num_items)):
+            raise ValueError(
+                f"user {sequences.user_ids[full[0]]} has had all {sequences.num_items} items, so no negative is left; "
+                "use loss=cross_entropy."
+            )
+        self.register_buffer("key", torch.from_numpy(key), persistent=False)
+        self.register_buffer("first", torch.from_numpy(first), persistent=False)
+
+    key: Tensor
+    first: Tensor
+
+    def has(self, users: Int[Tensor, "*M"], items: Int[Tensor, "*M"]) -> Bool[Tensor, "*M"]:
+        """Whether each user has had each item."""
+        key = users * self.stride + items
+        place = torch.searchsorted(self.key, key).clamp_(max=max(len(self.key) - 1, 0))
+        return self.key[place] == key if len(self.key) else torch.zeros_like(key, dtype=torch.bool)
+
+    def count(self, users: Int[Tensor, "M"]) -> Int[Tensor, "M"]:
+        """Distinct items of each user."""
+        return self.first[users + 1] - self.first[users]
+
+    def of(self, users: Int[Tensor, "M"]) -> tuple[Int[Tensor, "S"], Int[Tensor, "S"]]:
+        """Row (of `users`) and item of everything that they have had."""
+        count = self.count(users)
+        row = torch.arange(len(users), device=users.device).repeat_interleave(count)
+        within = torch.arange(len(row), device=users.device) - (count.cumsum(0) - count)[row]
+        return row, self.key[self.first[users][row] + within] % self.stride
+
+
+def check_negatives(num_negatives: int) -> None:
+    """Raise ValueError, in the words of the command line, where there are none."""
+    if num_negatives < 1:
+        raise ValueError(f"negatives.num_negatives={num_negatives}: must be 1 or more.")
