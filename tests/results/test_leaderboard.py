@@ -3,7 +3,7 @@ import json
 import pandas as pd
 import pytest
 
-from hybrid_seq_gnn.results.leaderboard import Run, read_runs, table, write
+from hybrid_seq_gnn.results.leaderboard import Run, read_runs, show, table, write
 from hybrid_seq_gnn.results.tables import markdown, run_table
 
 
@@ -22,6 +22,12 @@ def results(validation, test, alpha=None, model="hybrid", seed=0):
             "fusion": {"alpha": alpha} if alpha is not None else None,
         },
         "grouped_metrics": groups,
+        "validation_grouped_metrics": {
+            "short": {"NDCG@10": 1 - validation},
+            "medium": {"NDCG@10": validation},
+            "long": {"NDCG@10": None},
+            "overall": {"NDCG@10": validation},
+        },
         "best_val_metric": validation,
         "best_epoch": 3,
         "seconds": {"total": 12.3},
@@ -70,11 +76,37 @@ def test_a_failed_run_stands_at_the_end_with_its_error(tmp_path):
     assert "it broke" in text
 
 
+def test_a_failed_run_keeps_the_settings_that_no_other_run_varies(tmp_path):
+    runs = [Run(str(k), results(0.1, 0.1, 0.3, seed=k)) for k in range(2)]
+    runs.append(Run("2", None, "it broke", {"fusion.alpha": "1.7", "seed": "0"}))
+    text = write(runs, tmp_path)
+    assert "- 2 (seed=0, fusion.alpha=1.7): it broke" in text
+    frame = pd.read_csv(tmp_path / "leaderboard.csv")
+    assert frame["fusion.alpha"].tolist() == [0.3, 0.3, 1.7]
+
+
+def test_the_best_setting_for_a_group_is_chosen_by_validation_and_never_by_test():
+    runs = [Run("0", results(0.1, 0.2, 0.3)), Run("1", results(0.3, 0.1, 0.5)), Run("2", results(0.2, 0.9, 0.7))]
+    assert show(table(runs)).splitlines()[-3:] == [
+        "- all users: fusion.alpha=0.5 (0.3000)",
+        "- short: fusion.alpha=0.3 (0.9000)",
+        "- medium: fusion.alpha=0.5 (0.3000)",
+    ]
+
+
+def test_a_leaderboard_fits_a_terminal_of_140_columns():
+    runs = [Run(str(k), results(0.1, 0.2, k / 10, seed=k)) for k in range(12)]
+    assert max(map(len, show(table(runs)).splitlines())) <= 140
+
+
 def test_a_sweep_in_which_all_failed_still_has_a_leaderboard(tmp_path):
     assert "it broke" in write([Run("0", None, "it broke", {"fusion.alpha": "9"})], tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema_version": 99}'])
+UNDEFINED = json.dumps(results(float("nan"), 0.2, 0.3))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema_version": 99}', '{"schema_version": 1}', UNDEFINED])
 def test_a_broken_results_file_is_named_and_never_a_number(text, tmp_path):
     (tmp_path / "3").mkdir()
     (tmp_path / "3" / "results.json").write_text(text)
@@ -82,7 +114,7 @@ def test_a_broken_results_file_is_named_and_never_a_number(text, tmp_path):
     (tmp_path / "10" / "results.json").write_text(json.dumps(results(0.1, 0.2, 0.3)))
     broken, whole = read_runs(tmp_path)
     assert (broken.folder, broken.results) == ("3", None)
-    assert "results.json" in broken.error
+    assert "results.json" in broken.error or "nan" in broken.error
     assert whole.results["best_val_metric"] == 0.1
 
 

@@ -7,8 +7,11 @@ import subprocess
 import sys
 import time
 
+import optuna
 import pandas as pd
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 from tests.test_command_line import SMALL, command, fail, results, succeed
 
@@ -17,6 +20,41 @@ ONE = [*SMALL, "training.epochs=1", "hydra.sweep.dir=sweep", "-m"]
 
 def alphas(folder):
     return {p.parent.name: results(p.parent)["config"]["fusion"]["alpha"] for p in folder.glob("sweep/*/results.json")}
+
+
+def load(folder):
+    storage = JournalStorage(JournalFileBackend(str(folder / "study.journal")))
+    return optuna.load_study(study_name="sweep", storage=storage)
+
+
+def trials(folder):
+    return load(folder).trials
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts commands in processes of their own, none of which outlives the test."""
+    running = []
+
+    def begin(*arguments):
+        command = [sys.executable, "-m", "hybrid_seq_gnn", *arguments]
+        running.append(subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True))
+        return running[-1]
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def wait_for(path, running, longer_than=0):
+    """Until the running process has written more than so many bytes to a file."""
+    deadline = time.monotonic() + 100
+    while not (path.exists() and path.stat().st_size > longer_than):
+        assert time.monotonic() < deadline
+        assert running.poll() is None, "ended before it could be stopped"
+        time.sleep(0.005)
 
 
 def test_a_grid_runs_each_point_once_in_order_whatever_n_trials_says(tmp_path):
@@ -63,17 +101,30 @@ def test_a_finished_sweep_is_not_run_again(tmp_path):
     before = {p: p.stat().st_mtime_ns for p in tmp_path.glob("sweep/*/results.json")}
     done = succeed(*ONE, "fusion.alpha=0.3,0.7", cwd=tmp_path)
     assert "2 done, 0 to run" in done.stdout
-    assert "NDCG@10/short" in done.stdout
+    assert "NDCG short" in done.stdout
     assert {p: p.stat().st_mtime_ns for p in tmp_path.glob("sweep/*/results.json")} == before
 
 
 def test_another_sweep_in_the_same_folder_is_refused(tmp_path):
     succeed(*ONE, "fusion.alpha=0.3,0.7", cwd=tmp_path)
     assert "another folder" in fail(*ONE, "fusion.alpha=0.3,0.8", cwd=tmp_path)
-    assert "another folder" in fail(*ONE, "fusion.alpha=0.3,0.7", "seed=5", cwd=tmp_path)
+    message = fail(*ONE, "fusion.alpha=0.3,0.7", "seed=5", cwd=tmp_path)
+    assert "another folder" in message
+    assert "seed was 0 and is 5" in message
 
 
-def test_a_killed_sweep_goes_on_where_it_was(tmp_path):
+def test_the_same_sweep_in_other_words_is_continued(tmp_path):
+    succeed(*ONE, "fusion.alpha=0.3,0.7", cwd=tmp_path)
+    for same in (["debug=true"], ["seed=0"], ["fusion=fixed"], ["fusion.alpha=0.9"]):
+        assert "2 done, 0 to run" in succeed(*ONE, *same, "fusion.alpha=0.3,0.7", cwd=tmp_path).stdout
+
+
+def test_a_setting_given_twice_has_its_last_value(tmp_path):
+    succeed(*ONE, "fusion.alpha=0.3,0.7", "fusion.alpha=0.5", cwd=tmp_path)
+    assert alphas(tmp_path) == {"0": 0.5}
+
+
+def test_a_killed_sweep_goes_on_where_it_was(start, tmp_path):
     arguments = [
         *SMALL,
         "data.users=400",
@@ -82,15 +133,8 @@ def test_a_killed_sweep_goes_on_where_it_was(tmp_path):
         "fusion.alpha=0.3,0.5,0.7",
         "-m",
     ]
-    running = subprocess.Popen(
-        [sys.executable, "-m", "hybrid_seq_gnn", *arguments], cwd=tmp_path, stdout=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 100
-    second = tmp_path / "sweep" / "1" / "metrics.jsonl"
-    while not (second.exists() and second.read_text()):
-        assert time.monotonic() < deadline
-        assert running.poll() is None, "ended before it could be killed"
-        time.sleep(0.005)
+    running = start(*arguments)
+    wait_for(tmp_path / "sweep" / "1" / "metrics.jsonl", running)
     running.send_signal(signal.SIGKILL)
     running.wait()
     first = tmp_path / "sweep" / "0" / "results.json"
@@ -100,6 +144,63 @@ def test_a_killed_sweep_goes_on_where_it_was(tmp_path):
     assert "resumed after epoch" in (tmp_path / "sweep" / "1" / "train.log").read_text()
     assert first.stat().st_mtime_ns == before
     assert alphas(tmp_path) == {"0": 0.3, "1": 0.5, "2": 0.7}
+
+
+def test_an_interrupted_sweep_says_how_far_it_is_and_goes_on(start, tmp_path):
+    arguments = [*SMALL, "data.users=400", "training.epochs=20", "hydra.sweep.dir=sweep", "fusion.alpha=0.3,0.7", "-m"]
+    running = start(*arguments)
+    wait_for(tmp_path / "sweep" / "1" / "metrics.jsonl", running)
+    assert "another process is running" in fail(*arguments, cwd=tmp_path)
+    running.send_signal(signal.SIGINT)
+    stdout, _ = running.communicate(timeout=60)
+    assert running.returncode == 1
+    assert "interrupted, 1 of 2 runs done" in stdout
+    assert [trial.state.name for trial in trials(tmp_path / "sweep")] == ["COMPLETE", "FAIL"]
+    assert "1 done, 1 to run" in succeed(*arguments, cwd=tmp_path).stdout
+    assert "resumed after epoch" in (tmp_path / "sweep" / "1" / "train.log").read_text()
+
+
+def test_a_search_takes_up_a_run_killed_twice_once_and_in_its_own_folder(start, tmp_path):
+    arguments = [*SMALL, "data.users=400", "training.epochs=20", "training.patience=20", "hydra.sweep.dir=sweep"]
+    arguments += ["fusion.alpha=interval(0.2,0.8)", "hydra.sweeper.n_trials=3", "-m"]
+    for _ in range(2):
+        running = start(*arguments)
+        metrics = tmp_path / "sweep" / "1" / "metrics.jsonl"
+        wait_for(metrics, running, longer_than=metrics.stat().st_size if metrics.exists() else 0)
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+    done = succeed(*arguments, cwd=tmp_path)
+    assert "1 done, 2 to run" in done.stdout
+    found = alphas(tmp_path)
+    assert len(found) == len(set(found.values())) == 3
+    states = [trial.state.name for trial in trials(tmp_path / "sweep")]
+    assert states == ["COMPLETE", "FAIL", "FAIL", "COMPLETE", "COMPLETE"]
+    assert found["1"] == trials(tmp_path / "sweep")[1].params["fusion.alpha"]
+
+
+def test_a_point_that_was_asked_for_and_never_begun_upsets_nothing(tmp_path):
+    succeed(*ONE, "fusion.alpha=0.3,1.7,0.7", cwd=tmp_path)
+    load(tmp_path / "sweep").enqueue_trial({"fusion.alpha": 0.3})
+    assert "2 done, 1 to run" in succeed(*ONE, "fusion.alpha=0.3,1.7,0.7", cwd=tmp_path).stdout
+    assert alphas(tmp_path) == {"0": 0.3, "2": 0.7}
+
+
+def test_a_journal_whose_last_line_was_cut_off_is_continued(tmp_path):
+    succeed(*ONE, "fusion.alpha=0.3,1.7", cwd=tmp_path)
+    with (tmp_path / "sweep" / "study.journal").open("a") as journal:
+        journal.write('{"op_code":')
+    for _ in range(2):
+        assert "1 done, 1 to run" in succeed(*ONE, "fusion.alpha=0.3,1.7", cwd=tmp_path).stdout
+
+
+def test_a_study_may_live_in_a_database(tmp_path):
+    given = [*ONE, "hydra.sweeper.storage=sqlite:///studies.db"]
+    assert "hydra.sweeper.study_name" in fail(*given, "fusion.alpha=0.3,0.7", cwd=tmp_path)
+    given.append("hydra.sweeper.study_name=alphas")
+    succeed(*given, "fusion.alpha=0.3,0.7", cwd=tmp_path)
+    assert "2 done, 0 to run" in succeed(*given, "fusion.alpha=0.3,0.7", cwd=tmp_path).stdout
+    message = fail(*given, "fusion.alpha=0.3,0.7", "hydra.sweep.dir=elsewhere", cwd=tmp_path)
+    assert "hydra.sweep.dir was" in message
 
 
 @pytest.mark.parametrize("choices", ["0.3,1.7,0.7", "1.7,0.3,0.7", "0.3,0.7,1.7"])
@@ -130,16 +231,15 @@ def test_a_mistyped_setting_is_said_before_the_first_run(tmp_path):
     assert "Did you mean hybrid" in message
     assert not list(tmp_path.glob("sweep/*/train.log"))
     assert "fusion.alpha" in fail(*ONE, "fusion.alhpa=0.1,0.2", cwd=tmp_path)
+    assert "fusion.alpha" in fail(*ONE, "fusion.alhpa=interval(0.1,0.2)", cwd=tmp_path)
+    message = fail(*ONE, "model=sasrec,hybird", "training.lr=interval(0.001,0.01)", cwd=tmp_path)
+    assert "Did you mean hybrid" in message
+    assert not (tmp_path / "sweep" / "study.journal").exists()
 
 
 def test_optuna_can_read_the_study(tmp_path):
-    import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
     succeed(*ONE, "fusion.alpha=0.3,1.7", cwd=tmp_path)
-    storage = JournalStorage(JournalFileBackend(str(tmp_path / "sweep" / "study.journal")))
-    good, bad = optuna.load_study(study_name="sweep", storage=storage).trials
+    good, bad = trials(tmp_path / "sweep")
     assert good.value == results(tmp_path / "sweep" / "0")["validation_metrics"]["NDCG@10"]
     assert good.params == {"fusion.alpha": 0.3}
     assert bad.state.name == "FAIL"

@@ -19,6 +19,8 @@ class SweeperConfig:
         n_trials: runs of a search over intervals; a grid has as many as it has points.
         seed: of the search; a grid needs none.
         max_failures: stop with an error after more failed runs than this; null goes on to the end.
+        study_name: of the Optuna study; null calls it `sweep`.
+        storage: an Optuna URL such as sqlite:///studies.db; null is study.journal in the folder of the sweep.
         params: choices and intervals, as on the command line.
     """
 
@@ -26,6 +28,8 @@ class SweeperConfig:
     n_trials: int = 20
     seed: int = 0
     max_failures: int | None = None
+    study_name: str | None = None
+    storage: str | None = None
     params: dict[str, str] | None = None
 
 
@@ -37,10 +41,20 @@ ConfigStore.instance().store(
 class StudySweeper(Sweeper):
     """Runs a grid point by point, or lets Optuna search; see `_study`."""
 
-    def __init__(self, n_trials: int, seed: int, max_failures: int | None, params: dict[str, str] | None) -> None:
+    def __init__(
+        self,
+        n_trials: int,
+        seed: int,
+        max_failures: int | None,
+        study_name: str | None,
+        storage: str | None,
+        params: dict[str, str] | None,
+    ) -> None:
         self.n_trials = n_trials
         self.seed = seed
         self.max_failures = max_failures
+        self.study_name = study_name
+        self.storage = storage
         self.params = params or {}
         self.launcher: Launcher
         self.config: DictConfig
