@@ -10,15 +10,19 @@ def mask_history(
 ) -> Float[Tensor, "B N"]:
     """Take padding (item 0) and each user's history out of the ranking, but never the target itself.
 
-    An item that the user had before and has again (repeat consumption) is still a fair target.
+    An item that the user had before and has again (repeat consumption) is still a fair target. A -inf of the model's
+    own (log 0, an overflow) becomes the lowest number, so that -inf says "no candidate" and nothing else: a model that
+    gives -inf to all items ranks last, not first.
 
     Shape:
         history: 0-padded. Returns new scores with -inf where an item is no candidate.
     """
     column = target.unsqueeze(1)
-    masked = scores.scatter(1, history, -torch.inf)
+    masked = scores.clamp(min=torch.finfo(scores.dtype).min)  # NaN stays NaN
+    chosen = masked.gather(1, column)
+    masked.scatter_(1, history, -torch.inf)
     masked[:, 0] = -torch.inf
-    return masked.scatter_(1, column, scores.gather(1, column))
+    return masked.scatter_(1, column, chosen)
 
 
 def rank_of_target(scores: Float[Tensor, "B N"], target: Int[Tensor, "B"]) -> Int[Tensor, "B"]:

@@ -29,8 +29,9 @@ class Transitions(nn.Module):
     where i_0 is the latest item, i_1 the one before, and k < last. Exponent 1 averages rows that sum to 1; a smaller
     one trusts items more the more often they were seen. If no i_k was ever followed by anything, p is uniform.
 
-    In training, the row of the target itself is in C ("train on train"): the pair that leads from i_k to it, of weight
-    decay ** k, is taken out of C and R again, so that the memory is as good as it will be on new events.
+    In training, the row of the target itself is in C ("train on train"): the pairs that lead from i_k to it, one of
+    weight decay ** l for each l < window with i_l = i_k, are taken out of C and R again, so that the memory is as good
+    as it will be on new events.
 
     At the embedding level the same rows (exponent 1) smooth the item table: out_i = sum_j C_ij / R_i items_j.
 
@@ -109,8 +110,10 @@ class Transitions(nn.Module):
         count = torch.where(self.key[place] == key, self.count[place], 0.0) if len(self.key) else key * 0.0
         total = self.total[recent]
         if leave_out:
-            steps = torch.arange(self.last, device=count.device)
-            own = torch.where(steps < self.window, self.decay ** steps.float(), 0.0) * (recent != targets.unsqueeze(1))
+            near = recent[:, : self.window]
+            pair = self.decay ** torch.arange(near.shape[1], device=count.device) * (near != targets.unsqueeze(1))
+            # an item that stands near the target more than once leads to it by more than one pair
+            own = ((recent.unsqueeze(2) == near.unsqueeze(1)) * pair.unsqueeze(1)).sum(2)
             count, total = (count - own).clamp_(min=0.0), (total - own).clamp_(min=0.0)
         weight = torch.where((recent > 0) & (total > 1e-6), self.recency, 0.0)
         total = total.clamp(min=1e-6)

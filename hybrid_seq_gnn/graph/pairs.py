@@ -24,18 +24,26 @@ def ordered_pairs(
     Histories shorter than the window count with the pairs they have. An item does not follow itself.
 
     Returns:
-        i, j (ascending), weight, and the number of pairs, each (E,). Cost: events * window pairs, sorted once.
+        i, j (ascending), weight, and the number of pairs, each (E,). Cost: the events are sorted `window` times, and
+        memory holds the different pairs of each distance, not every pair of events.
     """
     stride = sequences.num_items + 1
     user, items = training_events(sequences, split)
-    keys, weights = [], []
+    keys, counts, weights = [], [], []
     for distance in range(1, window + 1):
         same_user = user[distance:] == user[:-distance]
+        if not same_user.any():
+            break  # no history is as long as this
         first, then = items[:-distance][same_user], items[distance:][same_user]
         differ = first != then
-        keys.append(first[differ] * stride + then[differ])
-        weights.append(np.full(len(keys[-1]), decay ** (distance - 1)))
-    pairs, inverse, count = np.unique(np.concatenate(keys), return_inverse=True, return_counts=True)
+        key, count = np.unique(first[differ] * stride + then[differ], return_counts=True)
+        keys.append(key)
+        counts.append(count)
+        weights.append(count * decay ** (distance - 1))
+    if not keys:
+        return items[:0], items[:0], np.zeros(0), items[:0]
+    pairs, inverse = np.unique(np.concatenate(keys), return_inverse=True)
+    count = np.bincount(inverse, weights=np.concatenate(counts), minlength=len(pairs)).astype(np.int64)
     weight = np.bincount(inverse, weights=np.concatenate(weights), minlength=len(pairs))
     first, then = np.divmod(pairs, stride)
     return first, then, weight, count
