@@ -62,8 +62,7 @@ def two_steps(model, loss):
     values = []
     for _ in range(2):
         torch.manual_seed(1)
-        scores, targets = model.training_scores(batch, next_items)
-        step = loss(scores, targets, torch.tensor([0, 0, 0, 0, 1, 1]))
+        step = loss(*model.training_scores(batch, next_items))
         optimizer.zero_grad()
         step.backward()
         optimizer.step()
@@ -148,13 +147,18 @@ def test_a_graph_does_not_know_what_is_held_out(name, world):
 
 @pytest.mark.parametrize("name", options("model"))
 class TestModel:
-    def test_it_learns(self, name, world):
-        first, second = two_steps(recommender(world, model=name), criterion(world))
-        assert second < first
+    def test_it_learns_or_has_nothing_to_learn(self, name, world):
+        model = recommender(world, model=name)
+        if list(model.parameters()):
+            first, second = two_steps(model, criterion(world))
+            assert second < first
+        else:
+            assert name in ("popularity", "markov", "item_knn", "ease")
 
     def test_saved_and_loaded_it_scores_the_same(self, name, world, tmp_path):
         model, fresh = recommender(world, model=name), recommender(world, model=name)
-        two_steps(model, criterion(world))
+        if list(model.parameters()):
+            two_steps(model, criterion(world))
         torch.save(model.state_dict(), tmp_path / "model.pt")
         fresh.load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))
         batch = batch_of([3, 1, 4], [7])
@@ -163,8 +167,8 @@ class TestModel:
     def test_scores_do_not_change_with_padding_or_company(self, name, world):
         model = recommender(world, model=name).double().eval()
         alone = model.next_item_scores(batch_of([3, 1, 4])).all()
-        together = model.next_item_scores(batch_of([7, 8, 9, 10, 2, 1], [3, 1, 4], width=9)).all()
-        assert torch.allclose(alone[0], together[1])
+        company = batch_of([3, 1, 4], [7, 8, 9, 10, 2, 1], width=9)
+        assert torch.allclose(alone[0].double(), model.next_item_scores(company).all()[0].double(), atol=1e-7)
 
 
 @pytest.mark.parametrize("name", options("negatives"))

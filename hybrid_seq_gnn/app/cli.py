@@ -73,7 +73,7 @@ def main() -> None:
     try:
         run()
     except KeyboardInterrupt:
-        sys.exit("\ninterrupted; the same command with the same output folder (hydra.run.dir=…) goes on from there.")
+        sys.exit("\ninterrupted; the same command with the same output folder goes on from there.")
     except EXPECTED as error:
         if wants_traceback():
             raise

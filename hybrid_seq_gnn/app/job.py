@@ -27,8 +27,9 @@ from hybrid_seq_gnn.evaluation.settings import EvaluationSettings
 from hybrid_seq_gnn.results import record
 from hybrid_seq_gnn.results.tables import run_table
 from hybrid_seq_gnn.training import checkpoint
-from hybrid_seq_gnn.training.loop import train
-from hybrid_seq_gnn.training.settings import TrainingSettings
+from hybrid_seq_gnn.training.loop import Progress, train
+from hybrid_seq_gnn.training.settings import QuickSettings, TrainingSettings, TwoStageSettings
+from hybrid_seq_gnn.training.stages import train_graph_side
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,10 @@ def part(config: Config, group: str, given: dict[str, Any]) -> Any:
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Hold a run folder against other processes; the lock goes when the process does, however it ends."""
+    """Hold a run folder against other processes; the lock goes when the process does, however it ends.
+
+    The file stays: removing it would let two others lock two different files of that name.
+    """
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -66,7 +70,6 @@ def alone_in(folder: Path) -> Iterator[None]:
                 f"another process is running in {folder}; wait for it or choose another folder with hydra.run.dir=…"
             ) from error
         yield
-    (folder / ".lock").unlink(missing_ok=True)
 
 
 def run(config: Config, folder: Path, overrides: list[str], options: dict[str, str]) -> float:
@@ -141,10 +144,10 @@ def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, 
     parameters = sum(p.numel() for p in (*model.parameters(), *loss.parameters()) if p.requires_grad)
     log.info("model: %s parameters on %s; results go to %s", f"{parameters:,}", device, folder)
 
-    def ranking(end: np.ndarray) -> Ranking:
-        with evaluating(model):
+    def ranking(some_model: Any, end: np.ndarray) -> Ranking:
+        with evaluating(some_model):
             return rank_users(
-                model,
+                some_model,
                 sequences,
                 end,
                 batch_size=evaluation.batch_size,
@@ -152,14 +155,33 @@ def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, 
                 device=device,
             )
 
+    def validate(some_model: torch.nn.Module) -> dict[str, float | None]:
+        return metrics(ranking(some_model, first_targets(split.valid, settings.valid_users)).ranks)
+
     if not settings.resume:
-        (folder / "checkpoint.pt").unlink(missing_ok=True)
+        for name in ("checkpoint.pt", "graph_checkpoint.pt", "graph.pt", "results.json"):
+            (folder / name).unlink(missing_ok=True)
     (folder / "config.yaml").write_text(yaml(config), encoding="utf-8")
+    windows = TrainingWindows(sequences, split, model.max_length, settings.batch_size, settings.train_users)
+    stages: dict[str, Any] = {}
+    if isinstance(settings, TwoStageSettings):
+        stages["graph"] = train_graph_side(
+            model,
+            sequences,
+            split,
+            windows,
+            validate,
+            lambda history: record.write_lines(folder / "graph_metrics.jsonl", history),
+            settings,
+            seed=config["seed"],
+            folder=folder,
+            identity=this_run,
+        )
     progress = train(
         model,
         loss,
-        TrainingWindows(sequences, split, model.max_length, settings.batch_size),
-        lambda: metrics(ranking(split.valid).ranks),
+        windows,
+        lambda: validate(model),
         settings,
         seed=config["seed"],
         path=folder / "checkpoint.pt",
@@ -168,7 +190,7 @@ def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, 
     )
 
     started_evaluation = time.perf_counter()
-    valid, test = ranking(split.valid), ranking(split.test)  # the only look at the test split
+    valid, test = ranking(model, split.valid), ranking(model, split.test)  # the only look at the test split
     evaluation_seconds = progress.evaluation_seconds + time.perf_counter() - started_evaluation
     valid_metrics = grouped_metrics(valid.ranks, valid.lengths, groups)
     test_metrics = grouped_metrics(test.ranks, test.lengths, groups)
@@ -198,12 +220,16 @@ def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, 
             "filters": list(prepared.log),
         },
         "graph": graph_statistics,
+        "stages": stages or None,
         "parameters": parameters,
         "seconds": {
             "data": data_seconds,
             "training": progress.training_seconds,
             "evaluation": evaluation_seconds,
-            "total": data_seconds + progress.training_seconds + evaluation_seconds,
+            "total": data_seconds
+            + progress.training_seconds
+            + evaluation_seconds
+            + stages.get("graph", {}).get("seconds", 0.0),
         },
         "peak_memory_mib": record.peak_memory_mib(),
         "device": str(device),
@@ -223,7 +249,38 @@ def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, 
     record.write_json(folder / "results.json", results)  # last: a folder with results.json is complete
     (folder / "checkpoint.pt").unlink(missing_ok=True)
     log.info("\n%s\nwritten to %s", run_table(results), folder)
+    if isinstance(settings, QuickSettings):
+        check_list(results, progress, folder)
     return progress.best_metric
+
+
+def first_targets(end: np.ndarray, users: int | None) -> np.ndarray:
+    """`end` for the first so many users who have a target, -1 for the rest; None leaves all."""
+    kept = end.copy()
+    if users is not None:
+        kept[np.flatnonzero(end >= 0)[users:]] = -1
+    return kept
+
+
+def check_list(results: dict[str, Any], progress: Progress, folder: Path) -> None:
+    """Say what a quick test found, point by point.
+
+    Raises:
+        RuntimeError: a point does not hold.
+    """
+    assert progress.history is not None
+    first, last = progress.history[0]["loss"], progress.history[-1]["loss"]
+    counts = {name: group["count"] for name, group in results["grouped_metrics"].items()}
+    points = [("groups are there", set(counts) == {"short", "medium", "long", "overall"}, str(counts))]
+    points += [("the best model is saved", (folder / "model.pt").exists(), str(folder / "model.pt"))]
+    if first is not None:
+        points += [("the loss falls", last < first or len(progress.history) == 1, f"{first:.4f} -> {last:.4f}")]
+    if alpha := results.get("alpha_stats"):
+        low, high = alpha["overall"]["min"], alpha["overall"]["max"]
+        points += [("alpha is in [0, 1]", 0 <= low <= high <= 1, f"{low:.4f} to {high:.4f}")]
+    log.info("%s", "\n".join(f"{'ok    ' if good else 'FAILED'}  {what}: {found}" for what, good, found in points))
+    if failed := [what for what, good, _ in points if not good]:
+        raise RuntimeError(f"training=quick: not so: {'; '.join(failed)}.")
 
 
 def write_per_user(path: Path, prepared: Prepared, test: Ranking, group: np.ndarray) -> None:

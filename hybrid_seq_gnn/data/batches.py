@@ -29,6 +29,11 @@ class Batch:
     items: Int[Tensor, "B T"]
     length: Int[Tensor, "B T"]
 
+    @property
+    def users_of_positions(self) -> Int[Tensor, "M"]:
+        """The user of each packed position."""
+        return self.users.repeat_interleave((self.items > 0).sum(1))
+
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
         return Batch(self.users.to(device), self.items.to(device), self.length.to(device))
@@ -81,12 +86,22 @@ class TrainingWindows:
 
     A user with n training events has n - 1 targets. Longer histories are cut from their end, so that only the oldest
     window may be short. Source: ours; SASRec (Kang & McAuley 2018) drops what is older than `max_length` instead.
+
+    Args:
+        sequences, split: histories, and what of them is for training.
+        max_length: most positions of a window.
+        batch_size: windows a batch.
+        users: only the first so many users; None is all.
     """
 
-    def __init__(self, sequences: Sequences, split: Split, max_length: int, batch_size: int) -> None:
+    def __init__(
+        self, sequences: Sequences, split: Split, max_length: int, batch_size: int, users: int | None = None
+    ) -> None:
         self.items = sequences.items
         self.batch_size = batch_size
         targets = np.maximum(split.train_end - 1, 0)
+        if users is not None:
+            targets[users:] = 0
         windows = -(-targets // max_length)
         self.user = np.repeat(np.arange(sequences.num_users), windows)
         # k-th window from the end: targets [end - max_length, end)

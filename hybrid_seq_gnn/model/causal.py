@@ -32,10 +32,12 @@ class CausalModel(nn.Module):
         """
         raise TypeError(f"{type(self).__name__} does not say how it encodes.")
 
-    def training_scores(self, batch: Batch, targets: Int[Tensor, "M"]) -> tuple[DotScores, Int[Tensor, "M"]]:
-        """Scores at every position, and the item that came next there."""
+    def training_scores(
+        self, batch: Batch, targets: Int[Tensor, "M"]
+    ) -> tuple[DotScores, Int[Tensor, "M"], Int[Tensor, "M"]]:
+        """Scores at every position, the item that came next there, and the user."""
         states = self.encode(self.items(batch.items[batch.items > 0]), batch.items)
-        return DotScores(states, self.items.weight), targets
+        return DotScores(states, self.items.weight), targets, batch.users_of_positions
 
     def next_item_scores(self, batch: Batch) -> DotScores:
         """Scores of what comes after each user's latest event, (B, N)."""
@@ -61,7 +63,7 @@ def initialise(module: nn.Module) -> None:
     """Normal weights of standard deviation 0.02, zero biases, and a zero row for padding."""
     if isinstance(module, nn.Linear | nn.Embedding):
         nn.init.normal_(module.weight, std=0.02)
-    if isinstance(module, nn.Linear):
+    if isinstance(module, nn.Linear) and module.bias is not None:
         nn.init.zeros_(module.bias)
     if isinstance(module, nn.Embedding) and module.padding_idx is not None:
         with torch.no_grad():

@@ -49,8 +49,9 @@ class GRU4Rec(CausalModel):
     def encode(self, inputs: Float[Tensor, "M D"], items: Int[Tensor, "B T"]) -> Float[Tensor, "M D"]:
         """The state after each position, see `CausalModel`."""
         places = items > 0
+        inputs = self.dropout(inputs)
         padded = inputs.new_zeros(*items.shape, inputs.shape[1])
-        padded[places] = self.dropout(inputs)
+        padded[places] = inputs
         hidden, _ = self.gru(padded)  # padding is on the right: no position has seen it
         states: Tensor = self.project(self.dropout(hidden[places]))
         return states

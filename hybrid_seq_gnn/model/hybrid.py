@@ -155,9 +155,9 @@ class Hybrid(nn.Module):
 
     def training_scores(
         self, batch: Batch, targets: Int[Tensor, "M"]
-    ) -> tuple[DotScores | MixtureScores, Int[Tensor, "M"]]:
-        """Scores at every position, and the item that came next there."""
-        return self.score(batch, None), targets
+    ) -> tuple[DotScores | MixtureScores, Int[Tensor, "M"], Int[Tensor, "M"]]:
+        """Scores at every position, the item that came next there, and the user."""
+        return self.score(batch, None), targets, batch.users_of_positions
 
     def next_item_scores(self, batch: Batch) -> DotScores | MixtureScores:
         """Scores of what comes after each user's latest event, (B, N)."""

@@ -1,12 +1,12 @@
-"""The causal self-attention block that the sequence models share."""
+"""The self-attention block that the sequence models share."""
 
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 
-class CausalBlock(nn.Module):
-    """A pre-norm Transformer block in which a position sees itself and what came before.
+class Block(nn.Module):
+    """A pre-norm Transformer block.
 
         x <- x + dropout(attention(norm(x)))
         x <- x + dropout(feed_forward(norm(x)))
@@ -20,15 +20,18 @@ class CausalBlock(nn.Module):
         num_heads: attention heads; must divide D.
         dropout: share of activations set to zero in training.
         feed_forward_dim: width of the hidden layer.
+        causal: a position sees itself and what came before; otherwise the whole history.
 
     Shape:
         x: (M, D) packed positions. places: (B, T), true where a row of x belongs; padding is on the right.
         Returns (M, D).
     """
 
-    def __init__(self, embedding_dim: int, num_heads: int, dropout: float, feed_forward_dim: int) -> None:
+    def __init__(
+        self, embedding_dim: int, num_heads: int, dropout: float, feed_forward_dim: int, causal: bool = True
+    ) -> None:
         super().__init__()
-        self.num_heads = num_heads
+        self.num_heads, self.causal = num_heads, causal
         self.attention_norm = nn.LayerNorm(embedding_dim)
         self.qkv = nn.Linear(embedding_dim, 3 * embedding_dim)
         self.project = nn.Linear(embedding_dim, embedding_dim)
@@ -38,14 +41,16 @@ class CausalBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def attend(self, x: Float[Tensor, "M D"], places: Bool[Tensor, "B T"]) -> Float[Tensor, "M D"]:
-        """Multi-head attention over earlier positions. Padding on the right is never seen: it lies in the future."""
+        """Multi-head attention. Padding is never seen: it lies in the future, or is masked."""
         (users, positions), width = places.shape, x.shape[-1]
-        qkv = x.new_zeros(users, positions, 3 * width)
-        qkv[places] = self.qkv(x)
+        packed = self.qkv(x)
+        qkv = packed.new_zeros(users, positions, 3 * width)
+        qkv[places] = packed
         q, k, v = qkv.view(users, positions, 3, self.num_heads, -1).permute(
             2, 0, 3, 1, 4
         )  # each (B, heads, T, D/heads)
-        out = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        mask = None if self.causal else places[:, None, None, :]
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=self.causal)
         mixed: Tensor = self.project(out.transpose(1, 2).reshape(users, positions, width)[places])
         return mixed
 

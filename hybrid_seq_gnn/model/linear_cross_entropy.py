@@ -15,14 +15,16 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, query: Tensor, table: Tensor, targets: Tensor, smoothing: float) -> Tensor:
         rows, items = query.shape[0], table.shape[0]
-        query_grad = torch.empty_like(query)
+        query_grad = torch.empty_like(query, dtype=table.dtype)
         table_grad = torch.zeros_like(table)
-        buffer = query.new_empty(min(ROWS, rows), items)
-        loss = query.new_zeros(())
+        buffer = table.new_empty(min(ROWS, rows), items)
+        loss = table.new_zeros(())
+        if half := torch.is_autocast_enabled(query.device.type):
+            full, query, table = table, query.bfloat16(), table.bfloat16()
         for start in range(0, rows, ROWS):
             chunk = slice(start, min(start + ROWS, rows))
             q, target = query[chunk], targets[chunk, None]
-            logits = torch.mm(q, table.T, out=buffer[: len(q)])
+            logits = (q @ table.T).float() if half else torch.mm(q, table.T, out=buffer[: len(q)])
             peak = logits.amax(1, keepdim=True)
             chosen = logits.gather(1, target)
             if smoothing:
@@ -34,8 +36,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
             probability.div_(total).scatter_add_(1, target, torch.full_like(total, smoothing - 1.0))
             if smoothing:
                 probability.sub_(smoothing / items)
-            torch.mm(probability, table, out=query_grad[chunk])
-            table_grad.addmm_(probability.T, q)
+            if half:
+                probability = probability.bfloat16()
+                query_grad[chunk] = (probability @ table).to(full.dtype)
+                table_grad += (probability.T @ q).to(full.dtype)
+            else:
+                torch.mm(probability, table, out=query_grad[chunk])
+                table_grad.addmm_(probability.T, q)
         ctx.save_for_backward(query_grad, table_grad)
         ctx.rows = rows
         return loss / rows
@@ -44,7 +51,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
         query_grad, table_grad = ctx.saved_tensors
         scale = grads[0] / ctx.rows
-        return query_grad * scale, table_grad * scale, None, None
+        return query_grad * scale, table_grad * scale, None, None  # autograd casts to the type of the inputs
 
 
 def linear_cross_entropy(
@@ -81,6 +88,7 @@ class _LinearLogProbability(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, table: Tensor, targets: Tensor) -> Tensor:
+        query = query.to(table.dtype)
         total = torch.empty_like(query[:, 0])
         for k in range(0, len(query), ROWS):
             total[k : k + ROWS] = (query[k : k + ROWS] @ table.T).logsumexp(1)

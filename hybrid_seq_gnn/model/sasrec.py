@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.model.causal import CausalModel, check_dropout, check_sizes, initialise
-from hybrid_seq_gnn.model.layers import CausalBlock
+from hybrid_seq_gnn.model.layers import Block
 
 
 class SASRec(CausalModel):
@@ -61,8 +61,7 @@ class SASRec(CausalModel):
         self.positions = nn.Embedding(max_length, embedding_dim)
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(
-            CausalBlock(embedding_dim, num_heads, dropout, feed_forward_multiplier * embedding_dim)
-            for _ in range(num_blocks)
+            Block(embedding_dim, num_heads, dropout, feed_forward_multiplier * embedding_dim) for _ in range(num_blocks)
         )
         self.norm = nn.LayerNorm(embedding_dim)
         self.apply(initialise)

@@ -15,11 +15,13 @@ from tqdm import tqdm
 
 from hybrid_seq_gnn.data.batches import TrainingWindows
 from hybrid_seq_gnn.training import checkpoint
+from hybrid_seq_gnn.training.average import WeightAverage
 from hybrid_seq_gnn.training.memory import release_freed_memory
 from hybrid_seq_gnn.training.settings import TrainingSettings
 
 log = logging.getLogger(__name__)
 
+NO_TARGETS = "no epoch had a validation metric: no user has a validation target; see data.split."
 MONITOR = "NDCG@10"  # on the validation split; the test split is never seen here
 
 
@@ -68,7 +70,8 @@ def train(
     whole epoch ends with the same bits as one that was not.
 
     Args:
-        model: has `training_scores(batch, targets)`; on its device already.
+        model: has `training_scores(batch, targets)`, which gives scores, targets and users of the rows to learn from;
+            on its device already.
         loss: from (scores, targets, users) to a scalar.
         windows: the training part.
         validate: metrics of the validation split for the model as it is.
@@ -89,11 +92,17 @@ def train(
         )
     device = settings.torch_device()
     parameters = [p for p in (*model.parameters(), *loss.parameters()) if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
     penalty: Callable[[], Tensor] | None = getattr(model, "penalty", None)
     now = Progress(history=[])
+    if not parameters:  # a model that only counts
+        return evaluated_once(validate, now, on_epoch)
+
+    optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
+    average = WeightAverage(model, settings.ema)
     if settings.resume and path.exists():
-        now = restore(checkpoint.load(path, device), model, optimizer, identity, path)
+        state = checkpoint.load(path, device)
+        now = restore(state, model, optimizer, identity, path)
+        average.weights = state["average"]
         log.info("resumed after epoch %d from %s", now.epoch, path)
     assert now.history is not None
     on_epoch(now.history)
@@ -108,12 +117,10 @@ def train(
         bar = tqdm(windows.epoch(rng), f"epoch {epoch}", len(windows), leave=False, disable=quiet, unit="batch")
         for step, item in enumerate(bar, start=1):
             batch, targets = item.batch.to(device), item.targets.to(device)
-            places = batch.items > 0
-            users = batch.users.repeat_interleave(places.sum(1))
-            scores, targets = model.training_scores(batch, targets)  # type: ignore[operator]
-            step_loss = loss(scores, targets, users)
-            if penalty is not None:
-                step_loss = step_loss + penalty()
+            with torch.autocast(device.type, torch.bfloat16, enabled=settings.amp == "bf16"):
+                step_loss = loss(*model.training_scores(batch, targets))  # type: ignore[operator]
+                if penalty is not None:
+                    step_loss = step_loss + penalty()
             value = step_loss.item()
             if not math.isfinite(value):
                 raise Diverged(
@@ -123,7 +130,12 @@ def train(
                 )
             optimizer.zero_grad(set_to_none=True)
             step_loss.backward()
+            if settings.clip_norm is not None:
+                nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
+            for group in optimizer.param_groups:
+                group["lr"] = settings.lr_at(epoch - 1 + (step - 1) / len(windows))
             optimizer.step()
+            average.update(model)
             total += value
         seconds = time.perf_counter() - started
         now.training_seconds += seconds
@@ -131,23 +143,41 @@ def train(
 
         if epoch % settings.eval_every == 0 or epoch == settings.epochs:
             started = time.perf_counter()
-            metrics = validate()
+            with average.in_place_of(model):
+                metrics = validate()
+                weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
             now.evaluation_seconds += time.perf_counter() - started
             record["validation"] = metrics
             metric = metrics[MONITOR]
             if metric is not None and metric > now.best_metric:
                 now.best_epoch, now.best_metric = epoch, metric
-                now.best_weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
+                now.best_weights = weights
         release_freed_memory()
         now.epoch = epoch
         now.history.append(record)
-        checkpoint.save(snapshot(now, model, optimizer, identity), path)
+        state = snapshot(now, model, optimizer, identity) | {"average": average.weights}
+        checkpoint.save(state, path)
         on_epoch(now.history)
         log.info("%s", describe(record, now))
 
     if now.best_weights is None:
-        raise ValueError("no epoch had a validation metric: no user has a validation target; see data.split.")
+        raise ValueError(NO_TARGETS)
     model.load_state_dict(now.best_weights)
+    return now
+
+
+def evaluated_once(
+    validate: Callable[[], dict[str, float | None]], now: Progress, on_epoch: Callable[[list[dict[str, Any]]], None]
+) -> Progress:
+    """The progress of a model that has nothing to learn: one validation, as epoch 0."""
+    started = time.perf_counter()
+    metrics = validate()
+    metric = metrics[MONITOR]
+    if metric is None:
+        raise ValueError(NO_TARGETS)
+    now.evaluation_seconds, now.best_metric = time.perf_counter() - started, metric
+    now.history = [{"epoch": 0, "loss": None, "seconds": 0.0, "validation": metrics}]
+    on_epoch(now.history)
     return now
 
 

@@ -1,6 +1,8 @@
 """How a model is trained: one field a knob, checked at the door."""
 
+import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -13,8 +15,14 @@ class TrainingSettings:
         epochs: most passes over the training part.
         patience: epochs without a better validation NDCG@10 after which training stops; 0 never stops early.
         batch_size: histories a step.
-        lr: learning rate of AdamW.
+        lr: learning rate of AdamW, at its highest.
+        schedule: `constant`, or `cosine`: from lr down to 0 over `epochs`.
+        warmup: epochs over which lr rises from 0 first; parts of an epoch count.
         weight_decay: decoupled weight decay of AdamW.
+        clip_norm: largest norm of the gradient; null does not clip.
+        ema: decay of a moving average of the weights, with which is validated and tested, in [0, 1); 0 is off.
+        amp: `bf16` computes products in bfloat16, on CPU as on CUDA; numbers move a little.
+        train_users, valid_users: first so many users for training and for validation, for a quick look; null is all.
         eval_every: epochs between validations; the last epoch is always validated.
         device: auto (CUDA where there is one), cpu, cuda or cuda:0, cuda:1, ...
         threads: CPU threads of PyTorch. Part of the result: another number of threads rounds differently.
@@ -29,6 +37,13 @@ class TrainingSettings:
     batch_size: int = 64
     lr: float = 1e-3
     weight_decay: float = 0.01
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup: float = 0.0
+    clip_norm: float | None = None
+    ema: float = 0.0
+    amp: Literal["off", "bf16"] = "off"
+    train_users: int | None = None
+    valid_users: int | None = None
     eval_every: int = 1
     device: str = "auto"
     threads: int = 1
@@ -41,7 +56,13 @@ class TrainingSettings:
                 raise ValueError(f"training.{name}={getattr(self, name)}: must be 1 or more.")
         if self.lr <= 0:
             raise ValueError(f"training.lr={self.lr}: must be greater than 0.")
-        for name in ("weight_decay", "patience"):
+        for name in ("clip_norm", "train_users", "valid_users"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"training.{name}={value}: must be greater than 0, or null.")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"training.ema={self.ema}: must lie in [0, 1).")
+        for name in ("weight_decay", "patience", "warmup"):
             if getattr(self, name) < 0:
                 raise ValueError(f"training.{name}={getattr(self, name)}: must be 0 or more.")
         if 0 < self.patience < self.eval_every:
@@ -50,6 +71,16 @@ class TrainingSettings:
                 "would stop before a second validation; raise the one or lower the other."
             )
         self.torch_device()
+
+    def lr_at(self, epoch: float) -> float:
+        """Learning rate after so many epochs, parts of an epoch included."""
+        rate = self.lr
+        if epoch < self.warmup:
+            return rate * (epoch + 1e-3) / (self.warmup + 1e-3)
+        if self.schedule == "cosine":
+            done = (epoch - self.warmup) / max(self.epochs - self.warmup, 1e-9)
+            rate *= (1 + math.cos(math.pi * min(done, 1.0))) / 2
+        return rate
 
     def torch_device(self) -> torch.device:
         """The device that `device` names."""
@@ -66,3 +97,37 @@ class TrainingSettings:
             found = f"{count} CUDA device(s)" if count and torch.cuda.is_available() else "no CUDA device"
             raise ValueError(f"training.device={self.device}: PyTorch finds {found} here; use auto or cpu.")
         return device
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuickSettings(TrainingSettings):
+    """The plan's quick test: does it run and learn at all? A check list ends it, and the run fails with the list."""
+
+    epochs: int = 5
+    train_users: int | None = 1000
+    valid_users: int | None = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwoStageSettings(TrainingSettings):
+    """First the graph side alone, then the hybrid on top of it.
+
+    Attributes:
+        graph_epochs: most epochs of the first stage.
+        graph_lr: learning rate of the first stage.
+        freeze: the graph side is not trained in the second stage.
+        graph_checkpoint: graph.pt of an earlier run, in the place of a first stage; null trains one.
+    """
+
+    graph_epochs: int = 10
+    graph_lr: float = 1e-3
+    freeze: bool = True
+    graph_checkpoint: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check every value in the words of the command line."""
+        super().__post_init__()
+        if self.graph_epochs < 1:
+            raise ValueError(f"training.graph_epochs={self.graph_epochs}: must be 1 or more.")
+        if self.graph_lr <= 0:
+            raise ValueError(f"training.graph_lr={self.graph_lr}: must be greater than 0.")

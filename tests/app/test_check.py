@@ -76,6 +76,8 @@ def config(model="hybrid", loss="cross_entropy"):
         "model": {"_target_": target[model]},
         "loss": {"_target_": target[loss]},
         "fusion": FIXED,
+        "gnn": {"_target_": "hybrid_seq_gnn.gnn.lightgcn.LightGCN"},
+        "graph": {"_target_": "hybrid_seq_gnn.graph.cooccurrence.Cooccurrence"},
         "negatives": {"_target_": "hybrid_seq_gnn.negatives.uniform.Uniform"},
         "seed": 0,
         "debug": False,

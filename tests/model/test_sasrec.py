@@ -38,9 +38,9 @@ def test_a_short_history_is_scored_from_its_last_event_not_from_padding(model):
 
 
 def test_a_position_does_not_see_the_future(model):
-    seen = torch.tensor([0, 0])
-    first, _ = model.training_scores(batch_of([3, 1, 4, 1, 5]), seen)
-    other, _ = model.training_scores(batch_of([3, 1, 9, 2, 6]), seen)
+    seen = torch.zeros(5, dtype=torch.long)
+    first, *_ = model.training_scores(batch_of([3, 1, 4, 1, 5]), seen)
+    other, *_ = model.training_scores(batch_of([3, 1, 9, 2, 6]), seen)
     assert torch.allclose(first.query[:2], other.query[:2])
     assert not torch.allclose(first.query[2:], other.query[2:])
 
@@ -57,7 +57,7 @@ def test_positions_count_back_from_the_latest_event(model):
 
 def test_training_scores_end_with_the_next_item_scores(model):
     batch = batch_of([3, 1, 4], [5, 9])
-    every, _ = model.training_scores(batch, torch.tensor([0]))
+    every, *_ = model.training_scores(batch, torch.zeros(5, dtype=torch.long))
     assert torch.allclose(every.all()[[2, 4]], model.next_item_scores(batch).all())
 
 
@@ -85,7 +85,7 @@ def test_it_equals_pytorchs_transformer_with_the_same_weights(model):
         )
         x = layer(x, src_mask=mask)
     reference = model.norm(x)[0] @ model.items.weight.T
-    assert torch.allclose(model.training_scores(batch, torch.tensor([0]))[0].all(), reference)
+    assert torch.allclose(model.training_scores(batch, torch.zeros(6, dtype=torch.long))[0].all(), reference)
 
 
 def test_dropout_acts_in_training_only(model):

@@ -1,0 +1,67 @@
+"""Caser: convolutions over the last items.
+
+Source: Tang & Wang 2018, "Personalized Top-N Sequential Recommendation via Convolutional Sequence Embedding"
+(arXiv:1809.07426), Sec. 3.
+Ours differs: no embedding of the user, so that new users can be served, and by default cross-entropy over all items.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from hybrid_seq_gnn.model.causal import CausalModel, check_dropout, check_sizes, initialise
+
+
+class Caser(CausalModel):
+    """Horizontal filters see runs of items, vertical ones weigh places, over a window of the last L items.
+
+        E_t   = [items[i_{t-L+1}]; ...; items[i_t]]                     (L, D), zeros before the first event
+        o     = [max over time of relu(conv_h(E_t)) for h = 1..L;  vertical filters . E_t]
+        score = project(dropout(o)) . items[j]
+
+    Args:
+        num_items: items without padding.
+        embedding_dim: D.
+        window: L, last items that are seen.
+        horizontal, vertical: filters of each height, and vertical filters.
+        max_length: latest events that the model reads; only `window` of them matter to a prediction.
+        dropout: share of activations set to zero in training, in [0, 1).
+
+    Raises:
+        ValueError: a size is not positive, or dropout is outside [0, 1).
+    """
+
+    def __init__(
+        self,
+        num_items: int,
+        *,
+        embedding_dim: int = 64,
+        window: int = 5,
+        horizontal: int = 16,
+        vertical: int = 4,
+        max_length: int = 50,
+        dropout: float = 0.3,
+    ) -> None:
+        check_sizes(
+            embedding_dim=embedding_dim, window=window, horizontal=horizontal, vertical=vertical, max_length=max_length
+        )
+        check_dropout(dropout)
+        super().__init__(num_items, embedding_dim, max_length)
+        self.window = window
+        self.horizontal = nn.ModuleList(nn.Conv1d(embedding_dim, horizontal, height + 1) for height in range(window))
+        self.vertical = nn.Linear(window, vertical, bias=False)
+        self.dropout = nn.Dropout(dropout)
+        self.project = nn.Linear(horizontal * window + vertical * embedding_dim, embedding_dim)
+        self.apply(initialise)
+
+    def encode(self, inputs: Float[Tensor, "M D"], items: Int[Tensor, "B T"]) -> Float[Tensor, "M D"]:
+        """The state after each position, see `CausalModel`."""
+        places = items > 0
+        padded = inputs.new_zeros(len(items), items.shape[1] + self.window - 1, inputs.shape[1])
+        padded[:, self.window - 1 :][places] = inputs
+        windows = padded.unfold(1, self.window, 1)[places]  # (M, D, L)
+        runs = [F.relu(conv(windows)).amax(2) for conv in self.horizontal]
+        seen = torch.cat([*runs, self.vertical(windows).flatten(1)], dim=1)
+        states: Tensor = self.project(self.dropout(seen))
+        return states

@@ -1,0 +1,48 @@
+"""EASE: a linear model of items by items, solved at once.
+
+Source: Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data" (arXiv:1905.03375), Eq. 8.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from hybrid_seq_gnn.data.batches import Batch
+from hybrid_seq_gnn.data.sequences import Sequences
+from hybrid_seq_gnn.data.split import Split
+from hybrid_seq_gnn.model.counts import UNLIMITED, DenseScores, gram, history_rows
+
+
+class EASE(nn.Module):
+    """score = history @ B, with B the ridge regression of the user-item matrix X on itself, zero on the diagonal.
+
+        P = (X.T X + l2 I)^-1,    B_ij = -P_ij / P_jj,    B_jj = 0
+
+    Args:
+        sequences, split: X is the training part (1 where a user had an item).
+        l2: weight of the ridge; > 0.
+        recency: weight of one event further back in the history, in (0, 1]; 1 as in the paper.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    max_length = UNLIMITED
+
+    def __init__(self, sequences: Sequences, split: Split, *, l2: float = 200.0, recency: float = 1.0) -> None:
+        super().__init__()
+        if l2 <= 0:
+            raise ValueError(f"model.l2={l2}: must be greater than 0.")
+        if not 0 < recency <= 1:
+            raise ValueError(f"model.recency={recency}: must lie in (0, 1].")
+        self.recency = recency
+        precision = torch.linalg.inv(gram(sequences, split).double() + l2 * torch.eye(sequences.num_items + 1).double())
+        weights = -precision / precision.diagonal()
+        weights.fill_diagonal_(0.0)
+        self.register_buffer("weights", weights.float())
+
+    weights: Tensor
+
+    def next_item_scores(self, batch: Batch) -> DenseScores:
+        """The formula above."""
+        rows = history_rows(batch, len(self.weights), self.recency)
+        return DenseScores(rows.to(self.weights.dtype) @ self.weights)

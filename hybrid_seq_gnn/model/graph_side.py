@@ -1,0 +1,40 @@
+"""The graph side of a hybrid as a recommender of its own: the first stage of training in two."""
+
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from hybrid_seq_gnn.data.batches import Batch
+from hybrid_seq_gnn.model.hybrid import Hybrid
+from hybrid_seq_gnn.model.layers import last_positions
+from hybrid_seq_gnn.model.scores import DotScores
+
+
+class GraphSide(nn.Module):
+    """Scores of the next item from the graph table alone; it shares its weights with the hybrid.
+
+        score = g_t . G[j],   g_t the recency-weighted mean of the user's last items in G, see `Hybrid`
+
+    Raises:
+        ValueError: the hybrid's graph side has no weights (gnn=transitions with fusion.level=score).
+    """
+
+    def __init__(self, hybrid: Hybrid) -> None:
+        super().__init__()
+        if hybrid.graph_items is None:
+            raise ValueError("training=two_stage: gnn=transitions has no weights to train; use another gnn.")
+        self.graph_items = hybrid.graph_items
+        self.gnn = hybrid.gnn
+        self.max_length = hybrid.max_length
+        self._queries = hybrid.graph_queries
+
+    def training_scores(
+        self, batch: Batch, targets: Int[Tensor, "M"]
+    ) -> tuple[DotScores, Int[Tensor, "M"], Int[Tensor, "M"]]:
+        """Scores at every position, the item that came next there, and the user."""
+        graph = self.gnn(self.graph_items.weight)
+        return DotScores(self._queries(batch, graph), graph), targets, batch.users_of_positions
+
+    def next_item_scores(self, batch: Batch) -> DotScores:
+        """Scores of what comes after each user's latest event, (B, N)."""
+        graph = self.gnn(self.graph_items.weight)
+        return DotScores(self._queries(batch, graph)[last_positions(batch.items > 0)], graph)

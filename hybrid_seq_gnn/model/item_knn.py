@@ -1,0 +1,59 @@
+"""Items that were had by the same users."""
+
+import torch
+from torch import Tensor, nn
+
+from hybrid_seq_gnn.data.batches import Batch
+from hybrid_seq_gnn.data.sequences import Sequences
+from hybrid_seq_gnn.data.split import Split
+from hybrid_seq_gnn.model.counts import UNLIMITED, DenseScores, gram, history_rows
+
+
+class ItemKNN(nn.Module):
+    """Nearest neighbours by cosine over the users who had both. Nothing is learned.
+
+        s_ij = n_ij / (sqrt(n_i n_j) + shrink),    score_j = sum over items i of the history of recency^k s_ij
+
+    where n_ij users had both items, k events lie between i and now, and only the `neighbours` largest s_ij of each j
+    count.
+
+    Source: Deshpande & Karypis 2004, "Item-Based Top-N Recommendation Algorithms".
+
+    Args:
+        sequences, split: the training part is counted.
+        neighbours: of each item.
+        shrink: pulls similarities that rest on few users to 0; >= 0.
+        recency: weight of one event further back, in (0, 1]; 1 does not look at the order.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    max_length = UNLIMITED
+
+    def __init__(
+        self, sequences: Sequences, split: Split, *, neighbours: int = 100, shrink: float = 10.0, recency: float = 1.0
+    ) -> None:
+        super().__init__()
+        if neighbours < 1:
+            raise ValueError(f"model.neighbours={neighbours}: must be 1 or more.")
+        if shrink < 0:
+            raise ValueError(f"model.shrink={shrink}: must be 0 or more.")
+        if not 0 < recency <= 1:
+            raise ValueError(f"model.recency={recency}: must lie in (0, 1].")
+        self.recency = recency
+        both = gram(sequences, split)
+        users = both.diagonal().clone()
+        similar = both / ((users[:, None] * users).sqrt() + shrink).clamp(min=1e-12)
+        similar.fill_diagonal_(0.0)
+        if neighbours < len(similar):
+            least = similar.topk(neighbours, dim=0).values[-1]
+            similar = torch.where(similar >= least, similar, 0.0)
+        self.register_buffer("similar", similar)  # (i, j)
+
+    similar: Tensor
+
+    def next_item_scores(self, batch: Batch) -> DenseScores:
+        """The formula above."""
+        rows = history_rows(batch, len(self.similar), self.recency)
+        return DenseScores(rows.to(self.similar.dtype) @ self.similar)

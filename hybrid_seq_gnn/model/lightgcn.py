@@ -1,0 +1,67 @@
+"""LightGCN as published: users and items on their bipartite graph; blind to the order of a history.
+
+Source: He et al. 2020, "LightGCN" (arXiv:2002.02126).
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from hybrid_seq_gnn.data.batches import Batch
+from hybrid_seq_gnn.data.sequences import Sequences
+from hybrid_seq_gnn.data.split import Split
+from hybrid_seq_gnn.graph.bipartite import Bipartite
+from hybrid_seq_gnn.model.causal import check_sizes
+from hybrid_seq_gnn.model.scores import DotScores
+
+
+class LightGCN(nn.Module):
+    """Dot products of user and item embeddings after smoothing over the user-item graph of the training part.
+
+        X_0 = [items; users],  X_k = A_hat X_{k-1},  X = mean(X_0 .. X_K);   score(u, j) = X_u . X_j
+
+    The paper trains it with `loss=bpr`; any loss goes. Every training event but a user's first is a target.
+
+    Args:
+        num_items: items without padding.
+        sequences, split: the training part is the graph.
+        embedding_dim: D.
+        num_layers: K, hops of smoothing.
+
+    Raises:
+        ValueError: a size is not positive.
+    """
+
+    max_length = 50  # decides only how training events are cut into batches: users are known by their embedding
+
+    def __init__(
+        self, num_items: int, sequences: Sequences, split: Split, *, embedding_dim: int = 64, num_layers: int = 2
+    ) -> None:
+        super().__init__()
+        check_sizes(embedding_dim=embedding_dim, num_layers=num_layers)
+        graph = Bipartite().build(sequences, split)
+        self.adjacency = graph.adjacency()
+        self.num_nodes, self.num_layers = num_items + 1, num_layers
+        self.nodes = nn.Parameter(0.02 * torch.randn(graph.nodes, embedding_dim))
+
+    def tables(self) -> tuple[Float[Tensor, "N D"], Float[Tensor, "users D"]]:
+        """Smoothed embeddings of items and users."""
+        layer: Tensor = self.nodes
+        total = layer
+        for _ in range(self.num_layers):
+            layer = self.adjacency(layer)
+            total = total + layer
+        total = total / (self.num_layers + 1)
+        return total[: self.num_nodes], total[self.num_nodes :]
+
+    def training_scores(
+        self, batch: Batch, targets: Int[Tensor, "M"]
+    ) -> tuple[DotScores, Int[Tensor, "M"], Int[Tensor, "M"]]:
+        """Scores for the user of every position, the item that came next there, and the user."""
+        items, users = self.tables()
+        return DotScores(users[batch.users_of_positions], items), targets, batch.users_of_positions
+
+    def next_item_scores(self, batch: Batch) -> DotScores:
+        """Scores for each user, (B, N)."""
+        items, users = self.tables()
+        return DotScores(users[batch.users], items)

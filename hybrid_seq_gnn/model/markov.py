@@ -1,0 +1,64 @@
+"""What followed the last item before."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from hybrid_seq_gnn.data.batches import Batch
+from hybrid_seq_gnn.data.sequences import Sequences
+from hybrid_seq_gnn.data.split import Split
+from hybrid_seq_gnn.graph.pairs import check_pairs, ordered_pairs
+from hybrid_seq_gnn.graph.sparse import SparseMatrix
+from hybrid_seq_gnn.model.counts import DenseScores, history_rows, item_counts
+
+POPULARITY = 1e-9  # share of popularity, which orders what was never seen to follow
+
+
+class Markov(nn.Module):
+    """A Markov chain on the user's last items. Nothing is learned.
+
+        score_j = sum_k recency^k C[i_k, j] / R[i_k],    k < last,  i_0 the latest item
+
+    C counts how often j followed i by at most `window` steps in the training part, a step further away weighing `decay`
+    times as much, and R is its row sum. With the defaults this is the first-order chain.
+
+    Args:
+        sequences, split: the training part is counted.
+        window: most steps from an item to one that follows it.
+        decay: weight of one more step, in (0, 1].
+        last: latest items that are looked up.
+        recency: weight of one item further back, in (0, 1].
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    def __init__(
+        self,
+        sequences: Sequences,
+        split: Split,
+        *,
+        window: int = 1,
+        decay: float = 1.0,
+        last: int = 1,
+        recency: float = 0.8,
+    ) -> None:
+        super().__init__()
+        check_pairs(window, decay, "model")
+        if last < 1:
+            raise ValueError(f"model.last={last}: must be 1 or more, in events.")
+        if not 0 < recency <= 1:
+            raise ValueError(f"model.recency={recency}: must lie in (0, 1].")
+        self.max_length, self.recency = last, recency
+        self.size = sequences.num_items + 1
+        source, target, weight, _ = ordered_pairs(sequences, split, window, decay)
+        total = np.bincount(source, weights=weight, minlength=self.size)
+        self.follows = SparseMatrix(target, source, weight / total[source], self.size)
+        self.register_buffer("count", item_counts(sequences, split))
+
+    count: torch.Tensor
+
+    def next_item_scores(self, batch: Batch) -> DenseScores:
+        """The formula above."""
+        weight = history_rows(batch, self.size, self.recency)
+        return DenseScores(self.follows(weight.T.contiguous()).T + POPULARITY * self.count)

@@ -1,0 +1,29 @@
+"""Everybody gets what most people had."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from hybrid_seq_gnn.data.batches import Batch
+from hybrid_seq_gnn.data.sequences import Sequences
+from hybrid_seq_gnn.data.split import Split
+from hybrid_seq_gnn.model.counts import DenseScores, item_counts
+
+
+class Popularity(nn.Module):
+    """score_j = events of item j in the training part. Nothing is learned.
+
+    Args:
+        sequences, split: the training part is counted.
+    """
+
+    max_length = 1
+
+    def __init__(self, sequences: Sequences, split: Split) -> None:
+        super().__init__()
+        self.register_buffer("count", item_counts(sequences, split))
+
+    count: Float[Tensor, "N"]
+
+    def next_item_scores(self, batch: Batch) -> DenseScores:
+        """The same scores for every user."""
+        return DenseScores(self.count.expand(len(batch.users), -1))

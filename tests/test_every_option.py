@@ -1,0 +1,51 @@
+"""Every option of every group, through the command line: a run ends well and its record is complete."""
+
+import pytest
+
+from tests.test_command_line import SMALL, results, succeed
+from tests.test_contracts import options
+
+TINY = [*SMALL, "training.epochs=1", "hydra.run.dir=run"]
+CASES = [
+    *(
+        [f"fusion={name}", f"fusion.level={level}", f"gnn={gnn}"]
+        for name in options("fusion")
+        for level, gnn in (("embedding", "lightgcn"), ("score", "transitions"))
+    ),
+    *([f"gnn={name}"] for name in options("gnn")),
+    *([f"graph={name}"] for name in options("graph")),
+    *([f"graph.weighting={name}"] for name in ("log", "cosine", "pmi")),
+    *([f"model={name}"] for name in options("model")),
+    *([f"loss={name}"] for name in options("loss")),
+    *([f"negatives={name}", "loss=sampled_softmax"] for name in options("negatives")),
+    *([f"training={name}", "training.epochs=1"] for name in options("training")),
+    ["model.encoder=gru4rec"],
+    ["gnn=lightgcn", "fusion.level=score"],
+    ["training.amp=bf16", "fusion.level=score", "gnn=transitions"],
+    ["training.amp=bf16", "model=gru4rec"],
+    ["data.split=leave_one_out", "data.k_core=5"],
+]
+
+
+@pytest.mark.parametrize("arguments", CASES, ids=" ".join)
+def test_it_ends_well(arguments, tmp_path):
+    small = [a for a in TINY if not a.startswith("model.") or takes(arguments, a)]
+    succeed(*small, *arguments, cwd=tmp_path)
+    found = results(tmp_path / "run")
+    for group in ("short", "medium", "long", "overall"):
+        assert set(found["grouped_metrics"][group]) == {*found["test_metrics"], "count"}
+    assert all(0 <= value <= 1 for value in found["test_metrics"].values())
+    assert ("alpha_curve" in found) == ("alpha_stats" in found) == (found["config"]["fusion"] is not None)
+    if "alpha_curve" in found:
+        assert all(0 <= alpha <= 1 for alpha in found["alpha_curve"]["alpha"])
+    assert (tmp_path / "run" / "model.pt").exists()
+
+
+def takes(arguments, setting):
+    """Whether the chosen model knows a setting of the small world."""
+    model = next((a.partition("=")[2] for a in arguments if a.startswith("model=")), "hybrid")
+    known = {"embedding_dim": ("popularity", "markov", "item_knn", "ease"), "num_blocks": ()}
+    name = setting.split(".")[1].partition("=")[0]
+    if name == "num_blocks":
+        return model in ("hybrid", "sasrec", "bert4rec")
+    return model not in known[name]
