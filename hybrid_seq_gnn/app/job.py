@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 
 from hybrid_seq_gnn.app.build import GROUPS, Config, build
+from hybrid_seq_gnn.app.quick import check_list
 from hybrid_seq_gnn.data.batches import TrainingWindows
 from hybrid_seq_gnn.data.prepare import Prepared, prepare
 from hybrid_seq_gnn.evaluation.alpha import alpha_statistics
@@ -27,7 +28,7 @@ from hybrid_seq_gnn.evaluation.settings import EvaluationSettings
 from hybrid_seq_gnn.results import record
 from hybrid_seq_gnn.results.tables import run_table
 from hybrid_seq_gnn.training import checkpoint
-from hybrid_seq_gnn.training.loop import Progress, train
+from hybrid_seq_gnn.training.loop import train
 from hybrid_seq_gnn.training.settings import QuickSettings, TrainingSettings, TwoStageSettings
 from hybrid_seq_gnn.training.stages import train_graph_side
 
@@ -260,27 +261,6 @@ def first_targets(end: np.ndarray, users: int | None) -> np.ndarray:
     if users is not None:
         kept[np.flatnonzero(end >= 0)[users:]] = -1
     return kept
-
-
-def check_list(results: dict[str, Any], progress: Progress, folder: Path) -> None:
-    """Say what a quick test found, point by point.
-
-    Raises:
-        RuntimeError: a point does not hold.
-    """
-    assert progress.history is not None
-    first, last = progress.history[0]["loss"], progress.history[-1]["loss"]
-    counts = {name: group["count"] for name, group in results["grouped_metrics"].items()}
-    points = [("groups are there", set(counts) == {"short", "medium", "long", "overall"}, str(counts))]
-    points += [("the best model is saved", (folder / "model.pt").exists(), str(folder / "model.pt"))]
-    if first is not None:
-        points += [("the loss falls", last < first or len(progress.history) == 1, f"{first:.4f} -> {last:.4f}")]
-    if alpha := results.get("alpha_stats"):
-        low, high = alpha["overall"]["min"], alpha["overall"]["max"]
-        points += [("alpha is in [0, 1]", 0 <= low <= high <= 1, f"{low:.4f} to {high:.4f}")]
-    log.info("%s", "\n".join(f"{'ok    ' if good else 'FAILED'}  {what}: {found}" for what, good, found in points))
-    if failed := [what for what, good, _ in points if not good]:
-        raise RuntimeError(f"training=quick: not so: {'; '.join(failed)}.")
 
 
 def write_per_user(path: Path, prepared: Prepared, test: Ranking, group: np.ndarray) -> None:

@@ -38,7 +38,9 @@ def start(tmp_path):
 
     def begin(*arguments):
         command = [sys.executable, "-m", "hybrid_seq_gnn", *arguments]
-        running.append(subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True))
+        hears = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731 - shells make background jobs deaf
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, preexec_fn=hears)
+        running.append(process)
         return running[-1]
 
     yield begin
