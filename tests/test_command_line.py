@@ -9,6 +9,7 @@ import tempfile
 import time
 import traceback
 import warnings
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -289,6 +290,16 @@ def test_a_bad_file_gets_one_clear_message(name, tmp_path):
     message = fail("data=table", f"data.path={name}", cwd=tmp_path)
     for word in words:
         assert word in message
+
+
+def test_a_zip_whose_members_point_outside_gets_one_clear_message(tmp_path):
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+        archive.writestr("ml-1m/ratings.dat", "1::2::3::4\n")
+        archive.writestr("../../evil.txt", "x")
+    message = fail("data=ml-1m", "data.path=bad.zip", cwd=tmp_path)
+    assert "bad.zip" in message
+    assert "../../evil.txt" in message
+    assert {p.name for p in tmp_path.iterdir()} <= {"bad.zip", "outputs"}
 
 
 def test_a_folder_that_cannot_be_written_gets_one_clear_message(tmp_path):
