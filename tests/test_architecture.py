@@ -17,7 +17,7 @@ LEVELS = [
     {"model", "gnn", "fusion", "negatives", "loss"},
     {"evaluation"},
     {"training"},
-    {"results"},
+    {"results", "study"},
     {"app"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}

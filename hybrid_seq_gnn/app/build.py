@@ -4,11 +4,12 @@ from typing import Any
 
 from hydra.utils import instantiate
 
-from hybrid_seq_gnn.app.check import check_node, needs_of, target_class
+from hybrid_seq_gnn.app.check import check_node, conform, needs_of, target_class
 
 Config = dict[str, Any]
-TOP_LEVEL = {"seed": int, "debug": bool}
+TOP_LEVEL: dict[str, Any] = {"seed": int, "name": str | None, "debug": bool}
 GROUPS = ("data", "graph", "gnn", "fusion", "model", "negatives", "loss", "training", "evaluation")
+OF_A_SWEEP = "study"  # says how runs are made, and is no part of one
 BRINGS = {"gnn": "gnn", "fusion": "fusion", "adjacency": "graph", "negatives": "negatives"}
 
 
@@ -35,19 +36,19 @@ def groups_in_use(config: Config) -> set[str]:
 
 
 def checked(config: Config) -> Config:
-    """Every value checked, and groups that this model and loss do not use set to None.
+    """Every value of a run checked, and groups that this model and loss do not use set to None.
 
     Raises:
         ValueError: a setting that does not exist or a value of a wrong type.
     """
+    config = {key: value for key, value in config.items() if key != OF_A_SWEEP}
     for key in config:
         if key not in TOP_LEVEL and key not in GROUPS:
-            raise ValueError(f"{key}: there is no such setting. Top level: {', '.join((*GROUPS, *TOP_LEVEL))}.")
-    for key, kind in TOP_LEVEL.items():
-        if type(config[key]) is not kind or (kind is int and config[key] < 0):
-            raise ValueError(
-                f"{key}={config[key]}: expected {'true or false' if kind is bool else 'a whole number from 0 up'}."
-            )
+            known = ", ".join((*GROUPS, OF_A_SWEEP, *TOP_LEVEL))
+            raise ValueError(f"{key}: there is no such setting. Top level: {known}.")
+    top = {key: conform(key, config.get(key), kind) for key, kind in TOP_LEVEL.items()}
+    if top["seed"] < 0:
+        raise ValueError(f"seed={top['seed']}: expected a whole number from 0 up.")
     used = groups_in_use(config)
-    whole = {key: check_node(key, config[key]) if key in GROUPS else config[key] for key in config}
+    whole = {key: check_node(key, config[key]) if key in GROUPS else top[key] for key in config}
     return {key: value if key not in GROUPS or key in used else None for key, value in whole.items()}

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+
+from hybrid_seq_gnn.app.arguments import TYPED, expanded
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -36,8 +39,13 @@ def job(config: DictConfig) -> float:
         sys.exit(f"error: {explain(error)}")
 
 
-def job_of(config: DictConfig) -> float:
-    """The run itself. PyTorch is imported here and not before, so that --help costs nothing."""
+def job_of(config: DictConfig, watch: Callable[[list[dict[str, Any]]], None] | None = None) -> float:
+    """The run itself. PyTorch is imported here and not before, so that --help costs nothing.
+
+    Args:
+        config: as Hydra composed it.
+        watch: is told the records of all epochs so far, after each; what it raises ends the run.
+    """
     from hybrid_seq_gnn.app.build import checked
     from hybrid_seq_gnn.app.job import run
 
@@ -48,7 +56,7 @@ def job_of(config: DictConfig) -> float:
     whole = checked({str(key): value for key, value in plain.items()})
     warn_unused(whole, overrides)
     options = {key: str(value) for key, value in settings.runtime.choices.items() if key in whole}
-    return run(whole, Path(settings.runtime.output_dir), overrides, options)
+    return run(whole, Path(settings.runtime.output_dir), overrides, options, watch)
 
 
 def warn_unused(config: dict[str, Any], overrides: list[str]) -> None:
@@ -69,6 +77,11 @@ def wants_traceback() -> bool:
 def main() -> None:
     """Entry point of `python -m hybrid_seq_gnn`."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors to us instead of printing them its own way
+    TYPED[:] = sys.argv[1:]
+    try:
+        sys.argv = [sys.argv[0], *expanded(TYPED)]
+    except ValueError as error:
+        sys.exit(f"error: {error}")
     run = hydra.main(config_path=str(config_folder()), config_name="config", execution_whitelist=("logging.*",))(job)
     try:
         run()

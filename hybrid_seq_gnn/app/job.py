@@ -5,9 +5,8 @@ import hashlib
 import json
 import logging
 import shlex
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from hybrid_seq_gnn.evaluation.evaluate import Ranking, evaluating, rank_users
 from hybrid_seq_gnn.evaluation.groups import grouped_metrics
 from hybrid_seq_gnn.evaluation.metrics import metrics
 from hybrid_seq_gnn.evaluation.settings import EvaluationSettings
+from hybrid_seq_gnn.graph.sparse import SparseMatrix
 from hybrid_seq_gnn.results import record
 from hybrid_seq_gnn.results.tables import run_table
 from hybrid_seq_gnn.training import checkpoint
@@ -35,7 +35,11 @@ from hybrid_seq_gnn.training.stages import train_graph_side
 log = logging.getLogger(__name__)
 
 LONGEST_ON_CURVE = 200  # events
-NOT_PART_OF_A_RUN = ("debug",)  # settings that change no number
+NOT_PART_OF_A_RUN = ("debug", "name")  # settings that change no number
+GRAPHS_KEPT = 4  # of the runs of a sweep, which share a process
+Watch = Callable[[list[dict[str, Any]]], None]
+
+_graphs: dict[tuple[str, str], tuple[SparseMatrix, dict[str, Any]]] = {}
 
 
 def identity(config: Config, prepared: Prepared) -> str:
@@ -73,7 +77,20 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
 
 
-def run(config: Config, folder: Path, overrides: list[str], options: dict[str, str]) -> float:
+def graph_of(node: Config, prepared: Prepared) -> tuple[SparseMatrix, dict[str, Any]]:
+    """The item graph and its statistics, made once for all runs of this process that want the same."""
+    key = json.dumps(node, sort_keys=True), prepared.split_hash
+    if key not in _graphs:
+        while len(_graphs) >= GRAPHS_KEPT:
+            del _graphs[next(iter(_graphs))]
+        graph = build(node).build(prepared.sequences, prepared.split)
+        _graphs[key] = graph.adjacency(), graph.statistics()
+    return _graphs[key]
+
+
+def run(
+    config: Config, folder: Path, overrides: list[str], options: dict[str, str], watch: Watch | None = None
+) -> float:
     """Train, evaluate once on test, write everything to `folder`; a finished run is not run again.
 
     Args:
@@ -81,6 +98,7 @@ def run(config: Config, folder: Path, overrides: list[str], options: dict[str, s
         folder: the run folder, which exists.
         overrides: what the user set, for the record.
         options: the chosen option of each group, for the record.
+        watch: is told the records of all epochs so far, after each; what it raises ends the run.
 
     Returns:
         The best validation NDCG@10.
@@ -89,10 +107,10 @@ def run(config: Config, folder: Path, overrides: list[str], options: dict[str, s
         ValueError: a setting or the data are bad; the message says what to change.
     """
     with alone_in(folder):
-        return _run(config, folder, overrides, options)
+        return _run(config, folder, overrides, options, watch)
 
 
-def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, str]) -> float:
+def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, str], watch: Watch | None) -> float:
     started = time.perf_counter()
     settings: TrainingSettings = build(config["training"])
     evaluation: EvaluationSettings = build(config["evaluation"])
@@ -131,9 +149,7 @@ def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, 
     given |= {"sequences": sequences, "split": split, "num_items": sequences.num_items}
     graph_statistics = None
     if config["graph"]:
-        graph = build(config["graph"]).build(sequences, split)
-        graph_statistics = graph.statistics()
-        given["adjacency"] = graph.adjacency()
+        given["adjacency"], graph_statistics = graph_of(config["graph"], prepared)
         numbers = {k: v for k, v in graph_statistics.items() if isinstance(v, int | float)}
         log.info("graph: %s", ", ".join(f"{name} {value:,.4g}" for name, value in numbers.items()))
     given["gnn"] = part(config, "gnn", given)
@@ -157,7 +173,17 @@ def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, 
             )
 
     def validate(some_model: torch.nn.Module) -> dict[str, float | None]:
-        return metrics(ranking(some_model, first_targets(split.valid, settings.valid_users)).ranks)
+        found = ranking(some_model, first_targets(split.valid, settings.valid_users))
+        measured: dict[str, float | None] = dict(metrics(found.ranks))
+        for name, rows in groups.members(found.lengths).items():
+            if name in groups.names:
+                measured |= {f"{metric}/{name}": value for metric, value in metrics(found.ranks[rows]).items()}
+        return measured
+
+    def on_epoch(history: list[dict[str, Any]]) -> None:
+        record.write_lines(folder / "metrics.jsonl", history)
+        if watch is not None:
+            watch(history)
 
     if not settings.resume:
         for name in ("checkpoint.pt", "graph_checkpoint.pt", "graph.pt", "results.json"):
@@ -187,7 +213,7 @@ def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, 
         seed=config["seed"],
         path=folder / "checkpoint.pt",
         identity=this_run,
-        on_epoch=lambda history: record.write_lines(folder / "metrics.jsonl", history),
+        on_epoch=on_epoch,
     )
 
     started_evaluation = time.perf_counter()
@@ -209,7 +235,7 @@ def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, 
         "seed": config["seed"],
         "config": config,
         "overrides": overrides,
-        "command": shlex.join(["python", "-m", "hybrid_seq_gnn", *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", "hybrid_seq_gnn", *overrides]),
         "identity": this_run,
         "data": {
             "hash": prepared.data_hash,

@@ -17,6 +17,8 @@ from hybrid_seq_gnn.data.split import Split, global_time, leave_one_out
 
 log = logging.getLogger(__name__)
 
+KEPT = 4  # prepared data sets of one process
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -39,6 +41,9 @@ class Prepared:
     from_cache: bool = False
 
 
+_kept: dict[str, Prepared] = {}
+
+
 def cache_folder(source: Source) -> Path:
     """Where prepared data and downloads are kept."""
     if source.cache_dir is not None:
@@ -49,10 +54,37 @@ def cache_folder(source: Source) -> Path:
 
 
 def prepare(source: Source) -> Prepared:
-    """Read, filter, order and split; or take all that from the cache.
+    """Read, filter, order and split; or take all that from the cache, on disk or of this process.
 
-    The key of the cache is the content of the file and the settings, so a changed file is prepared anew.
+    The key of the cache is the content of the file and the settings, so a changed file is prepared anew. Within a
+    process, where the runs of a sweep share their data, size and time of the file stand for its content.
     """
+    key = in_memory(source)
+    if key is None:
+        return from_disk(source)
+    if key not in _kept:
+        while len(_kept) >= KEPT:
+            del _kept[next(iter(_kept))]
+        _kept[key] = from_disk(source)
+    return _kept[key]
+
+
+def in_memory(source: Source) -> str | None:
+    """What tells one prepared data set of this process from another; None where that cannot be said."""
+    if not source.cache:
+        return None
+    name = f"{type(source).__qualname__} {source!r} {cache_folder(source)}"
+    if source.path is None:
+        return name
+    path = Path(source.path).expanduser()
+    if not path.is_file():
+        return None
+    stat = path.stat()
+    return f"{name} {stat.st_mtime_ns} {stat.st_size}"
+
+
+def from_disk(source: Source) -> Prepared:
+    """The same without the memory of this process."""
     content = source.content()
     path = cache_folder(source) / f"{source.key(content)}.npz"
     if source.cache and (found := load(path)) is not None:

@@ -2,9 +2,10 @@
 
 import io
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 from hybrid_seq_gnn.results.record import read_results, write_text
@@ -13,8 +14,8 @@ from hybrid_seq_gnn.results.tables import GROUPS, HEADLINE, markdown
 if TYPE_CHECKING:
     import pandas as pd
 
-VALIDATION = "validation NDCG@10"
-HEADING = "Ordered by validation NDCG@10; all other metrics are of the test split."
+OBJECTIVES = ("NDCG@10",)
+STATUSES = ("done", "running", "pruned", "failed")
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,16 @@ class Run:
         results: its results.json; None for a run without.
         error: why it has none.
         overrides: what the sweep set, for a run without results.
+        status: done, running, pruned or failed; None is done with results and failed without.
+        values: the objectives, as far as the sweep knows them, of a run without results here.
     """
 
     folder: str
     results: dict[str, Any] | None
     error: str | None = None
     overrides: dict[str, str] = field(default_factory=dict)
+    status: str | None = None
+    values: tuple[float, ...] = ()
 
 
 def read_runs(folder: Path) -> list[Run]:
@@ -63,9 +68,11 @@ def flatten(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def settings(results: dict[str, Any]) -> dict[str, Any]:
-    """The options of the groups in use, and their settings."""
-    options = {group: option for group, option in results["options"].items() if results["config"].get(group)}
-    return {**options, **{key: value for key, value in flatten(results["config"]) if "." in key or key == "seed"}}
+    """The name of a run, if it has one, the options of the groups in use, and their settings."""
+    config = results["config"]
+    options = {group: option for group, option in results["options"].items() if config.get(group)}
+    named = {"name": config["name"]} if config.get("name") else {}
+    return {**named, **options, **{key: value for key, value in flatten(config) if "." in key or key == "seed"}}
 
 
 def differences(runs: Iterable[Run]) -> list[str]:
@@ -82,94 +89,171 @@ def differences(runs: Iterable[Run]) -> list[str]:
     return differ or missing
 
 
-def numbers(results: dict[str, Any]) -> dict[str, Any]:
+def numbers(results: dict[str, Any], objectives: Sequence[str] = OBJECTIVES) -> dict[str, Any]:
     """The columns of the leaderboard that a run measured.
 
     Raises:
-        ValueError: the validation metric is not a number.
+        ValueError: a validation metric is not a number.
     """
     if not math.isfinite(results["best_val_metric"]):
         raise ValueError(f"validation NDCG@10 is {results['best_val_metric']}.")
     alpha = results.get("alpha_stats")
-    found = {"alpha": alpha["overall"]["mean"] if alpha else None, VALIDATION: results["best_val_metric"]}
+    found: dict[str, Any] = {"alpha": alpha["overall"]["mean"] if alpha else None}
+    for objective in objectives:
+        metric, _, group = objective.partition("/")
+        grouped = results["validation_grouped_metrics"]
+        found[f"validation {objective}"] = grouped[group or "overall"][metric]
+        if not group:
+            found |= {f"validation {objective}/{name}": grouped[name][metric] for name in GROUPS[:-1]}
     for group in ("overall", *GROUPS[:-1]):
         suffix = "" if group == "overall" else f"/{group}"
         found |= {f"{name}{suffix}": results["grouped_metrics"][group][name] for name in HEADLINE}
-    for group, measured in results.get("validation_grouped_metrics", {}).items():
-        if group != "overall":
-            found[f"{VALIDATION}/{group}"] = measured["NDCG@10"]
     return found | {"best epoch": results["best_epoch"], "seconds": results["seconds"]["total"]}
 
 
-def table(runs: list[Run]) -> "pd.DataFrame":
-    """A row a run, best validation first, runs without results last.
+def on_front(values: Sequence[Sequence[float]]) -> list[bool]:
+    """Whether each point is on the Pareto front: no other is at least as good in all objectives and better in one."""
+
+    def beaten(mine: Sequence[float]) -> bool:
+        return any(all(o >= m for o, m in zip(other, mine, strict=True)) and other != mine for other in values)
+
+    return [not beaten(mine) for mine in values]
+
+
+def table(runs: list[Run], objectives: Sequence[str] = OBJECTIVES) -> "pd.DataFrame":
+    """A row a run, best validation first, then what is running, pruned or failed.
 
     Columns: rank, the settings that differ, alpha (mean over test users; empty for models that mix nothing), the
-    validation metric, each headline metric overall (`HR@10`) and by group (`HR@10/short`), the validation metric by
-    group, best epoch, seconds, status, error and folder.
+    objectives on validation (`validation NDCG@10`), with several whether the run is on their Pareto front, each
+    headline metric of the test split overall (`HR@10`) and by group (`HR@10/short`), the validation metric by group,
+    best epoch, seconds, status, error and folder.
     """
     import pandas as pd
 
     keys = differences(runs) or sorted({key for run in runs for key in run.overrides})
-    rows = []
+    aims = [f"validation {objective}" for objective in objectives]
+    rows: list[dict[str, Any]] = []
     for run in runs:
-        row: dict[str, Any] = {"status": "failed", "error": run.error, "folder": run.folder}
-        if run.results is None:
-            row |= {key: run.overrides.get(key) for key in keys}
-        else:
-            mine = settings(run.results)
-            row |= {key: mine.get(key) for key in keys} | numbers(run.results) | {"status": "done"}
+        status = run.status or ("failed" if run.results is None else "done")
+        row: dict[str, Any] = {"status": status, "error": run.error, "folder": run.folder}
+        mine = run.overrides if run.results is None else settings(run.results)
+        row |= {key: mine.get(key) for key in keys}
+        if run.results is not None:
+            row |= numbers(run.results, objectives)
+        elif run.values:
+            row |= dict(zip(aims, run.values, strict=False))
         rows.append(row)
-    columns = ["rank", *keys, "alpha", VALIDATION]
-    columns += [f"{name}{suffix}" for suffix in ("", "/short", "/medium", "/long") for name in HEADLINE]
-    columns += [f"{VALIDATION}/{group}" for group in GROUPS[:-1]]
-    columns += ["best epoch", "seconds", "status", "error", "folder"]
-    rows.sort(key=lambda row: -row.get(VALIDATION, -math.inf))
+    rows.sort(key=lambda row: (STATUSES.index(row["status"]), -some(row.get(aims[0]))))
     for rank, row in enumerate(rows, start=1):
         row["rank"] = rank if row["status"] == "done" else None
+    if len(aims) > 1:
+        done = [row for row in rows if row["status"] == "done"]
+        for row, mark in zip(done, on_front([[some(row[aim]) for aim in aims] for row in done]), strict=True):
+            row["front"] = "yes" if mark else "no"
+    columns = ["rank", *keys, "alpha", *aims, *(["front"] if len(aims) > 1 else [])]
+    columns += [f"{name}{suffix}" for suffix in ("", "/short", "/medium", "/long") for name in HEADLINE]
+    columns += [f"{aims[0]}/{group}" for group in GROUPS[:-1]] if "/" not in objectives[0] else []
+    columns += ["best epoch", "seconds", "status", "error", "folder"]
     frame = pd.DataFrame([[row.get(column) for column in columns] for row in rows], columns=columns)
     return frame.astype({"rank": "Int64", "best epoch": "Int64"})
 
 
-def show(frame: "pd.DataFrame") -> str:
-    """The leaderboard to read, in Markdown: all users, then by history length, then what failed."""
-    done, failed = frame[frame["status"] == "done"], frame[frame["status"] == "failed"]
+def some(value: float | None) -> float:
+    """A metric, or less than any where there is none."""
+    return -math.inf if value is None else value
+
+
+def show(frame: "pd.DataFrame", objectives: Sequence[str] = OBJECTIVES) -> str:
+    """The leaderboard to read, in Markdown: all users, then by history length, then what has no result.
+
+    Runs that differ in nothing but their seed are one line, with mean ± standard deviation (n - 1) over the seeds.
+    """
+    aims = [f"validation {objective}" for objective in objectives]
+    done = frame[frame["status"] == "done"]
     keys = list(frame.columns[1 : frame.columns.get_loc("alpha")])
-    shown = ["rank", *keys]
+    known = keys
+    named = "name" in keys and len(done) > 0 and bool(done["name"].notna().all())
+    keys = ["name", *(["seed"] if "seed" in keys else [])] if named else keys
+    rows = done.to_dict("records")
+    configurations = by_configuration(rows, [key for key in keys if key != "seed"])
+    repeated = any(len(each) > 1 for each in configurations)
+    heading = f"Ordered by {aims[0]}; all other metrics are of the test split."
+    if repeated:
+        heading += " Mean ± standard deviation over seeds."
+        keys = [key for key in keys if key != "seed"]
+        configurations.sort(key=lambda each: -mean([some(given(row[aims[0]])) for row in each]))
+    lines = configurations if repeated else [[row] for row in rows]
+    shown = [*keys, *(["seeds"] if repeated else [])]
     if done["alpha"].notna().any() and "fusion.alpha" not in keys:
         shown.append("alpha")
 
-    def rows(columns: list[str]) -> list[list[Any]]:
-        return [[given(value) for value in row] for row in done[columns].to_numpy(dtype=object)]
+    def cells(columns: list[str]) -> list[list[Any]]:
+        return [
+            [place, *(summary(each, column, keys) for column in columns)] for place, each in enumerate(lines, start=1)
+        ]
 
-    parts = [HEADING]
-    if len(done):
-        overall = [*shown, VALIDATION, "NDCG@10", "HR@10", "MRR@10", "best epoch", "seconds", "folder"]
-        body = [[*row[:-2], round(row[-2]), row[-1]] for row in rows(overall)]
+    parts = [heading]
+    if lines:
+        front = ["front"] if len(aims) > 1 and not repeated else []
+        overall = [*shown, *aims, *front, "NDCG@10", "HR@10", "MRR@10", "best epoch", "seconds", "folder"]
+        overall = [column for k, column in enumerate(overall) if column not in overall[:k]]
         by_length = [f"{name}/{group}" for name in ("NDCG@10", "HR@10", "MRR@10") for group in GROUPS[:-1]]
         header = [*shown, *(name.replace("@10/", " ") for name in by_length)]  # short enough for a terminal
-        parts += [markdown(overall, body), "The same test metrics @10 by length of the history:"]
-        parts += [markdown(header, rows([*shown, *by_length]))]
-        if len(done) > 1 and keys:
-            parts += [f"Best by {VALIDATION}:", best(done, keys)]
-    if len(failed):
-        lines = []
-        for row in failed.to_dict("records"):
-            point = in_words(row, keys)
-            lines.append(f"- {row['folder']}{f' ({point})' if point else ''}: {row['error']}")
-        parts += ["Failed (train.log in the run folder says where):", "\n".join(lines)]
+        parts += [markdown(["rank", *overall], cells(overall)), "The same test metrics @10 by length of the history:"]
+        parts += [markdown(["rank", *header], cells([*shown, *by_length]))]
+        if len(lines) > 1 and keys and "/" not in objectives[0]:
+            parts += [f"Best by {aims[0]}:", best(lines, keys, aims[0])]
+    for status, title in (
+        ("running", "Running:"),
+        ("pruned", "Pruned:"),
+        ("failed", "Failed (train.log in the run folder says where):"),
+    ):
+        if found := frame[frame["status"] == status].to_dict("records"):
+            parts += [title, "\n".join(without_result(row, known) for row in found)]
     return "\n\n".join(parts)
 
 
-def best(done: "pd.DataFrame", keys: list[str]) -> str:
-    """The best run for all users and for each group, by validation."""
+def without_result(row: dict[Any, Any], keys: list[str]) -> str:
+    """One line about a run that has no result."""
+    point, error = in_words(row, keys), given(row["error"])
+    return f"- {row['folder']}{f' ({point})' if point else ''}{f': {error}' if error else ''}"
+
+
+def by_configuration(rows: list[dict[Any, Any]], keys: list[str]) -> list[list[dict[Any, Any]]]:
+    """Rows that agree in all keys, together."""
+    found: dict[tuple[str, ...], list[dict[Any, Any]]] = {}
+    for row in rows:
+        found.setdefault(tuple(str(given(row[key])) for key in keys), []).append(row)
+    return list(found.values())
+
+
+def summary(rows: list[dict[Any, Any]], column: str, keys: list[str]) -> Any:
+    """A cell of one configuration: its setting, or mean ± standard deviation of a metric over its seeds."""
+    if column == "seeds":
+        return len(rows)
+    values = [given(row[column]) for row in rows]
+    if column in keys or column == "front":
+        return values[0]
+    if column == "folder":
+        return " ".join(values)
+    if any(value is None for value in values):
+        return None
+    if column in ("seconds", "best epoch"):
+        return round(mean(values))
+    if len(values) == 1:
+        return values[0]
+    return f"{mean(values):.4f} ± {stdev(values):.4f}"
+
+
+def best(lines: list[list[dict[Any, Any]]], keys: list[str], aim: str) -> str:
+    """The best configuration for all users and for each group, by the mean of the objective over seeds."""
     found = []
     for group in ("all users", *GROUPS[:-1]):
-        column = VALIDATION if group == "all users" else f"{VALIDATION}/{group}"
-        rows = [row for row in done.to_dict("records") if given(row[column]) is not None]
-        if rows:
-            row = max(rows, key=lambda row: row[column])
-            found.append(f"- {group}: {in_words(row, keys)} ({row[column]:.4f})")
+        column = aim if group == "all users" else f"{aim}/{group}"
+        measured = [each for each in lines if all(given(row[column]) is not None for row in each)]
+        if measured:
+            top = max(measured, key=lambda each: mean([row[column] for row in each]))
+            found.append(f"- {group}: {in_words(top[0], keys)} ({mean([row[column] for row in top]):.4f})")
     return "\n".join(found)
 
 
@@ -185,10 +269,10 @@ def given(value: Any) -> Any:
     return None if value is pd.NA or value != value else value
 
 
-def write(runs: list[Run], folder: Path) -> str:
+def write(runs: list[Run], folder: Path, objectives: Sequence[str] = OBJECTIVES) -> str:
     """Write leaderboard.csv and leaderboard.md to `folder`, each whole or not at all; returns what to print."""
-    frame = table(runs)
-    text = show(frame)
+    frame = table(runs, objectives)
+    text = show(frame, objectives)
     csv = io.StringIO()
     frame.to_csv(csv, index=False)
     write_text(folder / "leaderboard.csv", csv.getvalue())

@@ -60,7 +60,7 @@ def wait_for(path, running, longer_than=0):
 
 
 def test_a_grid_runs_each_point_once_in_order_whatever_n_trials_says(tmp_path):
-    succeed(*ONE, "fusion.alpha=0.7,0.3,0.7", "seed=1,2", "hydra.sweeper.n_trials=1", cwd=tmp_path)
+    succeed(*ONE, "fusion.alpha=0.7,0.3,0.7", "seed=1,2", "study.n_trials=1", cwd=tmp_path)
     found = {
         name: (
             results(tmp_path / "sweep" / name)["config"]["fusion"]["alpha"],
@@ -89,11 +89,11 @@ def test_no_choice_at_all_is_one_run(tmp_path):
 
 
 def test_an_interval_is_searched_with_n_trials(tmp_path):
-    succeed(*ONE, "fusion.alpha=interval(0.0,1.0)", "hydra.sweeper.n_trials=3", cwd=tmp_path)
+    succeed(*ONE, "fusion.alpha=interval(0.0,1.0)", "study.n_trials=3", cwd=tmp_path)
     found = alphas(tmp_path)
     assert set(found) == {"0", "1", "2"}
     assert len(set(found.values())) == 3
-    more = succeed(*ONE, "fusion.alpha=interval(0.0,1.0)", "hydra.sweeper.n_trials=4", cwd=tmp_path)
+    more = succeed(*ONE, "fusion.alpha=interval(0.0,1.0)", "study.n_trials=4", cwd=tmp_path)
     assert "3 done, 1 to run" in more.stdout
     assert len(set(alphas(tmp_path).values())) == 4
 
@@ -152,19 +152,19 @@ def test_an_interrupted_sweep_says_how_far_it_is_and_goes_on(start, tmp_path):
     arguments = [*SMALL, "data.users=400", "training.epochs=20", "hydra.sweep.dir=sweep", "fusion.alpha=0.3,0.7", "-m"]
     running = start(*arguments)
     wait_for(tmp_path / "sweep" / "1" / "metrics.jsonl", running)
-    assert "another process is running" in fail(*arguments, cwd=tmp_path)
     running.send_signal(signal.SIGINT)
     stdout, _ = running.communicate(timeout=60)
     assert running.returncode == 1
-    assert "interrupted, 1 of 2 runs done" in stdout
+    assert "interrupted: 1 done, 1 to run; the same command goes on from there" in stdout
     assert [trial.state.name for trial in trials(tmp_path / "sweep")] == ["COMPLETE", "FAIL"]
+    assert (tmp_path / "sweep" / "leaderboard.md").read_text().count("interrupted") == 1
     assert "1 done, 1 to run" in succeed(*arguments, cwd=tmp_path).stdout
     assert "resumed after epoch" in (tmp_path / "sweep" / "1" / "train.log").read_text()
 
 
 def test_a_search_takes_up_a_run_killed_twice_once_and_in_its_own_folder(start, tmp_path):
-    arguments = [*SMALL, "data.users=400", "training.epochs=20", "training.patience=20", "hydra.sweep.dir=sweep"]
-    arguments += ["fusion.alpha=interval(0.2,0.8)", "hydra.sweeper.n_trials=3", "-m"]
+    arguments = [*SMALL, "data.users=400", "training.epochs=60", "training.patience=0", "hydra.sweep.dir=sweep"]
+    arguments += ["fusion.alpha=interval(0.2,0.8)", "study.n_trials=3", "-m"]
     for _ in range(2):
         running = start(*arguments)
         metrics = tmp_path / "sweep" / "1" / "metrics.jsonl"
@@ -176,7 +176,7 @@ def test_a_search_takes_up_a_run_killed_twice_once_and_in_its_own_folder(start, 
     found = alphas(tmp_path)
     assert len(found) == len(set(found.values())) == 3
     states = [trial.state.name for trial in trials(tmp_path / "sweep")]
-    assert states == ["COMPLETE", "FAIL", "FAIL", "COMPLETE", "COMPLETE"]
+    assert states == ["COMPLETE", "FAIL", "COMPLETE", "FAIL", "COMPLETE"]
     assert found["1"] == trials(tmp_path / "sweep")[1].params["fusion.alpha"]
 
 
@@ -196,13 +196,14 @@ def test_a_journal_whose_last_line_was_cut_off_is_continued(tmp_path):
 
 
 def test_a_study_may_live_in_a_database(tmp_path):
-    given = [*ONE, "hydra.sweeper.storage=sqlite:///studies.db"]
-    assert "hydra.sweeper.study_name" in fail(*given, "fusion.alpha=0.3,0.7", cwd=tmp_path)
-    given.append("hydra.sweeper.study_name=alphas")
+    given = [*ONE, "study.storage=sqlite:///studies.db"]
     succeed(*given, "fusion.alpha=0.3,0.7", cwd=tmp_path)
     assert "2 done, 0 to run" in succeed(*given, "fusion.alpha=0.3,0.7", cwd=tmp_path).stdout
-    message = fail(*given, "fusion.alpha=0.3,0.7", "hydra.sweep.dir=elsewhere", cwd=tmp_path)
-    assert "hydra.sweep.dir was" in message
+    elsewhere = succeed(*given, "fusion.alpha=0.3,0.7", "hydra.sweep.dir=elsewhere", cwd=tmp_path)
+    assert "2 done, 0 to run" in elsewhere.stdout  # as another machine would see it, that has not the files
+    board = pd.read_csv(tmp_path / "elsewhere" / "leaderboard.csv")
+    assert board["validation NDCG@10"].max() == pd.read_csv(tmp_path / "sweep" / "leaderboard.csv").iloc[0, 3]
+    assert board["HR@10"].isna().all()
 
 
 @pytest.mark.parametrize("choices", ["0.3,1.7,0.7", "1.7,0.3,0.7", "0.3,0.7,1.7"])
@@ -222,7 +223,7 @@ def test_a_sweep_in_which_all_fail_fails(tmp_path):
 
 
 def test_max_failures_ends_a_sweep_early(tmp_path):
-    message = fail(*ONE, "fusion.alpha=1.7,0.3,0.5", "hydra.sweeper.max_failures=0", cwd=tmp_path)
+    message = fail(*ONE, "fusion.alpha=1.7,0.3,0.5", "study.max_failures=0", cwd=tmp_path)
     assert "max_failures=0" in message
     assert alphas(tmp_path) == {}
 

@@ -1,120 +1,213 @@
 """Where a sweep remembers: its Optuna study, in a journal file of the sweep's folder unless told otherwise."""
 
 import fcntl
+import hashlib
+import json
+import logging
 import os
-from collections.abc import Iterator
+import re
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
 from hydra_plugins.hybrid_seq_gnn_sweeper._space import Space, text
-from omegaconf import DictConfig, OmegaConf
-from optuna.storages import JournalStorage
+from hydra_plugins.hybrid_seq_gnn_sweeper._trials import is_lost
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
-from hybrid_seq_gnn.results.leaderboard import Run, flatten
+from hybrid_seq_gnn.data.source import ELSEWHERE
+from hybrid_seq_gnn.results import record
+from hybrid_seq_gnn.results.leaderboard import flatten
+from hybrid_seq_gnn.study.settings import StudySettings
 
-CHANGES_NO_NUMBER = ("debug", "training.resume")
+log = logging.getLogger(__name__)
+
+CHANGES_NO_NUMBER = ("debug", "name", "training.resume", *(f"data.{name}" for name in ELSEWHERE))
+LONGEST_NAME = 60
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Hold a sweep's folder against other processes; the lock goes when the process does, however it ends.
+def in_turn(folder: Path) -> Iterator[None]:
+    """Hold a sweep's folder for the moment in which a process looks what is to be done; others wait.
 
     The file stays: removing it would let two others lock two different files of that name.
     """
     with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(
-                f"another process is running the sweep in {folder}; wait for it or choose another folder with "
-                "hydra.sweep.dir=…"
-            ) from error
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def open_study(
-    folder: Path, settings: dict[str, Any], *, name: str | None, storage: str | None, seed: int
-) -> optuna.Study:
-    """The study of a sweep, new or as it was left.
+def identity(
+    space: Space,
+    configurations: Iterable[dict[str, Any]],
+    splits: Iterable[str],
+    seeds: Iterable[int],
+    settings: StudySettings,
+) -> dict[str, str]:
+    """What makes a sweep this one and no other, each setting in the words of the command line.
 
     Args:
-        folder: of the sweep, held by this process.
-        settings: what makes it this sweep and no other, see `identity`.
-        name: of the study; by default `sweep`, which is enough where each has a file of its own.
-        storage: an Optuna URL such as sqlite:///studies.db; by default study.journal in `folder`.
-        seed: of the search. A continued search draws on, and not the same points again.
+        space: what varies.
+        configurations: one of each combination of options, checked.
+        splits: hashes of the data sets and their splits.
+        seeds: of the repeats.
+        settings: the objective, and in a search the sampler and the pruner, are part of what the trials mean.
+    """
+    values: dict[str, set[str]] = {}
+    for configuration in configurations:
+        for key, value in flatten(configuration):
+            values.setdefault(key, set()).add(str(value))
+    found = {key: " or ".join(sorted(each)) for key, each in values.items() if key not in CHANGES_NO_NUMBER}
+    found |= {name: text(distribution) for name, distribution in space.distributions.items()}
+    found |= {f"study.variants.{label}": " ".join(lines) for label, lines in space.variants.items()}
+    found["data"] = " and ".join(sorted(split[:16] for split in splits))
+    found["study.objective"] = ",".join(settings.objectives)
+    if space.searched:
+        found |= {"study.sampler": settings.sampler, "study.pruner": settings.pruner}
+    return found | {"seed": ",".join(map(str, seeds))}
+
+
+def name_of(space: Space, settings: dict[str, str]) -> str:
+    """A name for a study that has none: what varies, and a hash of all that makes it."""
+    varying = [name.rpartition(".")[2] for name in space.distributions] + ["seed"] * (space.seeds is not None)
+    words = re.sub(r"[^\w.+-]", "-", "_".join(varying) or "run")[:LONGEST_NAME]
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    return f"{words}-{digest[:8]}"
+
+
+def storage_of(folder: Path, url: str | None) -> BaseStorage:
+    """The journal file of the folder, or the database of a URL.
 
     Raises:
-        ValueError: the study was made with other settings; the message names them.
+        ValueError: the database cannot be reached, or its driver is not installed.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if storage is not None and name is None:
-        raise ValueError("hydra.sweeper.storage may hold many studies: name this one with hydra.sweeper.study_name=…")
-    if storage is not None:  # the runs and their checkpoints are in the folder, so both must be continued together
-        settings = {**settings, "hydra.sweep.dir": str(folder.resolve())}
-    study = optuna.create_study(
-        study_name=name or "sweep",
-        storage=journal(folder / "study.journal") if storage is None else storage,
-        direction="maximize",
-        load_if_exists=True,
-    )
-    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
-    known = study.user_attrs.get("settings")
-    if known is None:
-        study.set_user_attr("settings", settings)
-    elif known != settings:
-        keys = [key for key in {**known, **settings} if known.get(key) != settings.get(key)]
-        changed = "; ".join(f"{key} was {known.get(key)} and is {settings.get(key)}" for key in keys[:5])
+    if url is None:
+        return journal(folder / "study.journal")
+    try:
+        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+    except ImportError as error:
         raise ValueError(
-            f"{folder} holds a sweep over other settings: {changed}{'; …' if keys[5:] else ''}. "
-            "Give the same ones to continue it, or another folder with hydra.sweep.dir=…"
-        )
-    return study
+            f"study.storage={shown(url)} needs a driver that is not installed ({error}); for PostgreSQL: "
+            "pip install 'hybrid_seq_gnn[postgres]' and postgresql+psycopg://…"
+        ) from error
+    except SQLAlchemyError as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"study.storage={shown(url)} cannot be opened: {reason}") from error
+
+
+def shown(url: str) -> str:
+    """A URL without its password."""
+    return re.sub(r"://([^:/@]+):[^@]*@", r"://\1:***@", url)
 
 
 def journal(path: Path) -> JournalStorage:
     """The journal file as a storage, without a last line that was cut off in the middle of writing.
 
-    Optuna would append to such a line, and could not read the file from then on.
+    Optuna would append to such a line, and could not read the file from then on. It is cut while the journal's own lock
+    is held, so that no other process is writing.
     """
-    if path.exists():
-        content = path.read_bytes()
+    backend = JournalFileBackend(str(path))
+    lock = backend._lock
+    lock.acquire()
+    try:
+        content = path.read_bytes() if path.exists() else b""
         if not content.endswith(b"\n"):
             os.truncate(path, content.rfind(b"\n") + 1)
-    return JournalStorage(JournalFileBackend(str(path)))
+    finally:
+        lock.release()
+    return JournalStorage(backend)
 
 
-def identity(space: Space, config: DictConfig) -> dict[str, Any]:
-    """The settings of a sweep: those of its first run, and the choices or the interval where they vary."""
-    plain = OmegaConf.to_container(config)
-    assert isinstance(plain, dict)
-    named = {str(key): value for key, value in plain.items() if key != "hydra"}
-    chosen = {key: option for key, option in config.hydra.runtime.choices.items() if key in named}
-    settings = {**chosen, **dict(flatten(named)), **{name: text(d) for name, d in space.distributions.items()}}
-    return {key: value for key, value in settings.items() if key not in CHANGES_NO_NUMBER}
+def open_study(folder: Path, name: str, settings: dict[str, str], study: StudySettings) -> optuna.Study:
+    """The study of a sweep, new or as it was left.
+
+    Args:
+        folder: of the sweep, held by this process.
+        name: of the study.
+        settings: see `identity`.
+        study: the storage, the number of objectives, and whether to start anew.
+
+    Raises:
+        ValueError: the study was made with other settings; the message names them.
+    """
+    storage = storage_of(folder, study.storage)
+    if study.fresh:
+        storage = put_aside(storage, folder, name, study)
+    opened = optuna.create_study(
+        study_name=name,
+        storage=storage,
+        directions=["maximize"] * len(study.objectives),
+        load_if_exists=True,
+    )
+    known = opened.user_attrs.get("settings")
+    if known is None:
+        opened.set_user_attr("settings", settings)
+    elif known != settings:
+        keys = [key for key in {**known, **settings} if known.get(key) != settings.get(key)]
+        changed = "; ".join(f"{key} was {known.get(key)} and is {settings.get(key)}" for key in keys[:5])
+        raise ValueError(
+            f"the study {name} in {folder} is over other settings: {changed}{'; …' if keys[5:] else ''}. "
+            "Give the same ones to continue it, another folder (study.name=… or hydra.sweep.dir=…), or "
+            "study.fresh=true to put it aside."
+        )
+    return opened
 
 
-def clear_leftovers(study: optuna.Study) -> None:
-    """End the trials of a process that was killed: nobody runs them any more."""
-    while study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-        study.ask()  # enqueued and never begun
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        study.tell(trial.number, state=TrialState.FAIL)
+def put_aside(storage: BaseStorage, folder: Path, name: str, study: StudySettings) -> BaseStorage:
+    """Rename what there is of a study, so that nothing is lost; returns the storage to go on with.
+
+    Raises:
+        ValueError: somebody is at work on it.
+    """
+    if name not in {summary.study_name for summary in optuna.get_all_study_summaries(storage)}:
+        return storage
+    old = optuna.load_study(study_name=name, storage=storage)
+    running = old.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    if busy := [trial.number for trial in running if not is_lost(trial, study.grace)]:
+        raise ValueError(f"study.fresh=true: trial {busy[0]} of the study {name} is running now; end it first.")
+    aside = time.strftime("before-%Y%m%d-%H%M%S")
+    if study.storage is not None:
+        optuna.copy_study(
+            from_study_name=name, from_storage=storage, to_storage=storage, to_study_name=f"{name}.{aside}"
+        )
+        optuna.delete_study(study_name=name, storage=storage)
+    moved = folder.with_name(f"{folder.name}.{aside}")
+    moved.mkdir()
+    for path in folder.iterdir():
+        if path.name != ".lock":
+            path.rename(moved / path.name)
+    log.info("the study %s was put aside in %s", name, moved)
+    return storage_of(folder, study.storage)
 
 
-def latest(study: optuna.Study) -> dict[str, FrozenTrial]:
-    """The last trial in each run folder: a run may be tried again where it was killed or failed."""
-    return {trial.user_attrs["folder"]: trial for trial in study.trials if "folder" in trial.user_attrs}
+def describe(folder: Path, name: str, space: Space, study: StudySettings, command: str) -> None:
+    """Write study.json: what a reader of the folder needs to open the study and to know what it asked."""
+    record.write_json(
+        folder / "study.json",
+        {
+            "name": name,
+            "storage": None if study.storage is None else shown(study.storage),
+            "question": study.question,
+            "objective": list(study.objectives),
+            "space": {key: text(distribution) for key, distribution in space.distributions.items()},
+            "variants": {label: " ".join(lines) for label, lines in space.variants.items()},
+            "fixed": list(space.fixed),
+            "seeds": list(space.seeds) if space.seeds is not None else study.seeds,
+            "searched": space.searched,
+            "n_trials": study.n_trials if space.searched else None,
+            "sampler": study.sampler if space.searched else None,
+            "pruner": study.pruner,
+            "command": command,
+        },
+    )
 
 
-def failed(study: optuna.Study) -> list[Run]:
-    """The runs whose last trial ended with an error."""
-    return [
-        Run(folder, None, trial.user_attrs["error"], {key: str(value) for key, value in trial.params.items()})
-        for folder, trial in latest(study).items()
-        if trial.state == TrialState.FAIL and "error" in trial.user_attrs
-    ]
+def software() -> dict[str, Any]:
+    """Version and commit that make a trial's numbers."""
+    return {"version": record.versions()["hybrid_seq_gnn"], **record.git_state()}

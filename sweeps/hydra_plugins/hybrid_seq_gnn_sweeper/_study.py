@@ -1,162 +1,298 @@
 """A sweep as an Optuna study on ask and tell: every point once, failures recorded, a killed sweep taken up again.
 
 Ours differs from hydra-optuna-sweeper, whose parsing it uses: a grid has exactly its points whatever n_trials says; a
-failed run does not end the sweep; what is finished is not run again, and a run that was killed goes on in its folder.
+failed run does not end the sweep; what is finished is not run again, a run that was killed goes on in its folder, and
+several processes may serve one study.
 """
 
+import copy
+import itertools
+import json
 import logging
-import math
-import time
+import os
+import shlex
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
+from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, configure_log
-from hydra_plugins.hybrid_seq_gnn_sweeper._space import Space, parse
-from hydra_plugins.hybrid_seq_gnn_sweeper._store import alone_in, clear_leftovers, failed, identity, latest, open_study
-from optuna.trial import Trial, TrialState
+from hydra.types import HydraContext
+from hydra_plugins.hybrid_seq_gnn_sweeper import _board
+from hydra_plugins.hybrid_seq_gnn_sweeper._samplers import pruner
+from hydra_plugins.hybrid_seq_gnn_sweeper._space import Conditions, Space, choices, parse, plain, top
+from hydra_plugins.hybrid_seq_gnn_sweeper._store import (
+    describe,
+    identity,
+    in_turn,
+    name_of,
+    open_study,
+    software,
+)
+from hydra_plugins.hybrid_seq_gnn_sweeper._trials import COMPLETE, Count, Slot, count, fill
+from hydra_plugins.hybrid_seq_gnn_sweeper._worker import TooManyFailures, Worker
+from omegaconf import DictConfig, open_dict, read_write
 
+from hybrid_seq_gnn.app.arguments import TYPED, quoted
+from hybrid_seq_gnn.app.build import OF_A_SWEEP, build, checked
+from hybrid_seq_gnn.app.check import check_node
 from hybrid_seq_gnn.app.cli import explain
-from hybrid_seq_gnn.results.leaderboard import read_runs, write
-
-if TYPE_CHECKING:
-    from hydra_plugins.hybrid_seq_gnn_sweeper.sweeper import StudySweeper
+from hybrid_seq_gnn.data.prepare import prepare
+from hybrid_seq_gnn.study.settings import StudySettings
 
 log = logging.getLogger(__name__)
 
+IN_THIS_PROCESS = "basic"  # Hydra's own launcher
 
-def run_study(sweeper: "StudySweeper", arguments: list[str]) -> optuna.Study:
+
+@dataclass
+class Sweep:
+    """All that follows from a command line, before anything is run.
+
+    Attributes:
+        config, hydra_context: as Hydra gave them to the sweeper.
+        settings: of the group `study`.
+        conditions: the space, and what exists beside what.
+        slots: all that there is to do.
+        identity: what makes this sweep this one.
+        name: of the study.
+        folder: of the sweep.
+    """
+
+    config: DictConfig
+    hydra_context: HydraContext
+    settings: StudySettings
+    conditions: Conditions
+    slots: list[Slot]
+    identity: dict[str, str]
+    name: str
+    folder: Path
+
+    @classmethod
+    def plan(cls, config: DictConfig, hydra_context: HydraContext, arguments: list[str]) -> "Sweep":
+        """Compose every combination of options, so that a mistyped setting is said now and not after hours.
+
+        Raises:
+            ValueError or a Hydra error: something on the command line is wrong.
+        """
+
+        def compose(overrides: list[str]) -> DictConfig:
+            return hydra_context.config_loader.load_sweep_config(config, overrides)
+
+        own = [argument for argument in arguments if top(argument) == OF_A_SWEEP]
+        arguments = [argument for argument in arguments if argument not in own]
+        parse(own)  # refuses a choice among settings of the study
+        settings: StudySettings = build(check_node(OF_A_SWEEP, plain(compose(own))[OF_A_SWEEP]))
+        space = parse(arguments, settings.variants)
+        conditions = Conditions(space, compose)
+        first = conditions.configurations()[0]
+        if space.seeds is not None and settings.seeds > 1:
+            raise ValueError(f"study.seeds={settings.seeds} and seed={','.join(map(str, space.seeds))}: give only one.")
+        seeds = space.seeds or tuple(range(first["seed"], first["seed"] + settings.seeds))
+        if space.searched:
+            slots = [Slot({}, seeds)] * settings.n_trials
+        else:
+            slots = [
+                Slot({**point, "seed": seed} if len(seeds) > 1 else point, (seed,))
+                for point in conditions.points()
+                for seed in seeds
+            ]
+        mine = identity(space, conditions.configurations(), splits(conditions), seeds, settings)
+        folder, name = Path(config.hydra.sweep.dir), settings.name
+        if any(given.startswith("hydra.sweep.dir=") for given in config.hydra.overrides.hydra):
+            name = name or ("sweep" if settings.storage is None else name_of(space, mine))
+        else:
+            name = name or name_of(space, mine)
+            folder = folder / name
+        return cls(config, hydra_context, settings, conditions, slots, mine, name, folder.absolute())
+
+    @property
+    def space(self) -> Space:
+        """What varies."""
+        return self.conditions.space
+
+    def open(self) -> optuna.Study:
+        """The study, and its pruner."""
+        study = open_study(self.folder, self.name, self.identity, self.settings)
+        epochs = max(int(config["training"]["epochs"]) for config in self.conditions.configurations())
+        study.pruner = pruner(self.settings, epochs)
+        return study
+
+    def worker(self, study: optuna.Study, quiet: bool) -> Worker:
+        """A process at work on it: this one."""
+        config = copy.deepcopy(self.config)
+        with read_write(config.hydra), open_dict(config.hydra):
+            config.hydra.sweep.dir = str(self.folder)
+        return Worker(config, self.hydra_context, study, self.settings, self.conditions, self.slots, self.folder, quiet)
+
+
+def splits(conditions: Conditions) -> set[str]:
+    """Hashes of the data sets of a sweep, each prepared now: a file that is not there is said before the first run."""
+    space = conditions.space
+    of_data = {name: choices(space.distributions[name]) for name in space.distributions if top(name) == "data"}
+    nodes = {json.dumps(config["data"], sort_keys=True): config["data"] for config in conditions.configurations()}
+    if of_data:
+        nodes = {}
+        varying = {name: choices(space.distributions[name]) for name in space.options} | of_data
+        for values in itertools.product(*varying.values()):
+            overrides = conditions.overrides(dict(zip(varying, values, strict=True)))
+            node = checked(plain(conditions.compose(overrides)))["data"]
+            nodes[json.dumps(node, sort_keys=True)] = node
+    return {prepare(build(node)).split_hash for node in nodes.values()}
+
+
+def run_study(config: DictConfig, hydra_context: HydraContext, arguments: list[str]) -> optuna.Study:
     """Run every trial that is not finished yet, then show the leaderboard.
 
     Raises:
-        ValueError: the folder holds a sweep over other settings, or another process is running it.
-        RuntimeError: all runs failed, or more than max_failures did.
+        ValueError: the study is over other settings, or a setting is wrong.
+        RuntimeError: all runs failed, or more than study.max_failures did.
     """
     configure_log(
-        sweeper.config.hydra.hydra_logging,
-        sweeper.config.hydra.verbose,
-        execution_whitelist=sweeper.hydra_context.execution_whitelist,
+        config.hydra.hydra_logging, config.hydra.verbose, execution_whitelist=hydra_context.execution_whitelist
     )
-    space = parse(arguments)
-    compose = sweeper.hydra_context.config_loader.load_sweep_config
-    # a mistyped setting is said now, and not after hours
-    first, *_ = [compose(sweeper.config, space.overrides(point)) for point in space.samples()]
-    folder = Path(sweeper.config.hydra.sweep.dir)
+    sweep = Sweep.plan(config, hydra_context, arguments)
+    workers = number_of_workers(config, sweep.settings)
+    settings, folder = sweep.settings, sweep.folder
     folder.mkdir(parents=True, exist_ok=True)
-    with alone_in(folder):
-        settings = identity(space, first)
-        study = open_study(folder, settings, name=sweeper.study_name, storage=sweeper.storage, seed=sweeper.seed)
-        run_trials(sweeper, study, space, folder)
+    with in_turn(folder):
+        study = sweep.open()
+        command = shlex.join(["python", "-m", "hybrid_seq_gnn", *TYPED])
+        describe(folder, sweep.name, sweep.space, settings, command)
+        fill(study, sweep.slots, settings.retry_failed, settings.grace)
+    now = count(study)
+    log.info("sweep: %s, in %s", state(now), shown(folder))
+    warn_other_software(study)
+    failure = None
+    try:
+        if workers == 1 and launcher_of(config) == IN_THIS_PROCESS:
+            sweep.worker(study, quiet=False).work()
+        elif now.ended < now.total:
+            serve(sweep, study, arguments, workers)
+    except TooManyFailures as error:
+        failure = str(error)
+    except KeyboardInterrupt:
+        _board.write_board(study, settings, folder)
+        log.info("interrupted: %s; the same command goes on from there.", state(count(study)))
+        raise
+    board = _board.write_board(study, settings, folder)
+    log.info("\n%s\n\nwritten to %s and leaderboard.csv", board, shown(folder / "leaderboard.md"))
+    now = count(study)
+    if failure is None and now.total and now.failed == now.total:
+        trials = [trial for trial in study.get_trials(deepcopy=False) if "error" in trial.user_attrs]
+        failure = f"all {now.total} runs failed; the last one: {trials[-1].user_attrs['error']}"
+    if failure is not None:
+        raise RuntimeError(failure)
     return study
 
 
-def run_trials(sweeper: "StudySweeper", study: optuna.Study, space: Space, folder: Path) -> None:
-    """The loop: ask, run, tell, rewrite the leaderboard, say where we are."""
-    clear_leftovers(study)
-    plan = remaining(study, space, sweeper.n_trials)
-    finished = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
-    total = finished + len(plan)
-    log.info("sweep: %d done, %d to run, in %s", finished, len(plan), folder)
-    board = "" if plan else leaderboard(study, folder)
-    failures = 0
-    started = time.monotonic()
-    for number, (name, params) in enumerate(plan, start=1):
-        if params is not None:
-            study.enqueue_trial(params)
-        trial = study.ask(space.distributions)
-        name = name or str(trial.number)
-        trial.set_user_attr("folder", name)
-        try:
-            returned = launch(sweeper, space, trial, name)
-        except KeyboardInterrupt:
-            study.tell(trial, state=TrialState.FAIL)  # and no error: it will be taken up again
-            done = finished + number - 1 - failures
-            go_on = f"the same command with hydra.sweep.dir={folder} goes on"
-            log.info("interrupted, %d of %d runs done; %s.", done, total, go_on)
-            raise
-        error = tell(study, trial, returned)
-        failures += error is not None
-        board = leaderboard(study, folder)
-        left = (time.monotonic() - started) / number * (len(plan) - number)
-        log.info("%s", progress(study, trial, error, finished + number, total, left))
-        if sweeper.max_failures is not None and failures > sweeper.max_failures:
-            raise RuntimeError(f"{failures} runs failed, more than max_failures={sweeper.max_failures}: {error}")
-    if plan and failures == total:
-        raise RuntimeError(f"all {total} runs failed; the last one: {error}")
-    log.info("\n%s\n\nwritten to %s and leaderboard.csv", board, folder / "leaderboard.md")
+def state(now: Count) -> str:
+    """How far a sweep is, to read."""
+    rest = [(now.pruned, "pruned"), (now.failed, "failed"), (now.running, "running")]
+    return f"{now.done} done" + "".join(f", {n} {word}" for n, word in rest if n) + f", {now.waiting} to run"
 
 
-def remaining(study: optuna.Study, space: Space, n_trials: int) -> list[tuple[str | None, dict[str, Any] | None]]:
-    """Folder and parameters of every run to come; None where the search decides.
+def shown(path: Path) -> str:
+    """A path as short as it can be said."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
-    In a grid a point's folder is its number in the grid, and a point that failed is tried again. A search gives a run
-    that was killed another try in its own folder, where its checkpoint is.
-    """
-    done = [t.params for t in study.get_trials(states=(TrialState.COMPLETE,))]
-    if space.points is not None:
-        return [(str(k), point) for k, point in enumerate(space.points) if point not in done]
-    killed: list[tuple[str | None, dict[str, Any] | None]] = [
-        (folder, trial.params)
-        for folder, trial in latest(study).items()
-        if trial.state == TrialState.FAIL and "error" not in trial.user_attrs
+
+def warn_other_software(study: optuna.Study) -> None:
+    """Say so where finished trials were made by another version or commit."""
+    now = software()
+    others = [
+        made
+        for trial in study.get_trials(deepcopy=False, states=(COMPLETE,))
+        if (made := trial.user_attrs.get("software"))
+        and (made["version"], made["commit"]) != (now["version"], now["commit"])
     ]
-    return killed + [(None, None)] * (n_trials - len(done) - len(killed))
+    if others:
+        log.warning(
+            "%d of the finished trials were made by version %s, commit %s; this is version %s, commit %s. "
+            "study.fresh=true starts anew.",
+            len(others),
+            others[0]["version"],
+            str(others[0]["commit"])[:12],
+            now["version"],
+            str(now["commit"])[:12],
+        )
 
 
-def launch(sweeper: "StudySweeper", space: Space, trial: Trial, name: str) -> JobReturn:
-    """Run one trial through Hydra's launcher, in the folder `name` of the sweep."""
-    overrides = [*space.overrides(trial.params), f"hydra.sweep.subdir={name}"]
-    (returned,) = sweeper.launcher.launch([overrides], initial_job_idx=trial.number)
-    return returned
+def launcher_of(config: DictConfig) -> str:
+    """The option of hydra/launcher."""
+    return str(config.hydra.runtime.choices["hydra/launcher"])
 
 
-def tell(study: optuna.Study, trial: Trial, returned: JobReturn) -> str | None:
-    """Report a run to Optuna; returns what went wrong with it, if something did."""
-    if returned.status == JobStatus.COMPLETED:
-        value = returned.return_value
-        if isinstance(value, float) and math.isfinite(value):
-            study.tell(trial, value)
-            return None
-        error = f"the run returned {value!r} as its validation metric"
-    else:
-        error = explain(returned._return_value)
-    trial.set_user_attr("error", error)
-    study.tell(trial, state=TrialState.FAIL)
-    return error
+def number_of_workers(config: DictConfig, settings: StudySettings) -> int:
+    """How many processes are to serve the study.
+
+    Raises:
+        ValueError: the launcher cannot start that many, or does not say how many it can.
+    """
+    launcher = launcher_of(config)
+    if launcher == IN_THIS_PROCESS:
+        if settings.workers not in (None, 1):
+            raise ValueError(
+                f"study.workers={settings.workers} needs a launcher that starts processes: hydra/launcher=joblib "
+                "(pip install 'hybrid_seq_gnn[parallel]'), ray or submitit_slurm."
+            )
+        return 1
+    if settings.workers is not None:
+        return settings.workers
+    if launcher == "joblib":
+        jobs = int(config.hydra.launcher.n_jobs)
+        return jobs if jobs > 0 else max(len(os.sched_getaffinity(0)) + 1 + jobs, 1)
+    raise ValueError(f"hydra/launcher={launcher}: say with study.workers=… how many tasks are to serve the sweep.")
 
 
-def leaderboard(study: optuna.Study, folder: Path) -> str:
-    """Rewrite the leaderboard from what the run folders hold and the study knows to have failed."""
-    runs = {run.folder: run for run in read_runs(folder)}
-    for run in failed(study):
-        if run.folder not in runs or runs[run.folder].results is None:
-            runs[run.folder] = run
-    return write(list(runs.values()), folder)
+@dataclass
+class Serve:
+    """What a launcher runs in each of its processes or tasks: one worker of the sweep."""
+
+    config: DictConfig
+    hydra_context: HydraContext
+    arguments: list[str]
+
+    def __call__(self, _: DictConfig) -> None:
+        """Plan the same sweep again and serve its queue; the settings that start it anew were heeded already."""
+        arguments = [argument for argument in self.arguments if not argument.startswith("study.fresh=")]
+        sweep = Sweep.plan(self.config, self.hydra_context, arguments)
+        sweep.folder.mkdir(parents=True, exist_ok=True)
+        sweep.worker(sweep.open(), quiet=True).work()
 
 
-def progress(study: optuna.Study, trial: Trial, error: str | None, number: int, total: int, left: float) -> str:
-    """One line after each run."""
-    what = named(trial.params) or "one run"
-    more = f"; about {duration(left)} left" if number < total else ""
-    if error is not None:
-        return f"[{number}/{total}] {what}: FAILED: {error}{more}"
-    frozen, best = study.trials[trial.number], study.best_trial
-    seconds = frozen.duration.total_seconds() if frozen.duration else 0.0
-    line = f"[{number}/{total}] {what}: validation NDCG@10 {frozen.value:.4f} in {duration(seconds)}"
-    if total > 1:
-        line += f"; best so far {best.value:.4f} ({named(best.params)})"
-    return line + more
+def serve(sweep: Sweep, study: optuna.Study, arguments: list[str], workers: int) -> None:
+    """Have a launcher start workers, again where some died, until nothing is left to do.
+
+    Raises:
+        TooManyFailures: see study.max_failures.
+        RuntimeError: the workers end without having done anything.
+    """
+    task = Serve(sweep.config, sweep.hydra_context, arguments)
+    launcher = Plugins.instance().instantiate_launcher(
+        hydra_context=sweep.hydra_context, task_function=task, config=sweep.worker(study, quiet=True).config
+    )
+    job = [f"hydra.sweep.dir={quoted(str(sweep.folder))}", "hydra.sweep.subdir=.", "hydra/job_logging=worker"]
+    while (before := count(study)).ended < before.total:
+        tries = len(study.get_trials(deepcopy=False))
+        log.info("%d workers by hydra/launcher=%s", workers, launcher_of(sweep.config))
+        reasons = launched(launcher, [job] * workers)
+        if over := [reason for reason in reasons if isinstance(reason, TooManyFailures)]:
+            raise over[0]
+        with in_turn(sweep.folder):
+            fill(study, sweep.slots, False, sweep.settings.grace)
+        if reasons and (count(study), len(study.get_trials(deepcopy=False))) == (before, tries):
+            raise RuntimeError(f"the workers end without running anything: {explain(reasons[0])}") from reasons[0]
+        for reason in reasons:
+            log.warning("a worker ended early: %s", explain(reason))
 
 
-def named(params: dict[str, Any]) -> str:
-    """Parameters in the words of the command line."""
-    shown = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in params.items()}
-    return ", ".join(f"{name}={value}" for name, value in shown.items())
-
-
-def duration(seconds: float) -> str:
-    """A time to read: 42 s, 7 min, 2 h 05 min."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
+def launched(launcher: Any, jobs: list[list[str]]) -> list[BaseException]:
+    """Start workers and wait for them; what went wrong with some of them, or with the launcher."""
+    try:
+        returned: list[JobReturn] = list(launcher.launch(jobs, initial_job_idx=0))
+    except Exception as error:  # a killed process: what that is differs between launchers
+        return [error]
+    return [each._return_value for each in returned if each.status != JobStatus.COMPLETED]

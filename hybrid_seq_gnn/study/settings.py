@@ -1,0 +1,117 @@
+"""How a sweep is run: one field a knob, checked at the door. It changes no run's numbers."""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
+from hybrid_seq_gnn.evaluation.metrics import NAMES
+
+Sampler = Literal["tpe", "random", "gp", "cmaes", "nsga2"]
+Pruner = Literal["none", "median", "hyperband"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySettings:
+    """Settings of a sweep (-m).
+
+    Attributes:
+        name: of the study, and of its folder below outputs/studies; null makes one from the search space, the
+            configuration and the data, so that the same command continues the same study.
+        storage: where Optuna keeps the trials: null is study.journal in the study's folder; sqlite:///studies.db or
+            postgresql+psycopg://user@host/database may hold many studies.
+        n_trials: trials of a search (where a setting has an interval); a grid has as many as it has points.
+        seeds: repeats of every configuration, with seed, seed + 1, ...; seed=0,1,2 on the command line says the same.
+        objective: validation metric that is maximised: NDCG@10, HR@20, MRR@5/long ...; several give a Pareto front.
+        sampler: of a search.
+        seed: of the sampler.
+        pruner: stops a run whose validation is worse than that of the others (`median`: of half of them; `hyperband`:
+            Li et al. 2018, arXiv:1603.06560); `none` lets every run end.
+        pruner_startup: trials that must be complete before the first one is pruned.
+        pruner_warmup: epochs that every run has.
+        max_failures: stop with an error after more failed runs than this; null goes on to the end.
+        retry_failed: a run that failed is tried again when the command is given again.
+        workers: processes or tasks at work at once; null is 1, and as many as there are cores for
+            hydra/launcher=joblib. Other launchers want a number.
+        grace: seconds without a sign of life after which the run of a process on another machine counts as lost and
+            is taken up by somebody else. Processes on the same machine are known to be dead at once.
+        fresh: put the study of this name aside and start anew.
+        variants: named configurations, each `label: override override ...`, times the grid of the command line.
+        question: what the study asks, for its reader.
+
+    Raises:
+        ValueError: a value is out of range, or settings do not go together.
+    """
+
+    name: str | None = None
+    storage: str | None = None
+    n_trials: int = 20
+    seeds: int = 1
+    objective: str | tuple[str, ...] = "NDCG@10"
+    sampler: Sampler = "tpe"
+    seed: int = 0
+    pruner: Pruner = "none"
+    pruner_startup: int = 5
+    pruner_warmup: int = 5
+    max_failures: int | None = None
+    retry_failed: bool = True
+    workers: int | None = None
+    grace: float = 120.0
+    fresh: bool = False
+    variants: tuple[str, ...] = ()
+    question: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check every value in the words of the command line."""
+        for name, least in (("n_trials", 1), ("seeds", 1), ("seed", 0), ("pruner_startup", 0), ("pruner_warmup", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"study.{name}={getattr(self, name)}: must be {least} or more.")
+        if self.max_failures is not None and self.max_failures < 0:
+            raise ValueError(f"study.max_failures={self.max_failures}: must be 0 or more, or null.")
+        if self.workers is not None and self.workers < 1:
+            raise ValueError(f"study.workers={self.workers}: must be 1 or more, or null.")
+        if self.grace < 10:
+            raise ValueError(f"study.grace={self.grace}: must be 10 or more, in seconds.")
+        if self.name is not None and not re.fullmatch(r"[\w][\w.@+=-]*", self.name):
+            raise ValueError(f"study.name={self.name}: expected letters, digits and . _ - + = @; it names a folder.")
+        if self.storage is not None and "://" not in self.storage:
+            raise ValueError(
+                f"study.storage={self.storage}: expected a URL such as sqlite:///studies.db or "
+                "postgresql+psycopg://user@host/database, or null."
+            )
+        if not self.objectives:
+            raise ValueError("study.objective=[]: expected a validation metric such as NDCG@10.")
+        for objective in self.objectives:
+            check_objective(objective)
+        for variant in self.variants:
+            if not re.fullmatch(r"\s*[^:\s][^:]*:\s*([^\s=]+=\S+\s*)+", variant):
+                raise ValueError(f"study.variants: {variant!r}: expected 'label: override override ...'.")
+        if len(self.objectives) > 1 and self.pruner != "none":
+            raise ValueError(
+                f"study.pruner={self.pruner} wants one study.objective; several have no order to prune by."
+            )
+        if len(self.objectives) > 1 and self.sampler == "cmaes":
+            raise ValueError("study.sampler=cmaes searches for one study.objective; use tpe or nsga2 for several.")
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """The metrics that are maximised."""
+        return (self.objective,) if isinstance(self.objective, str) else tuple(self.objective)
+
+
+def check_objective(objective: str) -> None:
+    """Raise ValueError, in the words of the command line, where there is no such validation metric."""
+    metric, _, group = objective.partition("/")
+    if metric not in NAMES or group not in ("", *LengthGroups.names):
+        raise ValueError(
+            f"study.objective={objective}: expected a validation metric, one of {', '.join(NAMES)}, of all users or "
+            f"of a group, as in NDCG@10/{LengthGroups.names[0]} ({', '.join(LengthGroups.names)}). "
+            "The test split is never an objective."
+        )
+
+
+def value_of(objective: str, results: dict[str, Any]) -> float | None:
+    """A validation metric of a finished run's results; None where its group has no user."""
+    metric, _, group = objective.partition("/")
+    value: float | None = results["validation_grouped_metrics"][group or OVERALL][metric]
+    return value

@@ -1,0 +1,85 @@
+"""What a person sees of a sweep: the leaderboard, written anew after each trial, and a line about how far it is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import optuna
+from hydra_plugins.hybrid_seq_gnn_sweeper._trials import (
+    COMPLETE,
+    FAIL,
+    PRUNED,
+    RUNNING,
+    WAITING,
+    count,
+    standing,
+    whereabouts,
+)
+from optuna.trial import FrozenTrial
+
+from hybrid_seq_gnn.results.leaderboard import Run, read_runs, write
+from hybrid_seq_gnn.study.settings import StudySettings
+
+
+def write_board(study: optuna.Study, settings: StudySettings, folder: Path) -> str:
+    """Rewrite the leaderboard from what the run folders hold and from what the study knows of the others."""
+    runs = {run.folder: run for run in read_runs(folder)}
+    for slot, trial in standing(study.get_trials(deepcopy=False)).items():
+        names = trial.user_attrs.get("folders", [str(slot)])
+        if trial.state == WAITING or all(name in runs and runs[name].results is not None for name in names):
+            continue
+        runs |= {name: without_results(name, trial) for name in names if name not in runs or runs[name].error}
+    return write(list(runs.values()), folder, settings.objectives)
+
+
+def without_results(name: str, trial: FrozenTrial) -> Run:
+    """A run that has no results here: it failed, was pruned, is running, or ran on another machine."""
+    params = {key: str(value) for key, value in trial.params.items()}
+    if trial.state == COMPLETE:
+        return Run(name, None, f"by {whereabouts(trial)}", params, "done", tuple(trial.values))
+    if trial.state == PRUNED:
+        step = max(trial.intermediate_values, default=0)
+        value = trial.intermediate_values.get(step)
+        at = "" if value is None else f" at {value:.4f}"
+        return Run(name, None, f"after epoch {step}{at}", params, "pruned", () if value is None else (value,))
+    if trial.state == RUNNING:
+        return Run(name, None, f"by {whereabouts(trial)}", params, "running")
+    return Run(name, None, trial.user_attrs.get("error", "interrupted"), params, "failed")
+
+
+def progress(study: optuna.Study, trial: FrozenTrial, settings: StudySettings, seconds: Sequence[float]) -> str:
+    """One line after each trial: what it gave, the best so far, how many are done, and the time left."""
+    now = count(study)
+    what = named(trial.params) or "one run"
+    line = f"[{now.ended}/{now.total}] {what}: "
+    aims = [f"validation {objective}" for objective in settings.objectives]
+    if trial.state == COMPLETE:
+        line += ", ".join(f"{aim} {value:.4f}" for aim, value in zip(aims, trial.values, strict=True))
+        line += f" in {duration(seconds[-1])}"
+    elif trial.state == PRUNED:
+        line += f"pruned after epoch {max(trial.intermediate_values, default=0)}"
+    elif trial.state == FAIL:
+        line += f"FAILED: {trial.user_attrs.get('error')}"
+    if now.total > 1 and now.done and len(aims) == 1:
+        top = study.best_trial
+        line += f"; best so far {top.value:.4f} ({named(top.params)})"
+    elif now.done and len(aims) > 1:
+        line += f"; {len(study.best_trials)} on the front"
+    line += "".join(f"; {n} {word}" for n, word in ((now.failed, "failed"), (now.pruned, "pruned")) if n)
+    others = now.running
+    line += f"; {others} more running" if others else ""
+    left = sum(seconds) / len(seconds) * now.waiting / (1 + others)
+    return line + (f"; about {duration(left)} left" if now.waiting else "")
+
+
+def named(params: dict[str, object]) -> str:
+    """Parameters in the words of the command line."""
+    shown = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in params.items()}
+    return ", ".join(f"{name}={value}" for name, value in shown.items())
+
+
+def duration(seconds: float) -> str:
+    """A time to read: 0.4 s, 42 s, 7 min, 2 h 05 min."""
+    if seconds < 100:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
