@@ -151,7 +151,7 @@ class Hybrid(nn.Module):
             assert graph is not None
             return self.mix_embeddings(states, length, graph)
         seq = DotScores(states, self.encoder.items.weight)
-        return MixtureScores(seq, self.distribution(batch, graph, rows), self.fusion.alpha(length, states))
+        return MixtureScores(seq, self.distribution(batch, graph, rows), self.fusion.alpha(length, states), states)
 
     def training_scores(
         self, batch: Batch, targets: Int[Tensor, "M"]
