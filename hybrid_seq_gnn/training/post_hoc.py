@@ -7,7 +7,8 @@ mixture are fitted where the memory has seen nothing: on the validation split.
 What is used for what: the training part trains the encoder and fills the memory, at test too (validation events are
 not added to it). The validation split stops the encoder's training AND fits the fusion. With one to four weights that
 bias is small, but the validation metric of a post hoc hybrid is a little kinder to it than to its encoder; the test
-split is free of it. `fusion=gated` has a thousand weights: look at its cross-validated likelihood.
+split is free of it. `fusion=gated`, with a thousand weights, is stopped early by cross-validation over
+users, see `fit`.
 """
 
 import logging

@@ -11,8 +11,9 @@ import torch
 
 from hybrid_seq_gnn.fusion.discrete import Discrete
 from hybrid_seq_gnn.fusion.fixed import Fixed
+from hybrid_seq_gnn.fusion.gated import Gated
 from hybrid_seq_gnn.fusion.learnable import Learnable
-from hybrid_seq_gnn.training.fit import Evidence, choose, maximise
+from hybrid_seq_gnn.training.fit import Evidence, choose, climb, likelihood_of, maximise
 from hybrid_seq_gnn.training.settings import PostHocSettings
 from tests.test_command_line import SMALL, fail, results, succeed
 
@@ -58,16 +59,27 @@ def test_a_bin_without_users_keeps_its_alpha_and_of_equals_the_middle_one_wins()
     assert fusion.values.tolist() == pytest.approx([0.5, 0.5, 0.77])
 
 
-def test_the_most_likely_weight_of_a_bin_is_the_one_that_a_fine_grid_finds():
+def test_the_climb_ends_at_the_weight_of_each_bin_that_a_fine_grid_finds():
     seen, fusion = evidence(), Learnable(l2_weight=0.0, level="score")
-    found = maximise(fusion, seen)
+    assert len(list(climb(fusion, seen, torch.arange(400)))) > 1
     for place, rows in enumerate((seen.length <= 10, (seen.length > 10) & (seen.length <= 50), seen.length > 50)):
-        fine = np.linspace(0.1, 0.9, 801)
-        slow = [slow_likelihood(seen, alpha, rows.nonzero()[:, 0].tolist()) for alpha in fine[::20]]
-        assert fusion.bins()[place].item() == pytest.approx(fine[::20][int(np.argmax(slow))], abs=0.02)
-    assert found["log_likelihood"]["after"] > found["log_likelihood"]["before"]
-    assert found["log_likelihood"]["after"] >= found["log_likelihood"]["cross_validated"]
-    assert found["log_likelihood"]["sequence"] == pytest.approx(seen.seq.mean().item())
+        fine = np.linspace(0.1, 0.9, 41)
+        slow = [slow_likelihood(seen, alpha, rows.nonzero()[:, 0].tolist()) for alpha in fine]
+        assert fusion.bins()[place].item() == pytest.approx(fine[int(np.argmax(slow))], abs=0.02)
+
+
+def test_users_who_are_left_out_say_when_to_stop():
+    """Noise teaches nothing: a gate of hundreds of weights could learn 400 users by heart, and is stopped."""
+    noise = evidence()
+    noise.states.copy_(torch.randn(noise.states.shape, generator=torch.Generator().manual_seed(1)))
+    kept, learned = Gated(4, level="score"), Gated(4, level="score")
+    found = maximise(kept, noise)["log_likelihood"]
+    for _ in climb(learned, noise, torch.arange(400)):
+        pass
+    by_heart = likelihood_of(learned, noise, torch.arange(400))
+    assert found["before"] - 1e-9 <= found["cross_validated"]
+    assert found["after"] < found["before"] + 0.5 * (by_heart - found["before"])
+    assert found["sequence"] == pytest.approx(noise.seq.mean().item())
 
 
 def test_a_heavy_penalty_holds_the_weights_where_they_were():
