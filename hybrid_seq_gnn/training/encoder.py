@@ -9,7 +9,7 @@ from torch import nn
 from hybrid_seq_gnn.training import checkpoint
 from hybrid_seq_gnn.training.settings import PostHocSettings
 
-WITHOUT_MEANING = {"_target_", "dropout"}  # settings of a model that its scores do not depend on
+WITHOUT_MEANING = {"_target_", "dropout", "mask_share"}  # settings of a model that its scores do not depend on
 
 
 def load_encoder(encoder: nn.Module, path: Path, origin: dict[str, Any], device: torch.device) -> None:
