@@ -29,7 +29,8 @@ from hybrid_seq_gnn.results import record
 from hybrid_seq_gnn.results.tables import run_table
 from hybrid_seq_gnn.training import checkpoint
 from hybrid_seq_gnn.training.loop import train
-from hybrid_seq_gnn.training.settings import QuickSettings, TrainingSettings, TwoStageSettings
+from hybrid_seq_gnn.training.post_hoc import train_post_hoc
+from hybrid_seq_gnn.training.settings import PostHocSettings, QuickSettings, TrainingSettings, TwoStageSettings
 from hybrid_seq_gnn.training.stages import train_graph_side
 
 log = logging.getLogger(__name__)
@@ -204,17 +205,24 @@ def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, 
             folder=folder,
             identity=this_run,
         )
-    progress = train(
-        model,
-        loss,
-        windows,
-        lambda: validate(model),
-        settings,
-        seed=config["seed"],
-        path=folder / "checkpoint.pt",
-        identity=this_run,
-        on_epoch=on_epoch,
-    )
+    origin = {
+        "config": config,
+        "item_ids": sequences.item_ids.tolist(),
+        "split_hash": prepared.split_hash,
+    }
+    of_run: dict[str, Any] = {
+        "seed": config["seed"],
+        "path": folder / "checkpoint.pt",
+        "identity": this_run,
+        "on_epoch": on_epoch,
+    }
+    if isinstance(settings, PostHocSettings):
+        valid_end = first_targets(split.valid, settings.valid_users)
+        progress, stages = train_post_hoc(
+            model, loss, windows, validate, sequences, valid_end, evaluation, settings, origin=origin, **of_run
+        )
+    else:
+        progress = train(model, loss, windows, lambda: validate(model), settings, **of_run)
 
     started_evaluation = time.perf_counter()
     valid, test = ranking(model, split.valid), ranking(model, split.test)  # the only look at the test split
@@ -270,9 +278,7 @@ def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, 
         results["alpha_curve"] = {"length": lengths.tolist(), "alpha": model.alpha_curve(lengths).tolist()}
         record.write_json(folder / "alpha_stats.json", results["alpha_stats"])
     write_per_user(folder / "per_user.parquet", prepared, test, groups.group_of(test.lengths))
-    checkpoint.save(
-        {"model": model.state_dict(), "config": config, "item_ids": sequences.item_ids.tolist()}, folder / "model.pt"
-    )
+    checkpoint.save({"model": model.state_dict(), **origin}, folder / "model.pt")
     record.write_json(folder / "results.json", results)  # last: a folder with results.json is complete
     (folder / "checkpoint.pt").unlink(missing_ok=True)
     log.info("\n%s\nwritten to %s", run_table(results), folder)

@@ -8,7 +8,7 @@ from hybrid_seq_gnn.fusion.base import Fusion, Level, Side, check_alpha, check_i
 
 
 class Discrete(Fusion):
-    """A step function of the length, not learned.
+    """A step function of the length, not learned (`training=post_hoc` chooses its values on the validation split).
 
         alpha(n) = alpha_short if n <= L_short, alpha_mid if n <= L_long, else alpha_long
 
@@ -39,13 +39,17 @@ class Discrete(Fusion):
             check_alpha(name, value)
         check_increasing(L_short=L_short, L_long=L_long)
         self.register_buffer("limits", torch.tensor([L_short, L_long]), persistent=False)
-        self.register_buffer("values", torch.tensor([alpha_short, alpha_mid, alpha_long]), persistent=False)
+        self.register_buffer("values", torch.tensor([alpha_short, alpha_mid, alpha_long]))
 
     limits: Tensor
     values: Tensor
+
+    def bin_of(self, length: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
+        """0, 1 or 2: short, medium or long."""
+        return torch.bucketize(length, self.limits)
 
     def alpha(
         self, length: Int[Tensor, "*batch"], state: Float[Tensor, "*batch D"] | None = None
     ) -> Float[Tensor, "*batch"]:
         """The weight of the bin."""
-        return self.values[torch.bucketize(length, self.limits)]
+        return self.values[self.bin_of(length)]

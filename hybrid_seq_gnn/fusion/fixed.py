@@ -27,15 +27,21 @@ class Fixed(Fusion):
     def __init__(self, *, alpha: float = 0.5, level: Level = "embedding", side: Side = "both") -> None:
         super().__init__(level, side)
         check_alpha("alpha", alpha)
-        self.value = alpha
+        self.register_buffer("values", torch.tensor([alpha]))
+
+    values: Tensor
 
     @property
     def adaptive(self) -> bool:
         """Never."""
         return False
 
+    def bin_of(self, length: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
+        """Everybody is in one bin."""
+        return torch.zeros_like(length)
+
     def alpha(
         self, length: Int[Tensor, "*batch"], state: Float[Tensor, "*batch D"] | None = None
     ) -> Float[Tensor, "*batch"]:
         """The constant."""
-        return torch.full(length.shape, self.value, device=length.device)
+        return self.values[0].expand(length.shape)

@@ -5,16 +5,16 @@ every history, as it will be at serving (their fine-tuning samples, always).
 """
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.model.causal import check_dropout, check_sizes, initialise
+from hybrid_seq_gnn.model.encoder import Encoder, Reading
 from hybrid_seq_gnn.model.layers import Block, last_positions
-from hybrid_seq_gnn.model.scores import DotScores
 
 
-class BERT4Rec(nn.Module):
+class BERT4Rec(Encoder):
     """Scores of hidden items from what stands on both sides; the next item is a hidden one at the end.
 
         x_t   = dropout(items[i_t] or mask + positions[t]),  t = 0 for the latest place
@@ -42,7 +42,6 @@ class BERT4Rec(nn.Module):
         dropout: float = 0.3,
         mask_share: float = 0.3,
     ) -> None:
-        super().__init__()
         check_sizes(
             embedding_dim=embedding_dim,
             num_blocks=num_blocks,
@@ -55,8 +54,8 @@ class BERT4Rec(nn.Module):
         check_dropout(dropout)
         if not 0 < mask_share < 1:
             raise ValueError(f"model.mask_share={mask_share}: must lie between 0 and 1.")
-        self.max_length, self.mask_share = max_length, mask_share
-        self.items = nn.Embedding(num_items + 1, embedding_dim, padding_idx=0)
+        super().__init__(num_items, embedding_dim, max_length)
+        self.mask_share = mask_share
         self.mask = nn.Parameter(0.02 * torch.randn(embedding_dim))
         self.positions = nn.Embedding(max_length + 1, embedding_dim)
         self.dropout = nn.Dropout(dropout)
@@ -67,35 +66,46 @@ class BERT4Rec(nn.Module):
         self.norm = nn.LayerNorm(embedding_dim)
         self.apply(initialise)
 
-    def extended(self, batch: Batch, last: Int[Tensor, "B"]) -> Int[Tensor, "B T1"]:
+    def extended(self, batch: Batch, last: Int[Tensor, "B"]) -> Batch:
         """The histories with one more item at the end of each."""
         size = (batch.items > 0).sum(1, keepdim=True)
         longer = torch.cat([batch.items, torch.zeros_like(batch.items[:, :1])], dim=1)
-        return longer.scatter(1, size, last.unsqueeze(1))
+        items = longer.scatter(1, size, last.unsqueeze(1))
+        place = torch.arange(items.shape[1], device=items.device)
+        return Batch(batch.users, items, torch.where(items > 0, batch.length[:, :1] + place, 0))
 
-    def scores_of_hidden(self, items: Int[Tensor, "B T1"], hidden: Bool[Tensor, "B T1"]) -> DotScores:
-        """Scores of all items at every hidden place."""
-        places = items > 0
-        place = (places.sum(1, keepdim=True) - places.cumsum(1))[places]
-        known = torch.where(hidden[places].unsqueeze(1), self.mask, self.items(items[places]))
+    def reading(self, batch: Batch, longer: Batch, hidden: Bool[Tensor, "B T1"]) -> Reading:
+        """Ask for every hidden item of the longer histories."""
+        places = longer.items > 0
+        user, place = hidden.nonzero().T
+        size = (batch.items > 0).sum(1)
+        after = torch.where(place > 0, (size.cumsum(0) - size)[user] + place - 1, -1)
+        rows = hidden[places].nonzero()[:, 0]
+        return Reading(longer, rows, after, longer.length[hidden] - 1, hidden[places])
+
+    def to_learn(self, batch: Batch, targets: Int[Tensor, "M"]) -> tuple[Reading, Int[Tensor, "R"], Int[Tensor, "R"]]:
+        """Hide some items of each history, and always its last: they are asked for."""
+        longer = self.extended(batch, targets[last_positions(batch.items > 0)])
+        hidden = (torch.rand(longer.items.shape, device=longer.items.device) < self.mask_share) & (longer.items > 0)
+        hidden.scatter_(1, (batch.items > 0).sum(1, keepdim=True), True)
+        reading = self.reading(batch, longer, hidden)
+        return reading, longer.items[hidden], batch.users.repeat_interleave(hidden.sum(1))
+
+    def to_rank(self, batch: Batch) -> Reading:
+        """A hidden item after each history."""
+        longer = self.extended(batch, torch.ones_like(batch.users))  # any item: it is hidden
+        size = (batch.items > 0).sum(1, keepdim=True)
+        hidden = torch.zeros_like(longer.items, dtype=torch.bool).scatter_(1, size, True)
+        return self.reading(batch, longer, hidden)
+
+    def read(self, inputs: Float[Tensor, "M D"], reading: Reading) -> Float[Tensor, "R D"]:
+        """The states at the hidden places."""
+        assert reading.hidden is not None
+        places = reading.batch.items > 0
+        place = (places.sum(1, keepdim=True) - places.cumsum(1))[places]  # 0 for the latest place
+        known = torch.where(reading.hidden.unsqueeze(1), self.mask, inputs)
         x = self.dropout(known + self.positions(place))
         for block in self.blocks:
             x = block(x, places)
-        return DotScores(self.norm(x)[hidden[places]], self.items.weight)
-
-    def training_scores(
-        self, batch: Batch, targets: Int[Tensor, "M"]
-    ) -> tuple[DotScores, Int[Tensor, "H"], Int[Tensor, "H"]]:
-        """Hide some items of each history, and always its last; scores there, the items themselves, and the users."""
-        last = last_positions(batch.items > 0)
-        items = self.extended(batch, targets[last])
-        hidden = (torch.rand(items.shape, device=items.device) < self.mask_share) & (items > 0)
-        hidden.scatter_(1, (batch.items > 0).sum(1, keepdim=True), True)
-        return self.scores_of_hidden(items, hidden), items[hidden], batch.users.repeat_interleave(hidden.sum(1))
-
-    def next_item_scores(self, batch: Batch) -> DotScores:
-        """Scores of a hidden item after each history, (B, N)."""
-        size = (batch.items > 0).sum(1, keepdim=True)
-        items = self.extended(batch, torch.ones_like(batch.users))  # any item: it is hidden
-        hidden = torch.zeros_like(items, dtype=torch.bool).scatter_(1, size, True)
-        return self.scores_of_hidden(items, hidden)
+        states: Tensor = self.norm(x)[reading.hidden]
+        return states

@@ -5,23 +5,16 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.batches import Batch
+from hybrid_seq_gnn.model.encoder import Encoder, Reading
 from hybrid_seq_gnn.model.layers import last_positions
-from hybrid_seq_gnn.model.scores import DotScores
 
 
-class CausalModel(nn.Module):
+class CausalModel(Encoder):
     """Scores of the next item: score_j = h_t . items[j], where h_t = encode(items up to t).
 
     Args:
-        num_items: items without padding.
-        embedding_dim: D, width of an item's embedding and of a state.
-        max_length: latest events that the model reads.
+        num_items, embedding_dim, max_length: see `Encoder`.
     """
-
-    def __init__(self, num_items: int, embedding_dim: int, max_length: int) -> None:
-        super().__init__()
-        self.max_length = max_length
-        self.items = nn.Embedding(num_items + 1, embedding_dim, padding_idx=0)
 
     def encode(self, inputs: Float[Tensor, "M D"], items: Int[Tensor, "B T"]) -> Float[Tensor, "M D"]:
         """The state after each position.
@@ -32,18 +25,20 @@ class CausalModel(nn.Module):
         """
         raise TypeError(f"{type(self).__name__} does not say how it encodes.")
 
-    def training_scores(
-        self, batch: Batch, targets: Int[Tensor, "M"]
-    ) -> tuple[DotScores, Int[Tensor, "M"], Int[Tensor, "M"]]:
-        """Scores at every position, the item that came next there, and the user."""
-        states = self.encode(self.items(batch.items[batch.items > 0]), batch.items)
-        return DotScores(states, self.items.weight), targets, batch.users_of_positions
+    def to_learn(self, batch: Batch, targets: Int[Tensor, "M"]) -> tuple[Reading, Int[Tensor, "M"], Int[Tensor, "M"]]:
+        """Every position, the item that came next there, and the user."""
+        return Reading(batch, None, None, batch.length[batch.items > 0]), targets, batch.users_of_positions
 
-    def next_item_scores(self, batch: Batch) -> DotScores:
-        """Scores of what comes after each user's latest event, (B, N)."""
+    def to_rank(self, batch: Batch) -> Reading:
+        """The latest position of each user."""
         places = batch.items > 0
-        states = self.encode(self.items(batch.items[places]), batch.items)
-        return DotScores(states[last_positions(places)], self.items.weight)
+        last = last_positions(places)
+        return Reading(batch, last, last, batch.length[places][last])
+
+    def read(self, inputs: Float[Tensor, "M D"], reading: Reading) -> Float[Tensor, "R D"]:
+        """The states after the asked positions."""
+        states = self.encode(inputs, reading.batch.items)
+        return states if reading.rows is None else states[reading.rows]
 
 
 def check_sizes(**values: int) -> None:

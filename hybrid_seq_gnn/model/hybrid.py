@@ -1,18 +1,15 @@
 """A sequence model and a graph network that share the work of knowing what comes next."""
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.batches import Batch
-from hybrid_seq_gnn.model.causal import CausalModel, initialise
-from hybrid_seq_gnn.model.gru4rec import GRU4Rec
-from hybrid_seq_gnn.model.layers import last_positions
+from hybrid_seq_gnn.model.causal import initialise
+from hybrid_seq_gnn.model.encoder import Reading
+from hybrid_seq_gnn.model.encoders import Name, make_encoder
 from hybrid_seq_gnn.model.protocol import Fusion, GraphNetwork, Memory
-from hybrid_seq_gnn.model.sasrec import SASRec
+from hybrid_seq_gnn.model.remembered import Remembered
 from hybrid_seq_gnn.model.scores import Distribution, DotScores, MixtureScores
 
 
@@ -20,7 +17,7 @@ class Hybrid(nn.Module):
     """A sequence model mixed with a graph network, at the level of embeddings or of scores.
 
     With E the encoder's item table, G = gnn(graph_items), and n_t the number of events up to and including position t,
-    counted before truncation, in training as at serving:
+    counted before truncation, in training as at serving; score and p are of the item after position t:
 
         fusion.level=embedding   x_t   = alpha(n_t) E[i_t] + (1 - alpha(n_t)) G[i_t]                 input side
                                  score = encode(x)_t . (alpha(n_t) E[j] + (1 - alpha(n_t)) G[j])     candidate side
@@ -28,6 +25,10 @@ class Hybrid(nn.Module):
 
     p_graph is the memory of gnn=transitions, or else softmax(g_t . G) with g_t the mean of the user's last items in G,
     an item one step back weighing `graph_recency` times as much.
+
+    encoder=bert4rec sees both sides of a hidden item, the graph side only what stands before it. So n of a hidden place
+    is the number of events before it, the inputs that are mixed are those of the items that it sees, and where nothing
+    stands before a hidden item p_graph is uniform.
 
     With alpha = 1 this is the encoder alone; with alpha = 0 the encoder's own item table is not used (embedding level),
     or the encoder not at all (score level).
@@ -41,6 +42,7 @@ class Hybrid(nn.Module):
         graph_recency: in (0, 1], see above.
         embedding_dim, num_blocks, num_heads, feed_forward_multiplier, max_length, dropout: see `SASRec`; for gru4rec
             num_blocks is the number of layers, and heads and multiplier have no meaning.
+        mask_share: of bert4rec, see there; without meaning for the others.
 
     Raises:
         ValueError: a value is out of range.
@@ -52,7 +54,7 @@ class Hybrid(nn.Module):
         gnn: GraphNetwork,
         fusion: Fusion,
         *,
-        encoder: Literal["sasrec", "gru4rec"] = "sasrec",
+        encoder: Name = "sasrec",
         tied: bool = False,
         graph_recency: float = 0.8,
         embedding_dim: int = 64,
@@ -61,25 +63,22 @@ class Hybrid(nn.Module):
         feed_forward_multiplier: int = 1,
         max_length: int = 50,
         dropout: float = 0.3,
+        mask_share: float = 0.3,
     ) -> None:
         super().__init__()
         if not 0 < graph_recency <= 1:
             raise ValueError(f"model.graph_recency={graph_recency}: must lie in (0, 1].")
-        self.encoder: CausalModel
-        if encoder == "gru4rec":
-            self.encoder = GRU4Rec(
-                num_items, embedding_dim=embedding_dim, num_layers=num_blocks, max_length=max_length, dropout=dropout
-            )
-        else:
-            self.encoder = SASRec(
-                num_items,
-                embedding_dim=embedding_dim,
-                num_blocks=num_blocks,
-                num_heads=num_heads,
-                feed_forward_multiplier=feed_forward_multiplier,
-                max_length=max_length,
-                dropout=dropout,
-            )
+        self.encoder = make_encoder(
+            encoder,
+            num_items,
+            embedding_dim=embedding_dim,
+            num_blocks=num_blocks,
+            num_heads=num_heads,
+            feed_forward_multiplier=feed_forward_multiplier,
+            max_length=max_length,
+            dropout=dropout,
+            mask_share=mask_share,
+        )
         # the graph side comes after the encoder, so that a seed gives the encoder the weights that it has alone
         self.max_length = max_length
         self.graph_recency = graph_recency
@@ -97,14 +96,13 @@ class Hybrid(nn.Module):
         """G, or None where the graph side is a memory."""
         return None if self.graph_items is None else self.gnn(self.graph_items.weight)
 
-    def encode(self, batch: Batch, graph: Float[Tensor, "N D"] | None) -> tuple[Float[Tensor, "M D"], Int[Tensor, "M"]]:
-        """The state after each position, and the length of the history there."""
-        places = batch.items > 0
-        items, length = batch.items[places], batch.length[places]
+    def read(self, reading: Reading, graph: Float[Tensor, "N D"] | None) -> Float[Tensor, "R D"]:
+        """The encoder's states where it is asked, with the graph mixed into what it reads."""
+        items = reading.items
         inputs = self.encoder.items(items)
         if self.fusion.fuses_inputs and graph is not None:
-            inputs = self.fusion.mix(inputs, graph[items], length)
-        return self.encoder.encode(inputs, batch.items), length
+            inputs = self.fusion.mix(inputs, graph[items], reading.batch.length[reading.batch.items > 0])
+        return self.encoder.read(inputs, reading)
 
     def mix_embeddings(
         self, states: Float[Tensor, "M D"], length: Int[Tensor, "M"], graph: Float[Tensor, "N D"]
@@ -134,34 +132,35 @@ class Hybrid(nn.Module):
     def distribution(
         self, batch: Batch, graph: Float[Tensor, "N D"] | None, rows: Int[Tensor, "R"] | None
     ) -> Distribution:
-        """p_graph at some of the positions; None means all."""
+        """p_graph after some of the positions; None means all, -1 after nothing."""
         if graph is None:
             assert isinstance(self.gnn, Memory)
             return Remembered(self.gnn, batch, rows, leave_out=self.training)
         query = self.graph_queries(batch, graph)
-        return DotScores(query if rows is None else query[rows], graph)
+        return DotScores(query if rows is None else nn.functional.pad(query, (0, 0, 0, 1))[rows], graph)
 
-    def score(self, batch: Batch, rows: Int[Tensor, "R"] | None) -> DotScores | MixtureScores:
-        """Scores of all items at some of the positions; None means all."""
+    def score(self, batch: Batch, reading: Reading) -> DotScores | MixtureScores:
+        """Scores of all items where the encoder is asked."""
         graph = self.graph_table()
-        states, length = self.encode(batch, graph)
-        if rows is not None:
-            states, length = states[rows], length[rows]
+        states, length = self.read(reading, graph), reading.length
         if self.fusion.level == "embedding":
             assert graph is not None
             return self.mix_embeddings(states, length, graph)
         seq = DotScores(states, self.encoder.items.weight)
-        return MixtureScores(seq, self.distribution(batch, graph, rows), self.fusion.alpha(length, states))
+        return MixtureScores(
+            seq, self.distribution(batch, graph, reading.after), self.fusion.alpha(length, states), states
+        )
 
     def training_scores(
         self, batch: Batch, targets: Int[Tensor, "M"]
-    ) -> tuple[DotScores | MixtureScores, Int[Tensor, "M"], Int[Tensor, "M"]]:
-        """Scores at every position, the item that came next there, and the user."""
-        return self.score(batch, None), targets, batch.users_of_positions
+    ) -> tuple[DotScores | MixtureScores, Int[Tensor, "R"], Int[Tensor, "R"]]:
+        """Scores wherever the encoder has something to learn, the items that were there, and the users."""
+        reading, targets, users = self.encoder.to_learn(batch, targets)
+        return self.score(batch, reading), targets, users
 
     def next_item_scores(self, batch: Batch) -> DotScores | MixtureScores:
         """Scores of what comes after each user's latest event, (B, N)."""
-        return self.score(batch, last_positions(batch.items > 0))
+        return self.score(batch, self.encoder.to_rank(batch))
 
     def penalty(self) -> Float[Tensor, ""]:
         """What the fusion adds to the loss."""
@@ -170,26 +169,3 @@ class Hybrid(nn.Module):
     def alpha_curve(self, lengths: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
         """The fusion's alpha over history lengths."""
         return self.fusion.curve(lengths)
-
-
-@dataclass(frozen=True)
-class Remembered:
-    """A memory's distribution of the next item at some positions of a batch (None: all)."""
-
-    memory: Memory
-    batch: Batch
-    rows: Int[Tensor, "R"] | None
-    leave_out: bool
-
-    def log_probability(self, targets: Int[Tensor, "M"]) -> Float[Tensor, "M"]:
-        """Of the item that came next at every position."""
-        if self.rows is not None:
-            return self.log_probabilities().gather(1, targets.unsqueeze(1)).squeeze(1)
-        return self.memory.of_targets(self.batch, targets, self.leave_out).log()
-
-    def log_probabilities(self) -> Float[Tensor, "M N"]:
-        """Of every item; padding has -inf."""
-        rows = self.rows
-        if rows is None:
-            rows = torch.arange(int((self.batch.items > 0).sum()), device=self.batch.items.device)
-        return self.memory.of_all(self.batch, rows).log()

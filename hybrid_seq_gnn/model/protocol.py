@@ -51,7 +51,13 @@ class GraphNetwork(Protocol):
 
 @runtime_checkable
 class Memory(Protocol):
-    """A graph side that knows the distribution of the next item itself and has no embeddings to learn."""
+    """A graph side that knows the distribution of the next item itself and has no embeddings to learn.
+
+    Attributes:
+        size: items with padding.
+    """
+
+    size: int
 
     def of_targets(self, batch: Batch, targets: Int[Tensor, "M"], leave_out: bool) -> Float[Tensor, "M"]:
         """p(target) at every position; without the pairs of the position itself if `leave_out`."""

@@ -74,11 +74,13 @@ class MixtureScores:
     Attributes:
         seq, graph: the two sides.
         alpha: (M,) weight of the sequence side.
+        states: (M, D) what the sequence side knew there, which a fusion may look at.
     """
 
     seq: Distribution
     graph: Distribution
     alpha: Float[Tensor, "M"]
+    states: Float[Tensor, "M D"]
 
     def mix(self, seq: Tensor, graph: Tensor) -> Tensor:
         """log(alpha * exp(seq) + (1 - alpha) * exp(graph)), stable."""

@@ -131,3 +131,27 @@ class TwoStageSettings(TrainingSettings):
             raise ValueError(f"training.graph_epochs={self.graph_epochs}: must be 1 or more.")
         if self.graph_lr <= 0:
             raise ValueError(f"training.graph_lr={self.graph_lr}: must be greater than 0.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostHocSettings(TrainingSettings):
+    """The hybrid's encoder alone, exactly as that model trains alone; then only the fusion, on the validation split.
+
+    Attributes:
+        encoder_checkpoint: model.pt of an earlier run of the encoder alone (model=sasrec ...) or of an earlier
+            training=post_hoc, in the place of the first stage; null trains one.
+        select: how the fusion is fitted: by the `likelihood` of the validation targets, or by validation `ndcg`
+            (NDCG@10; only for fusion=fixed and discrete, whose alphas are chosen from `alphas`). `auto` is ndcg for
+            these two and likelihood for those that learn.
+        alphas: what fusion=fixed and discrete choose from, each in [0, 1].
+    """
+
+    encoder_checkpoint: str | None = None
+    select: Literal["auto", "ndcg", "likelihood"] = "auto"
+    alphas: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
+    def __post_init__(self) -> None:
+        """Check every value in the words of the command line."""
+        super().__post_init__()
+        if not self.alphas or not all(0 <= alpha <= 1 for alpha in self.alphas):
+            raise ValueError(f"training.alphas={list(self.alphas)}: expected one or more weights in [0, 1].")

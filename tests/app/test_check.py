@@ -62,7 +62,7 @@ def test_only_classes_of_this_package_are_built(target):
 
 def test_build_gives_a_class_what_its_constructor_asks_for_and_no_more():
     fusion = build(check_node("fusion", {**FIXED, "alpha": 1}), num_items=3, gnn=None)
-    assert fusion.value == 1.0
+    assert fusion.values.tolist() == [1.0]
 
 
 def config(model="hybrid", loss="cross_entropy"):

@@ -6,6 +6,8 @@ from hybrid_seq_gnn.fusion.fixed import Fixed
 from hybrid_seq_gnn.gnn.lightgcn import LightGCN
 from hybrid_seq_gnn.graph.cooccurrence import Cooccurrence
 from hybrid_seq_gnn.loss.cross_entropy import CrossEntropy
+from hybrid_seq_gnn.model.bert4rec import BERT4Rec
+from hybrid_seq_gnn.model.gru4rec import GRU4Rec
 from hybrid_seq_gnn.model.hybrid import Hybrid
 from hybrid_seq_gnn.model.sasrec import SASRec
 from tests.conftest import leave_last_two_out, make_sequences
@@ -44,12 +46,20 @@ def steps(model, count=3):
     return loss
 
 
+ENCODERS = {
+    "sasrec": lambda: SASRec(20, **SIZE),
+    "gru4rec": lambda: GRU4Rec(20, embedding_dim=8, num_layers=2, max_length=10, dropout=0.2),
+    "bert4rec": lambda: BERT4Rec(20, **SIZE),
+}
+
+
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("side", ["both", "input", "candidate"])
-def test_alpha_one_is_sasrec_to_the_last_bit_before_and_after_training(side, tied):
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_alpha_one_is_the_encoder_to_the_last_bit_before_and_after_training(encoder, side, tied):
     torch.manual_seed(0)
-    plain = SASRec(20, **SIZE)
-    mixed = hybrid(Fixed(alpha=1.0, side=side), tied=tied)
+    plain = ENCODERS[encoder]()
+    mixed = hybrid(Fixed(alpha=1.0, side=side), tied=tied, encoder=encoder)
     for _ in range(2):
         batch = batch_of([3, 1, 4], [7, 2])
         plain.eval(), mixed.eval()
