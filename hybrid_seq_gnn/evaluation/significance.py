@@ -206,7 +206,8 @@ def combined_p(p_t: np.ndarray, p_permutation: np.ndarray, resamples: int) -> np
     hundreds of comparisons would make of it what it is not.
     """
     unresolved = p_permutation <= 1.000001 / (1 + resamples)
-    return np.where(unresolved, np.minimum(p_t, p_permutation), np.maximum(p_t, p_permutation))
+    p: np.ndarray = np.where(unresolved, p_t, np.maximum(p_t, p_permutation))
+    return p
 
 
 def holm(p: Float[np.ndarray, "M"]) -> Float[np.ndarray, "M"]:

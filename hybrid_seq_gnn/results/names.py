@@ -1,13 +1,16 @@
 """Short names for configurations, in the words of the command line."""
 
+import difflib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 Pairs = list[tuple[str, Any]]
 
 
-def short_names(given: Sequence[str | None], settings: Sequence[Mapping[str, Any]]) -> list[str]:
+def short_names(
+    given: Sequence[str | None], settings: Sequence[Mapping[str, Any]], places: Sequence[str] | None = None
+) -> list[str]:
     """A unique name for each configuration: the one given, else the fewest settings that tell it from the others.
 
     A name need not say every difference; `differing` does.
@@ -15,6 +18,7 @@ def short_names(given: Sequence[str | None], settings: Sequence[Mapping[str, Any
     Args:
         given: the user's own name of each, None where there is none.
         settings: all settings of each.
+        places: what tells those apart whose settings are the same; by default their numbers.
 
     Example:
         >>> sweep = [{"model": "sasrec"}, *({"model": "hybrid", "fusion.alpha": alpha} for alpha in (0.3, 0.5))]
@@ -23,18 +27,24 @@ def short_names(given: Sequence[str | None], settings: Sequence[Mapping[str, Any
     """
     keys = telling_keys(settings)
     whole: list[Pairs] = [[(key, mine[key]) for key in keys if key in mine] for mine in settings]
-    known = [{(key, str(value)) for key, value in pairs} for pairs in whole]
-    brief = [
-        needed(pairs, known) or [("model", mine.get("model"))] for pairs, mine in zip(whole, settings, strict=True)
-    ]
-    times = Counter(own for own in given if own)
-    names = []
-    for own, pairs in zip(given, brief, strict=True):
-        names.append(own if own and times[own] == 1 else f"{own} ({words(pairs)})" if own else words(pairs))
-    if len(set(names)) < len(names):
-        names = [own or words(pairs, exact=True) for own, pairs in zip(given, brief, strict=True)]
+    known = {as_text(pairs) for pairs in whole}
+    brief = [needed(pairs, known) for pairs in whole]
+    brief = [pairs or [("model", mine.get("model"))] for pairs, mine in zip(brief, settings, strict=True)]
+    found = [own or words(pairs) for own, pairs in zip(given, brief, strict=True)]
+    exact = [words(pairs, exact=True) for pairs in brief]
+    found = apart(found, [f"{own} ({more})" if own else more for own, more in zip(given, exact, strict=True)])
+    return apart(found, [f"{name} ({places[k] if places else k + 1})" for k, name in enumerate(found)])
+
+
+def apart(names: Sequence[str], longer: Sequence[str]) -> list[str]:
+    """The names, in their longer form where there is another of the same."""
     times = Counter(names)
-    return [name if times[name] == 1 else f"{name} #{names[:k].count(name) + 1}" for k, name in enumerate(names)]
+    return [name if times[name] == 1 else more for name, more in zip(names, longer, strict=True)]
+
+
+def as_text(pairs: Pairs) -> frozenset[tuple[str, str]]:
+    """Pairs to be compared."""
+    return frozenset((key, str(value)) for key, value in pairs)
 
 
 def telling_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -49,27 +59,28 @@ def telling_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     return chosen
 
 
-def needed(pairs: Pairs, known: Sequence[set[tuple[str, str]]]) -> Pairs:
+def needed(pairs: Pairs, known: Set[frozenset[tuple[str, str]]]) -> Pairs:
     """`pairs` without those that are not needed to be the only one of `known` that has them all."""
     for pair in list(pairs):
         rest = [other for other in pairs if other != pair]
-        as_text = {(key, str(value)) for key, value in rest}
-        if rest and sum(as_text <= other for other in known) == 1:
+        if rest and sum(as_text(rest) <= other for other in known) == 1:
             pairs = rest
     return pairs
 
 
 def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Pairs:
-    """Every setting that `other` has and `one` has not, or has otherwise, but for the settings of an exchanged option.
+    """Every setting that `other` has and `one` has not or has otherwise.
+
+    Settings that come with an exchanged option are not listed, unless both have them.
 
     Example:
-        >>> differing({"model": "sasrec", "model.dropout": 0.3, "seed": 0}, {"model": "ease", "model.l2": 9, "seed": 1})
-        [('model', 'ease'), ('seed', 1)]
+        >>> sasrec = {"model": "sasrec", "model.dropout": 0.3, "seed": 0}
+        >>> differing(sasrec, {"model": "caser", "model.dropout": 0.5, "model.filters": 16, "seed": 1})
+        [('model', 'caser'), ('model.dropout', 0.5), ('seed', 1)]
     """
-    exchanged = {key for key in other if "." not in key and other[key] != one.get(key)} - {"seed"}
-    return [
-        (k, v) for k, v in other.items() if one.get(k) != v and (k in exchanged or k.split(".")[0] not in exchanged)
-    ]
+    exchanged = {key for key in other if "." not in key and other[key] != one.get(key)}
+    missing = [key for key in other if key not in one and ("." not in key or key.split(".")[0] not in exchanged)]
+    return [(key, value) for key, value in other.items() if key in missing or (key in one and one[key] != value)]
 
 
 def words(pairs: Pairs, exact: bool = False) -> str:
@@ -84,3 +95,10 @@ def value_in_words(value: Any, exact: bool = False) -> str:
     if isinstance(value, float) and not exact:
         return f"{value:.4g}"
     return str(value)
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """A near name, if there is one."""
+    by_lower = {other.lower(): other for other in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    return f"Did you mean {by_lower[near[0]]}? " if near else ""

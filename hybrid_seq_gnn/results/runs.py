@@ -251,14 +251,19 @@ def read_per_user(folder: Path, results: dict[str, Any]) -> "pd.DataFrame":
 
 
 def configurations(runs: Sequence[RunData]) -> tuple[list[Configuration], list[str]]:
-    """The runs by configuration, in the order in which they were found, and what is to be said about that.
+    """The runs by configuration, in the order in which they were found, and what is to be said about that."""
+    together, notes = grouped(runs)
+    return named(together), notes
+
+
+def grouped(runs: Sequence[RunData]) -> tuple[list[list[RunData]], list[str]]:
+    """Runs that differ in nothing but their seed, by seed; and a sentence for every run that another one replaces.
 
     Where a configuration has a seed twice, the run whose results.json is newest stays.
     """
     by_settings: dict[tuple[str, str], list[RunData]] = {}
     for run in runs:
-        key = (run.split_hash, repr(sorted((k, repr(v)) for k, v in run.settings.items())))
-        by_settings.setdefault(key, []).append(run)
+        by_settings.setdefault((run.split_hash, fingerprint(run)), []).append(run)
     found, notes = [], []
     for same in by_settings.values():
         kept: dict[int, RunData] = {}
@@ -270,9 +275,20 @@ def configurations(runs: Sequence[RunData]) -> tuple[list[Configuration], list[s
                 )
             kept[run.seed] = run
         found.append([kept[seed] for seed in sorted(kept)])
-    names = short_names([name_of(same) for same in found], [same[0].settings for same in found])
-    tried = trials([same[0] for same in found])
-    return [Configuration(*each) for each in zip(names, map(tuple, found), tried, strict=True)], notes
+    return found, notes
+
+
+def fingerprint(run: RunData) -> str:
+    """The settings of a run as a text."""
+    return repr(sorted((key, repr(value)) for key, value in run.settings.items()))
+
+
+def named(together: Sequence[Sequence[RunData]]) -> list[Configuration]:
+    """Configurations of what `grouped` gave, with names that tell all of them apart."""
+    first = [runs[0] for runs in together]
+    folders = [str(run.folder) for run in first]
+    names = short_names([name_of(runs) for runs in together], [run.settings for run in first], folders)
+    return [Configuration(*each) for each in zip(names, map(tuple, together), trials(first), strict=True)]
 
 
 def name_of(runs: Sequence[RunData]) -> str | None:
@@ -295,7 +311,7 @@ def trials(runs: Sequence[RunData]) -> list[int]:
                 except ValueError:
                     continue
                 own = counts[sweep].setdefault(str(other.settings.get("model")), set())
-                own.add(repr(sorted((k, repr(v)) for k, v in other.settings.items())))
+                own.add(fingerprint(other))
     return [max(1, len(counts[r.folder.resolve().parent].get(str(r.settings.get("model")), ()))) for r in runs]
 
 
