@@ -8,6 +8,7 @@ others below a folder, left out and said; it never becomes a number.
 
 import glob
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -161,9 +162,9 @@ def expand(path: str | Path) -> list[Path]:
     return folders
 
 
-def by_number(path: Path) -> tuple[tuple[int, str], ...]:
-    """A sort key by which 10 comes after 9."""
-    return tuple((len(part) if part.isdecimal() else 0, part) for part in path.parts)
+def by_number(path: Path) -> list[tuple[int, str]]:
+    """A sort key by which 10_seed0 comes after 9_seed0."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", str(path))]
 
 
 def run_folders(folder: Path) -> list[Path]:
