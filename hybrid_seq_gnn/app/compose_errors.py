@@ -10,6 +10,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
+from hybrid_seq_gnn.results.names import suggest
+
 
 def explain_composition(error: BaseException, arguments: list[str], folder: Path) -> str:
     """One message for an override that Hydra cannot apply."""
@@ -80,9 +82,3 @@ def groups(folder: Path) -> list[str]:
 def options(folder: Path, group: str) -> list[str]:
     """Names of a group's options."""
     return sorted(p.stem for p in (folder / group).glob("*.yaml")) if group else []
-
-
-def suggest(name: str, known: list[str]) -> str:
-    """A near name, if there is one."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"Did you mean {near[0]}? " if near else ""

@@ -18,7 +18,7 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A table that reads well as it is and as Markdown; numbers stand to the right."""
     text = [[cell(value).replace("|", r"\|") for value in row] for row in rows]
     widths = [max(len(line[k]) for line in [list(header), *text]) for k in range(len(header))]
-    right = [all(not isinstance(row[k], str) for row in rows) for k in range(len(header))]
+    right = numeric(header, rows)
 
     def line(cells: Sequence[str]) -> str:
         padded = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cells, widths, right, strict=True))
@@ -26,6 +26,36 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
     rule = "|".join("-" * (w + 1) + (":" if r else "-") for w, r in zip(widths, right, strict=True))
     return "\n".join([line(header), f"|{rule}|", *(line(row) for row in text)])
+
+
+def numeric(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[bool]:
+    """Which columns hold numbers only, be they formatted already."""
+    return [all(not isinstance(row[k], str) or isinstance(row[k], Number) for row in rows) for k in range(len(header))]
+
+
+class Number(str):
+    """A number that is formatted already."""
+
+
+def latex(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    r"""The same table for LaTeX with \usepackage{booktabs}; every text is escaped."""
+
+    def line(cells: Sequence[str]) -> str:
+        return " & ".join(map(escape, cells)) + r" \\"
+
+    body = [line([cell(value) for value in row]) for row in rows]
+    columns = "".join("r" if right else "l" for right in numeric(header, rows))
+    lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", line(header), r"\midrule", *body, r"\bottomrule"]
+    return "\n".join([*lines, r"\end{tabular}"])
+
+
+TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "±": r"$\pm$"}
+TEX |= {character: f"\\{character}" for character in "&%$#_{}"} | {"<": "$<$", ">": "$>$", "|": "$|$", "[": "{[}"}
+
+
+def escape(text: str) -> str:
+    """A text in which nothing is a command of LaTeX."""
+    return "".join(TEX.get(character, character) for character in text)
 
 
 def run_table(results: dict[str, Any]) -> str:

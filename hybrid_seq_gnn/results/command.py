@@ -1,0 +1,126 @@
+"""What the commands beside the main one share: arguments, filters, and one message when something is wrong."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
+
+from hybrid_seq_gnn.results.leaderboard import settings
+from hybrid_seq_gnn.results.names import suggest, value_in_words
+from hybrid_seq_gnn.results.runs import RunData
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors read like all others of this program."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the message."""
+        sys.exit(f"error: {message}. ({self.prog} --help shows the options.)")
+
+
+def guarded(command: Callable[[], None]) -> None:
+    """Run a command; what input or machine can cause ends it with one message, and `| head` ends it quietly."""
+    try:
+        command()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
+    except PermissionError as error:
+        sys.exit(f"error: no permission for {error.filename}.")
+    except OSError as error:
+        sys.exit(f"error: {error.filename or ''}: {error.strerror or error}.")
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("\ninterrupted.")
+
+
+def names(text: str) -> list[str]:
+    """a,b,c as a list, each once."""
+    return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """The type of an argument that is a whole number from `least` up."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{text} is not a whole number from {least} up")
+        return value
+
+    return read
+
+
+def share(text: str) -> float:
+    """The type of an argument that lies between 0 and 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} does not lie between 0 and 1")
+    return value
+
+
+def require(chosen: Iterable[str], known: Sequence[str], what: str) -> None:
+    """Refuse a name that is not one of those known.
+
+    Raises:
+        ValueError: names it, a near one, and all of them.
+    """
+    for name in chosen:
+        if name not in known:
+            raise ValueError(
+                f"{what}: there is no {name}. {suggest(name, known)}There is {', '.join(known) or 'none'}."
+            )
+
+
+def select(runs: Sequence[RunData], filters: Iterable[str], option: str) -> list[RunData]:
+    """The runs that satisfy all filters.
+
+    Args:
+        filters: `KEY=VALUE[,VALUE]` by an option or a setting: `model=sasrec`, `fusion.alpha=0.3,0.5`, `name=base`.
+        option: what the filters were given with, for messages.
+
+    Raises:
+        ValueError: a filter is none, no run has such a key, or nothing is left.
+    """
+    kept = list(runs)
+    for text in filters:
+        key, equals, value = text.partition("=")
+        if not equals or not key or not value:
+            raise ValueError(f"{option} {text}: expected KEY=VALUE, as in model=sasrec or fusion.alpha=0.3.")
+        known = list(dict.fromkeys(key for run in runs for key in everything(run)))
+        if key not in known:
+            groups = ", ".join(key for key in known if "." not in key)
+            raise ValueError(
+                f"{option} {text}: no run has {key}. {suggest(key, known)}Options: {groups}; or any setting, as "
+                "config.yaml of a run shows them."
+            )
+        wanted = names(value)
+        before, kept = kept, [run for run in kept if any(same(everything(run).get(key), one) for one in wanted)]
+        if not kept:
+            there = dict.fromkeys(value_in_words(everything(run).get(key)) for run in before)
+            raise ValueError(f"{option} {text}: no run has that. There is {key}={','.join(there)}.")
+    return kept
+
+
+def everything(run: RunData) -> dict[str, Any]:
+    """All settings of a run, and its name."""
+    return {**settings(run.results), "name": run.given_name}
+
+
+def same(value: Any, text: str) -> bool:
+    """Whether a setting has the value that was typed: 0.30 is 0.3."""
+    if text in (str(value), value_in_words(value)):
+        return True
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and float(text) == value
+    except ValueError:
+        return False

@@ -1,0 +1,104 @@
+"""Short names for configurations, in the words of the command line."""
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any
+
+Pairs = list[tuple[str, Any]]
+
+
+def short_names(
+    given: Sequence[str | None], settings: Sequence[Mapping[str, Any]], places: Sequence[str] | None = None
+) -> list[str]:
+    """A unique name for each configuration: the one given, else the fewest settings that tell it from the others.
+
+    A name need not say every difference; `differing` does.
+
+    Args:
+        given: the user's own name of each, None where there is none.
+        settings: all settings of each.
+        places: what tells those apart whose settings are the same; by default their numbers.
+
+    Example:
+        >>> sweep = [{"model": "sasrec"}, *({"model": "hybrid", "fusion.alpha": alpha} for alpha in (0.3, 0.5))]
+        >>> short_names([None, None, None], sweep)
+        ['model=sasrec', 'fusion.alpha=0.3', 'fusion.alpha=0.5']
+    """
+    keys = telling_keys(settings)
+    whole: list[Pairs] = [[(key, mine[key]) for key in keys if key in mine] for mine in settings]
+    known = {as_text(pairs) for pairs in whole}
+    brief = [needed(pairs, known) for pairs in whole]
+    brief = [pairs or [("model", mine.get("model"))] for pairs, mine in zip(brief, settings, strict=True)]
+    found = [own or words(pairs) for own, pairs in zip(given, brief, strict=True)]
+    exact = [words(pairs, exact=True) for pairs in brief]
+    found = apart(found, [f"{own} ({more})" if own else more for own, more in zip(given, exact, strict=True)])
+    return apart(found, [f"{name} ({places[k] if places else k + 1})" for k, name in enumerate(found)])
+
+
+def apart(names: Sequence[str], longer: Sequence[str]) -> list[str]:
+    """The names, in their longer form where there is another of the same."""
+    times = Counter(names)
+    return [name if times[name] == 1 else more for name, more in zip(names, longer, strict=True)]
+
+
+def as_text(pairs: Pairs) -> frozenset[tuple[str, str]]:
+    """Pairs to be compared."""
+    return frozenset((key, str(value)) for key, value in pairs)
+
+
+def telling_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Few settings that together tell all configurations apart, options of groups first."""
+    every = list(dict.fromkeys(key for mine in settings for key in mine))
+    chosen: list[str] = []
+    classes: list[tuple[str, ...]] = [()] * len(settings)
+    for key in sorted(every, key=lambda key: "." in key):
+        finer = [(*one, str(mine.get(key, ""))) for one, mine in zip(classes, settings, strict=True)]
+        if len(set(finer)) > len(set(classes)):
+            chosen, classes = [*chosen, key], finer
+    return chosen
+
+
+def needed(pairs: Pairs, known: Set[frozenset[tuple[str, str]]]) -> Pairs:
+    """`pairs` without those that are not needed to be the only one of `known` that has them all."""
+    for pair in list(pairs):
+        rest = [other for other in pairs if other != pair]
+        if rest and sum(as_text(rest) <= other for other in known) == 1:
+            pairs = rest
+    return pairs
+
+
+def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Pairs:
+    """Every setting that `other` has and `one` has not or has otherwise.
+
+    Settings that come with an exchanged option are not listed, unless both have them.
+
+    Example:
+        >>> sasrec = {"model": "sasrec", "model.dropout": 0.3, "seed": 0}
+        >>> differing(sasrec, {"model": "caser", "model.dropout": 0.5, "model.filters": 16, "seed": 1})
+        [('model', 'caser'), ('model.dropout', 0.5), ('seed', 1)]
+    """
+    exchanged = {key for key in other if "." not in key and other[key] != one.get(key)}
+    missing = [key for key in other if key not in one and ("." not in key or key.split(".")[0] not in exchanged)]
+    return [(key, value) for key, value in other.items() if key in missing or (key in one and one[key] != value)]
+
+
+def words(pairs: Pairs, exact: bool = False) -> str:
+    """Settings as on the command line: `fusion.alpha=0.3, gnn.num_layers=2`."""
+    return ", ".join(f"{key}={value_in_words(value, exact)}" for key, value in pairs)
+
+
+def value_in_words(value: Any, exact: bool = False) -> str:
+    """A value as on the command line; numbers with four digits unless `exact`."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, float) and not exact:
+        return f"{value:.4g}"
+    return str(value)
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """A near name, if there is one."""
+    by_lower = {other.lower(): other for other in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    return f"Did you mean {by_lower[near[0]]}? " if near else ""

@@ -1,0 +1,153 @@
+import json
+import os
+
+import pandas as pd
+import pytest
+
+from hybrid_seq_gnn.results.runs import configurations, load, require_comparable
+from tests.results.folders import random_ranks, write_run
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """Two seeds of three configurations, in folders as a sweep names them."""
+    folder = tmp_path / "sweep"
+    for seed in (0, 1):
+        write_run(folder / f"0_seed{seed}", random_ranks(seed), seed=seed, model="sasrec")
+        write_run(folder / f"1_seed{seed}", random_ranks(2 + seed), seed=seed, fusion__alpha=0.3)
+        write_run(folder / f"10_seed{seed}", random_ranks(4 + seed), seed=seed, fusion__alpha=0.5)
+    (folder / "leaderboard.csv").write_text("")
+    return folder
+
+
+def names(paths):
+    return [configuration.name for configuration in configurations(load(paths).runs)[0]]
+
+
+def test_seeds_are_one_configuration_and_names_are_short_and_in_order(sweep):
+    found, notes = configurations(load([sweep]).runs)
+    assert [one.name for one in found] == ["model=sasrec", "fusion.alpha=0.3", "fusion.alpha=0.5"]
+    assert [one.seeds for one in found] == [(0, 1)] * 3
+    assert notes == []
+
+
+def test_runs_are_found_by_folder_glob_file_and_from_any_folder_above(sweep, tmp_path, monkeypatch):
+    everything = names([sweep])
+    assert (
+        names([tmp_path]) == names([str(sweep / "*")]) == names([str(tmp_path / "**" / "results.json")]) == everything
+    )
+    assert [run.folder for run in load([sweep / "0_seed1"]).runs] == [sweep / "0_seed1"]
+    assert len(load([sweep, sweep / "0_seed1", str(sweep / "0_*")]).runs) == 6  # each folder once
+    monkeypatch.chdir(sweep)
+    assert names(["."]) == everything
+
+
+def test_a_configuration_knows_how_many_of_its_model_its_sweep_tried(sweep, tmp_path):
+    assert [one.trials for one in configurations(load([sweep]).runs)[0]] == [1, 2, 2]
+    alone = write_run(tmp_path / "elsewhere" / "run", random_ranks(0))
+    assert configurations(load([alone]).runs)[0][0].trials == 1
+
+
+@pytest.mark.parametrize(
+    "settings", [{"training__resume": False}, {"data__path": "elsewhere.zip"}, {"evaluation__batch_size": 7}]
+)
+def test_settings_that_change_no_number_make_no_other_configuration(settings, tmp_path):
+    write_run(tmp_path / "0", random_ranks(0))
+    write_run(tmp_path / "1", random_ranks(1), seed=1, **settings)
+    assert len(configurations(load([tmp_path]).runs)[0]) == 1
+
+
+def test_a_name_that_the_user_gave_is_taken(tmp_path):
+    write_run(tmp_path / "0", random_ranks(0), name="base")
+    write_run(tmp_path / "1", random_ranks(0), name="wide", model__dropout=0.5)
+    assert names([tmp_path]) == ["base", "wide"]
+    write_run(tmp_path / "2", random_ranks(0), name="wide", model__dropout=0.1)
+    assert names([tmp_path]) == ["base", "wide (model.dropout=0.5)", "wide (model.dropout=0.1)"]
+
+
+def test_the_newest_of_two_runs_with_the_same_seed_stays_and_that_is_said(tmp_path):
+    new, old = write_run(tmp_path / "0", random_ranks(0)), write_run(tmp_path / "1", random_ranks(1))
+    os.utime(old / "results.json", (1, 1))
+    (found,), (note,) = configurations(load([tmp_path]).runs)
+    assert [run.folder for run in found.runs] == [new]
+    assert "same seed 0" in note and f"{new}, is used" in note
+
+
+def test_an_unfinished_run_among_others_is_left_out_and_said_and_by_itself_an_error(sweep):
+    (sweep / "1_seed0" / "results.json").unlink()
+    found = load([sweep])
+    assert len(found.runs) == 5
+    assert len(found.left_out) == 1 and "1_seed0" in found.left_out[0] and "has not finished" in found.left_out[0]
+    with pytest.raises(ValueError, match=r"1_seed0 has no results\.json"):
+        load([sweep / "1_seed0"])
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema_version": 9}', '{"schema_version": 1}'])
+def test_a_damaged_results_file_among_others_is_left_out_and_by_itself_an_error(text, sweep):
+    (sweep / "1_seed0" / "results.json").write_text(text)
+    assert "1_seed0" in load([sweep]).left_out[0]
+    with pytest.raises(ValueError, match=r"1_seed0.results\.json"):
+        load([sweep / "1_seed0"])
+
+
+def test_a_results_file_that_lacks_anything_is_damaged(tmp_path):
+    folder = write_run(tmp_path / "run", random_ranks(0))
+    whole = json.loads((folder / "results.json").read_text())
+    for key in ("config", "options", "seed", "grouped_metrics", "data", "best_val_metric"):
+        (folder / "results.json").write_text(json.dumps({k: v for k, v in whole.items() if k != key}))
+        with pytest.raises(ValueError, match=f"incomplete: KeyError.*{key}"):
+            load([folder])
+
+
+def test_where_there_is_no_run_that_is_said(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    for path, words in (("empty", "holds no run"), ("file", "is a file"), ("nowhere", "no such folder")):
+        with pytest.raises(ValueError, match=words):
+            load([tmp_path / path])
+    with pytest.raises(ValueError, match="no such folder"):
+        load([str(tmp_path / "x*")])
+
+
+def damage(folder, change):
+    path = folder / "per_user.parquet"
+    change(pd.read_parquet(path)).to_parquet(path, index=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda frame: frame[1:], "users"),
+        (lambda frame: frame.assign(rank=frame["rank"] + 1), "not of the same run"),
+        (lambda frame: frame.assign(group="short"), "users"),
+        (lambda frame: frame.drop(columns="rank"), "lacks the column rank"),
+        (lambda frame: frame.assign(user=0), "a user twice"),
+    ],
+)
+def test_per_user_rows_that_do_not_fit_results_are_refused(change, words, tmp_path):
+    folder = write_run(tmp_path / "run", [1, 2, 3, 50, 5, 6, 7, 8])
+    damage(folder, change)
+    (run,) = load([folder]).runs
+    with pytest.raises(ValueError, match=words):
+        run.per_user  # noqa: B018
+
+
+def test_a_per_user_file_that_is_missing_or_damaged_is_named(tmp_path):
+    folder = write_run(tmp_path / "run", random_ranks(0))
+    (folder / "per_user.parquet").write_bytes(b"PAR1 nonsense")
+    with pytest.raises(ValueError, match=r"per_user\.parquet cannot be read"):
+        load([folder]).runs[0].per_user  # noqa: B018
+    (folder / "per_user.parquet").unlink()
+    with pytest.raises(ValueError, match=r"has no per_user\.parquet"):
+        load([folder]).runs[0].per_user  # noqa: B018
+
+
+def test_other_data_or_another_evaluation_cannot_be_compared(tmp_path):
+    write_run(tmp_path / "0", random_ranks(0))
+    write_run(tmp_path / "1", random_ranks(0), split="b" * 64)
+    write_run(tmp_path / "2", random_ranks(0), evaluation__mask_history=False)
+    first, second, third = load([tmp_path]).runs
+    with pytest.raises(ValueError, match=r"0 and .*1 cannot be compared.*aaaaaaaaaaaa.*bbbbbbbbbbbb"):
+        require_comparable([first, second])
+    with pytest.raises(ValueError, match=r"evaluation.mask_history is True in the first and False"):
+        require_comparable([first, third])
