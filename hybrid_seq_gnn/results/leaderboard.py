@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 OBJECTIVES = ("NDCG@10",)
+VALIDATION = f"validation {OBJECTIVES[0]}"
 STATUSES = ("done", "running", "pruned", "failed")
 
 
@@ -68,11 +69,16 @@ def flatten(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def settings(results: dict[str, Any]) -> dict[str, Any]:
-    """The name of a run, if it has one, the options of the groups in use, and their settings."""
+    """The options of the groups in use, and their settings."""
     config = results["config"]
     options = {group: option for group, option in results["options"].items() if config.get(group)}
-    named = {"name": config["name"]} if config.get("name") else {}
-    return {**named, **options, **{key: value for key, value in flatten(config) if "." in key or key == "seed"}}
+    return {**options, **{key: value for key, value in flatten(config) if "." in key or key == "seed"}}
+
+
+def with_name(results: dict[str, Any]) -> dict[str, Any]:
+    """The name of a run, if it has one, and its settings."""
+    name = results["config"].get("name")
+    return ({"name": name} if name else {}) | settings(results)
 
 
 def differences(runs: Iterable[Run]) -> list[str]:
@@ -81,7 +87,7 @@ def differences(runs: Iterable[Run]) -> list[str]:
     Of a run without results only what the sweep set is known.
     """
     runs = list(runs)
-    done = [settings(run.results) for run in runs if run.results is not None]
+    done = [with_name(run.results) for run in runs if run.results is not None]
     known = [*done, *(run.overrides for run in runs if run.results is None)]
     keys = list(dict.fromkeys(key for one in known for key in one))
     differ = [key for key in keys if len({str(one[key]) for one in known if key in one}) > 1]
@@ -136,7 +142,7 @@ def table(runs: list[Run], objectives: Sequence[str] = OBJECTIVES) -> "pd.DataFr
     for run in runs:
         status = run.status or ("failed" if run.results is None else "done")
         row: dict[str, Any] = {"status": status, "error": run.error, "folder": run.folder}
-        mine = run.overrides if run.results is None else settings(run.results)
+        mine = run.overrides if run.results is None else with_name(run.results)
         row |= {key: mine.get(key) for key in keys}
         if run.results is not None:
             row |= numbers(run.results, objectives)
