@@ -39,7 +39,7 @@ def overhead(folder: Path) -> None:
     apart = statistics.median(b - a for a, b in pairwise(starts))
     seconds = [json.loads(path.read_text())["seconds"] for path in folder.glob("*/results.json")]
     own = statistics.median(each["training"] + each["evaluation"] for each in seconds)
-    print(f"40 points in {total:.1f} s, start-up included; a trial every {apart:.3f} s, of which {own:.3f} s are its own")
+    print(f"40 points in {total:.1f} s, start-up included; a trial every {apart:.3f} s, {own:.3f} s of them its own")
     print(f"overhead a trial: {apart - own:.3f} s")
 
 

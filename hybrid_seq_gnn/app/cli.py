@@ -60,13 +60,16 @@ def job_of(config: DictConfig, watch: Callable[[list[dict[str, Any]]], None] | N
 
 
 def warn_unused(config: dict[str, Any], overrides: list[str]) -> None:
-    """Say which of the user's settings have no effect with this model and loss."""
+    """Say which of the user's settings have no effect with this model and loss, or in a single run."""
     import logging
 
+    log = logging.getLogger(__name__)
     for override in overrides:
         group = re.split(r"[=.@]", override.lstrip("+~"), maxsplit=1)[0]
-        if group in config and config[group] is None:
-            logging.getLogger(__name__).warning("%s has no effect: this model and loss do not use %s.", override, group)
+        if group == "study":  # a sweep keeps it to itself
+            log.warning("%s has no effect: this is one run; -m makes it a sweep.", override)
+        elif group in config and config[group] is None and override != "name=null":
+            log.warning("%s has no effect: this model and loss do not use %s.", override, group)
 
 
 def wants_traceback() -> bool:
