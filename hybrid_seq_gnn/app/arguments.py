@@ -85,7 +85,22 @@ def with_conditions(arguments: list[str]) -> list[str]:
         swept = re.match(r"\s*(choice|range|interval|glob|tag|sort|shuffle)\(", value) or at_top(value, ",")
         return bool(dot) and group not in ("hydra", "study") and (every or group in varying) and not swept
 
-    return [f"{key}=choice({value})" if sign and conditional(key, value) else a for a, key, sign, value in given]
+    return [
+        choice if sign and conditional(key, value) and can_be_read(choice := f"{key}=choice({value})") else a
+        for a, key, sign, value in given
+    ]
+
+
+def can_be_read(override: str) -> bool:
+    """Whether Hydra's grammar has this override; it has no choice(null), for example."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        OverridesParser.create().parse_override(override)
+    except HydraException:
+        return False
+    return True
 
 
 def at_top(value: str, mark: str) -> bool:

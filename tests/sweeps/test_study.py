@@ -6,6 +6,7 @@ import time
 import optuna
 import pandas as pd
 import pytest
+from hydra_plugins.hybrid_seq_gnn_sweeper._space import choices, parse
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
@@ -349,6 +350,35 @@ def test_a_study_of_ones_own_is_a_file(tmp_path):
     succeed("sweeps=own.yaml", *TINY, "study.name=own", cwd=tmp_path)
     (config,) = finished(tmp_path / "outputs" / "studies" / "own").values()
     assert config["fusion"]["alpha"] == 0.2
+
+
+@pytest.mark.parametrize(
+    ("argument", "lines"),
+    [
+        ("data.path='my file, 2.zip',b.zip", ["data.path='my file, 2.zip'", "data.path=b.zip"]),
+        ("data.path=choice('x y','c,d')", ["data.path=x y", "data.path='c,d'"]),
+        ("fusion.knots=[1,2],[3]", ["fusion.knots=[1,2]", "fusion.knots=[3]"]),
+        ("training.clip_norm=null,3", ["training.clip_norm=null", "training.clip_norm=3"]),
+        ("data.path=choice('my file, 2.zip')", ["data.path='my file, 2.zip'"]),
+        ("data.path=choice(/a/b-c.zip)", ["data.path=/a/b-c.zip"]),
+        ("seed=3,3", ["seed=3"]),
+        ("fusion.alpha=0.5,0.5", ["fusion.alpha=0.5"]),
+    ],
+)
+def test_a_choice_keeps_its_spelling(argument, lines):
+    space = parse([argument])
+    name = argument.partition("=")[0]
+    if name in space.distributions:
+        assert [
+            line for value in choices(space.distributions[name]) for line in space.overrides({name: value})
+        ] == lines
+    else:
+        assert space.seeds == (3,) or list(space.fixed) == lines
+
+
+def test_what_hydra_cannot_read_as_a_choice_stays_as_it_is():
+    given = ["fusion=fixed,learnable", "fusion.x=null", "fusion.y='a, b'", "-m"]
+    assert expanded(given) == ["fusion=fixed,learnable", "fusion.x=null", "fusion.y=choice('a, b')", "-m"]
 
 
 def test_only_settings_of_a_group_that_varies_become_conditional():

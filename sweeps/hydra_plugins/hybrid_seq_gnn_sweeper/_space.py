@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl, create_params_from_overrides
 from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -43,7 +44,7 @@ class Space:
 
     def overrides(self, params: Mapping[str, Any]) -> list[str]:
         """The command line of one configuration; a later override wins."""
-        mine = [f"{name}={value}" for name, value in params.items() if name != VARIANT]
+        mine = [f"{name}={spelled(value)}" for name, value in params.items() if name != VARIANT]
         if VARIANT in params:
             mine = [*self.variants[params[VARIANT]], f"name={quoted(params[VARIANT])}", *mine]
         last = {line.partition("=")[0].lstrip("+"): line for line in (*self.fixed, *mine)}
@@ -73,15 +74,32 @@ def parse(arguments: list[str], variants: Sequence[str] = ()) -> Space:
         seeds = tuple(int(seed) for seed in choices(given))
     if not searched:
         distributions = {name: CategoricalDistribution(choices(d)) for name, d in distributions.items()}
-    for name in [
-        name for name, d in distributions.items() if isinstance(d, CategoricalDistribution) and len(choices(d)) == 1
-    ]:
-        fixed[name] = choices(distributions.pop(name))[0]
+    for name, distribution in list(distributions.items()):
+        if isinstance(distribution, CategoricalDistribution) and len(choices(distribution)) == 1:
+            del distributions[name]
+            fixed[name] = alone(str(last[name].input_line))
     of_label = dict(parse_variant(variant) for variant in variants)
     if of_label:
         distributions = {VARIANT: CategoricalDistribution(list(of_label)), **distributions}
     shared = (*(f"{name}={value}" for name, value in fixed.items()), *deletions)
     return Space(distributions, shared, seeds, searched, of_label)
+
+
+def alone(override: str) -> str:
+    """The value of an override with a single choice, as it was written."""
+    value = override.partition("=")[2].strip()
+    inside = re.fullmatch(r"choice\((.*)\)", value, re.DOTALL)
+    return inside.group(1) if inside else value.split(",")[0]
+
+
+def spelled(value: Any) -> str:
+    """A choice as the value of an override; Hydra's choice('a,b') forgets the quotes."""
+    try:
+        if not OverridesParser.create().parse_override(f"x={value}").is_sweep_override():
+            return str(value)
+    except HydraException:
+        pass
+    return quoted(str(value))
 
 
 def parse_variant(variant: str) -> tuple[str, list[str]]:
