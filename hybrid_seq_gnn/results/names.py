@@ -60,8 +60,8 @@ def telling_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def needed(pairs: Pairs, known: Set[frozenset[tuple[str, str]]]) -> Pairs:
-    """`pairs` without those that are not needed to be the only one of `known` that has them all."""
-    for pair in list(pairs):
+    """`pairs` without those that are not needed to be the only one of `known` that has them all; options say most."""
+    for pair in reversed(pairs):
         rest = [other for other in pairs if other != pair]
         if rest and sum(as_text(rest) <= other for other in known) == 1:
             pairs = rest

@@ -14,6 +14,12 @@ def test_one_difference_is_one_setting():
     assert named(base, *ablation)[1:] == ["fusion.alpha=0.3", "gnn.num_layers=1"]
 
 
+def test_an_option_says_more_than_a_setting_that_comes_with_it():
+    lightgcn = {"gnn": "lightgcn", "gnn.num_layers": 2}
+    gat = {"gnn": "gat", "gnn.num_layers": 1, "graph.top_k": 20}
+    assert named(lightgcn, gat, {**lightgcn, "gnn.num_layers": 3})[1:] == ["gnn=gat", "gnn.num_layers=3"]
+
+
 def test_two_differences_that_only_together_tell_are_two_settings():
     grid = [{"a.x": x, "a.y": y} for x in (1, 2) for y in (1, 2)]
     assert named(*grid) == ["a.x=1, a.y=1", "a.x=1, a.y=2", "a.x=2, a.y=1", "a.x=2, a.y=2"]
