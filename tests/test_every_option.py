@@ -13,6 +13,7 @@ CASES = [
         for level, gnn in (("embedding", "lightgcn"), ("score", "transitions"))
     ),
     *([f"gnn={name}"] for name in options("gnn")),
+    *(["gnn.edge_dropout=0.3", f"graph={name}"] for name in options("graph")),
     *([f"graph={name}"] for name in options("graph")),
     *([f"graph.weighting={name}"] for name in ("log", "cosine", "pmi")),
     *([f"model={name}"] for name in options("model")),
