@@ -28,6 +28,7 @@ from hybrid_seq_gnn.graph.sparse import SparseMatrix
 from hybrid_seq_gnn.results import record
 from hybrid_seq_gnn.results.tables import run_table
 from hybrid_seq_gnn.training import checkpoint
+from hybrid_seq_gnn.training.compiled import compile_blocks
 from hybrid_seq_gnn.training.loop import train
 from hybrid_seq_gnn.training.post_hoc import train_post_hoc
 from hybrid_seq_gnn.training.settings import PostHocSettings, QuickSettings, TrainingSettings, TwoStageSettings
@@ -159,6 +160,8 @@ def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, 
     loss = part(config, "loss", given)
     model.to(device)
     loss.to(device)
+    if settings.compile:
+        compile_blocks(model)
     parameters = sum(p.numel() for p in (*model.parameters(), *loss.parameters()) if p.requires_grad)
     log.info("model: %s parameters on %s; results go to %s", f"{parameters:,}", device, folder)
 

@@ -23,12 +23,15 @@ class LightGCN(nn.Module):
         adjacency: sparse (nodes, nodes) normalised graph.
         num_layers: K, hops of smoothing. 0 returns the items unchanged.
         layer_weights: a_0 .. a_K; null weighs all alike.
+        edge_dropout: share of edges, in [0, 1), that are left out of A_hat, anew at each step of training; the others
+            are scaled by 1 / (1 - edge_dropout). The graph of the training part holds the very edge that leads from an
+            item to the target; with some edges gone, the model cannot rely on that.
 
     Shape:
         items: (N, D), row 0 is padding. Returns (N, D). Cost: K * edges * D.
 
     Raises:
-        ValueError: num_layers is negative, or there are not K + 1 layer weights.
+        ValueError: num_layers is negative, there are not K + 1 layer weights, or edge_dropout is outside [0, 1).
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class LightGCN(nn.Module):
         *,
         num_layers: int = 2,
         layer_weights: list[float] | None = None,
+        edge_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if num_layers < 0:
@@ -49,7 +53,11 @@ class LightGCN(nn.Module):
                 f"each of gnn.num_layers={num_layers}."
             )
         self.layer_weights = layer_weights or [1 / (num_layers + 1)] * (num_layers + 1)
-        self.adjacency = adjacency
+        if not 0 <= edge_dropout < 1:
+            raise ValueError(f"gnn.edge_dropout={edge_dropout}: must lie in [0, 1).")
+        self.adjacency, self.edge_dropout = adjacency, edge_dropout
+        if edge_dropout:
+            adjacency.name_pairs()
         self.nodes = UserNodes(adjacency.size, num_items, embedding_dim)
 
     def forward(self, items: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
@@ -58,8 +66,10 @@ class LightGCN(nn.Module):
 
     def propagate(self, nodes: Float[Tensor, "nodes D"]) -> Float[Tensor, "nodes D"]:
         """The formula above, for all nodes."""
+        thin = self.training and self.edge_dropout > 0
+        adjacency = self.adjacency.thinned(self.edge_dropout) if thin else self.adjacency
         layer, total = nodes, self.layer_weights[0] * nodes
         for weight in self.layer_weights[1:]:
-            layer = self.adjacency(layer)
+            layer = adjacency(layer)
             total = torch.add(total, layer, alpha=weight)
         return total

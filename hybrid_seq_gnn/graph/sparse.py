@@ -43,9 +43,10 @@ class SparseMatrix(nn.Module):
         self.register_buffer(f"{prefix}column", torch.from_numpy(column.astype(np.int32)))
         self.register_buffer(f"{prefix}value", torch.from_numpy(value.astype(np.float32)))
 
-    def matrix(self, prefix: str, dtype: torch.dtype) -> Tensor:
-        """The sparse tensor over the kept entries; no entry is copied unless the type differs."""
-        first, column, value = (self.get_buffer(f"{prefix}{name}") for name in ("first", "column", "value"))
+    def matrix(self, prefix: str, dtype: torch.dtype, value: Tensor | None = None) -> Tensor:
+        """The sparse tensor over the kept entries, or over other values; none is copied unless the type differs."""
+        first, column = (self.get_buffer(f"{prefix}{name}") for name in ("first", "column"))
+        value = self.get_buffer(f"{prefix}value") if value is None else value
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
             return torch.sparse_csr_tensor(
@@ -57,7 +58,47 @@ class SparseMatrix(nn.Module):
         first, column = self.get_buffer("first").long(), self.get_buffer("column").long()
         return torch.arange(self.size, device=column.device).repeat_interleave(first.diff()), column
 
+    def name_pairs(self) -> None:
+        """Number the pairs {row, column}, which `thinned` keeps or drops as one; before the matrix goes to a device."""
+        row, column = (t.numpy() for t in self.edges())
+        ids, pair = np.unique(np.minimum(row, column) * self.size + np.maximum(row, column), return_inverse=True)
+        self.num_pairs = len(ids)
+        self.register_buffer("pair", torch.from_numpy(pair), persistent=False)
+        if not self.symmetric:
+            back = np.lexsort((row, column))  # the order in which the transpose keeps its entries
+            self.register_buffer("back_pair", torch.from_numpy(pair[back]), persistent=False)
+
+    def thinned(self, share: float) -> "Thinned":
+        """The matrix without a random share of its pairs, the others scaled by 1 / (1 - share); see `name_pairs`.
+
+        Both directions of a pair go or stay together, so a symmetric matrix stays symmetric. Cost: E.
+        """
+        kept = torch.rand(self.num_pairs, device=self.get_buffer("pair").device) >= share
+        return Thinned(self, kept / (1 - share))
+
     def forward(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+        """A @ x."""
+        product: Tensor = _Product.apply(x, self)  # type: ignore[no-untyped-call]
+        return product
+
+
+class Thinned:
+    """A sparse matrix with a factor on each of its pairs of nodes.
+
+    Args:
+        whole: the matrix, whose pairs are numbered.
+        factor: (pairs,) 0 for a pair that is left out.
+    """
+
+    def __init__(self, whole: SparseMatrix, factor: Float[Tensor, "pairs"]) -> None:
+        self.whole, self.factor, self.symmetric = whole, factor, whole.symmetric
+
+    def matrix(self, prefix: str, dtype: torch.dtype) -> Tensor:
+        """The sparse tensor, see `SparseMatrix.matrix`."""
+        values = self.whole.get_buffer(f"{prefix}value") * self.factor[self.whole.get_buffer(f"{prefix}pair")]
+        return self.whole.matrix(prefix, dtype, values)
+
+    def __call__(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
         """A @ x."""
         product: Tensor = _Product.apply(x, self)  # type: ignore[no-untyped-call]
         return product
@@ -65,7 +106,7 @@ class SparseMatrix(nn.Module):
 
 class _Product(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, sparse: SparseMatrix) -> Tensor:
+    def forward(ctx: Any, x: Tensor, sparse: "SparseMatrix | Thinned") -> Tensor:
         ctx.sparse = sparse
         with torch.autocast(x.device.type, enabled=False):  # there is no sparse product in bfloat16 on a CPU
             return sparse.matrix("", x.dtype) @ x

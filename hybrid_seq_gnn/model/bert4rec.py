@@ -25,6 +25,7 @@ class BERT4Rec(Encoder):
         embedding_dim, num_blocks, num_heads, feed_forward_multiplier, dropout: see `SASRec`.
         max_length: latest events that the model reads, the hidden one not counted.
         mask_share: probability with which an item is hidden in training, in (0, 1).
+        cosine: temperature of cosine scores, None for dot products; see `Encoder`.
 
     Raises:
         ValueError: a value is out of range.
@@ -41,6 +42,7 @@ class BERT4Rec(Encoder):
         max_length: int = 50,
         dropout: float = 0.3,
         mask_share: float = 0.3,
+        cosine: float | None = None,
     ) -> None:
         check_sizes(
             embedding_dim=embedding_dim,
@@ -54,7 +56,7 @@ class BERT4Rec(Encoder):
         check_dropout(dropout)
         if not 0 < mask_share < 1:
             raise ValueError(f"model.mask_share={mask_share}: must lie between 0 and 1.")
-        super().__init__(num_items, embedding_dim, max_length)
+        super().__init__(num_items, embedding_dim, max_length, cosine)
         self.mask_share = mask_share
         self.mask = nn.Parameter(0.02 * torch.randn(embedding_dim))
         self.positions = nn.Embedding(max_length + 1, embedding_dim)

@@ -27,6 +27,7 @@ class Caser(CausalModel):
         horizontal, vertical: filters of each height, and vertical filters.
         max_length: latest events that the model reads; only `window` of them matter to a prediction.
         dropout: share of activations set to zero in training, in [0, 1).
+        cosine: temperature of cosine scores, None for dot products; see `Encoder`.
 
     Raises:
         ValueError: a size is not positive, or dropout is outside [0, 1).
@@ -42,12 +43,13 @@ class Caser(CausalModel):
         vertical: int = 4,
         max_length: int = 50,
         dropout: float = 0.3,
+        cosine: float | None = None,
     ) -> None:
         check_sizes(
             embedding_dim=embedding_dim, window=window, horizontal=horizontal, vertical=vertical, max_length=max_length
         )
         check_dropout(dropout)
-        super().__init__(num_items, embedding_dim, max_length)
+        super().__init__(num_items, embedding_dim, max_length, cosine)
         self.window = window
         self.horizontal = nn.ModuleList(nn.Conv1d(embedding_dim, horizontal, height + 1) for height in range(window))
         self.vertical = nn.Linear(window, vertical, bias=False)

@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.batches import Batch
-from hybrid_seq_gnn.model.scores import DotScores
+from hybrid_seq_gnn.model.scores import DotScores, compared
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,28 @@ class Reading:
 
 
 class Encoder(nn.Module):
-    """A sequence model that scores items by a dot product: score_j = state . items[j].
+    """A sequence model that scores items by comparing them with a state.
+
+        score_j = state . items[j],   or with a temperature `cosine`   cos(state, items[j]) / cosine
+
+    The scores that are trained, by any loss, are those that are ranked and mixed: the temperature is part of the model.
+    (`loss.temperature` is not: it divides once more, in training only.)
 
     Args:
         num_items: items without padding.
         embedding_dim: D, width of an item's embedding and of a state.
         max_length: latest events that the model reads.
+        cosine: see above; > 0, or None for dot products.
+
+    Raises:
+        ValueError: cosine is not positive.
     """
 
-    def __init__(self, num_items: int, embedding_dim: int, max_length: int) -> None:
+    def __init__(self, num_items: int, embedding_dim: int, max_length: int, cosine: float | None = None) -> None:
         super().__init__()
-        self.max_length = max_length
+        if cosine is not None and cosine <= 0:
+            raise ValueError(f"model.cosine={cosine}: must be greater than 0, or null for dot products.")
+        self.max_length, self.cosine = max_length, cosine
         self.items = nn.Embedding(num_items + 1, embedding_dim, padding_idx=0)
 
     def to_learn(self, batch: Batch, targets: Int[Tensor, "M"]) -> tuple[Reading, Int[Tensor, "R"], Int[Tensor, "R"]]:
@@ -62,7 +73,7 @@ class Encoder(nn.Module):
 
     def scores(self, reading: Reading) -> DotScores:
         """Scores of all items where they are asked for."""
-        return DotScores(self.read(self.items(reading.items), reading), self.items.weight)
+        return compared(self.read(self.items(reading.items), reading), self.items.weight, self.cosine)
 
     def training_scores(
         self, batch: Batch, targets: Int[Tensor, "M"]

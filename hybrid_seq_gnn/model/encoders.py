@@ -28,7 +28,7 @@ def make_encoder(
         num_blocks: for gru4rec the number of layers.
         num_heads, feed_forward_multiplier: of the attention blocks of sasrec and bert4rec.
         mask_share: of bert4rec.
-        shared: embedding_dim, max_length, dropout.
+        shared: embedding_dim, max_length, dropout, cosine.
     """
     if name == "gru4rec":
         return GRU4Rec(num_items, num_layers=num_blocks, **shared)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.model.hybrid import Hybrid
 from hybrid_seq_gnn.model.layers import last_positions
-from hybrid_seq_gnn.model.scores import DotScores
+from hybrid_seq_gnn.model.scores import DotScores, compared
 
 
 class GraphSide(nn.Module):
@@ -24,7 +24,7 @@ class GraphSide(nn.Module):
             raise ValueError("training=two_stage: gnn=transitions has no weights to train; use another gnn.")
         self.graph_items = hybrid.graph_items
         self.gnn = hybrid.gnn
-        self.max_length = hybrid.max_length
+        self.max_length, self.cosine = hybrid.max_length, hybrid.encoder.cosine
         self._queries = hybrid.graph_queries
 
     def training_scores(
@@ -32,9 +32,9 @@ class GraphSide(nn.Module):
     ) -> tuple[DotScores, Int[Tensor, "M"], Int[Tensor, "M"]]:
         """Scores at every position, the item that came next there, and the user."""
         graph = self.gnn(self.graph_items.weight)
-        return DotScores(self._queries(batch, graph), graph), targets, batch.users_of_positions
+        return compared(self._queries(batch, graph), graph, self.cosine), targets, batch.users_of_positions
 
     def next_item_scores(self, batch: Batch) -> DotScores:
         """Scores of what comes after each user's latest event, (B, N)."""
         graph = self.gnn(self.graph_items.weight)
-        return DotScores(self._queries(batch, graph)[last_positions(batch.items > 0)], graph)
+        return compared(self._queries(batch, graph)[last_positions(batch.items > 0)], graph, self.cosine)

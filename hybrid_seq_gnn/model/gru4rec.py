@@ -23,6 +23,7 @@ class GRU4Rec(CausalModel):
         num_layers: layers of the GRU.
         max_length: latest events that the model reads.
         dropout: share of activations set to zero in training, in [0, 1).
+        cosine: temperature of cosine scores, None for dot products; see `Encoder`.
 
     Raises:
         ValueError: a size is not positive, or dropout is outside [0, 1).
@@ -37,10 +38,11 @@ class GRU4Rec(CausalModel):
         num_layers: int = 1,
         max_length: int = 50,
         dropout: float = 0.3,
+        cosine: float | None = None,
     ) -> None:
         check_sizes(embedding_dim=embedding_dim, hidden_dim=hidden_dim, num_layers=num_layers, max_length=max_length)
         check_dropout(dropout)
-        super().__init__(num_items, embedding_dim, max_length)
+        super().__init__(num_items, embedding_dim, max_length, cosine)
         self.dropout = nn.Dropout(dropout)
         self.gru = nn.GRU(embedding_dim, hidden_dim, num_layers, batch_first=True)
         self.project = nn.Linear(hidden_dim, embedding_dim)

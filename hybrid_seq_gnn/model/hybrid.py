@@ -3,6 +3,7 @@
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.model.causal import initialise
@@ -10,7 +11,7 @@ from hybrid_seq_gnn.model.encoder import Reading
 from hybrid_seq_gnn.model.encoders import Name, make_encoder
 from hybrid_seq_gnn.model.protocol import Fusion, GraphNetwork, Memory
 from hybrid_seq_gnn.model.remembered import Remembered
-from hybrid_seq_gnn.model.scores import Distribution, DotScores, MixtureScores
+from hybrid_seq_gnn.model.scores import Distribution, DotScores, MixtureScores, compared
 
 
 class Hybrid(nn.Module):
@@ -43,6 +44,8 @@ class Hybrid(nn.Module):
         embedding_dim, num_blocks, num_heads, feed_forward_multiplier, max_length, dropout: see `SASRec`; for gru4rec
             num_blocks is the number of layers, and heads and multiplier have no meaning.
         mask_share: of bert4rec, see there; without meaning for the others.
+        cosine: temperature of cosine scores on both sides, None for dot products; at the embedding level the score is
+            then alpha cos(h, E[j]) + (1 - alpha) cos(h, G[j]), divided by it.
 
     Raises:
         ValueError: a value is out of range.
@@ -64,6 +67,7 @@ class Hybrid(nn.Module):
         max_length: int = 50,
         dropout: float = 0.3,
         mask_share: float = 0.3,
+        cosine: float | None = None,
     ) -> None:
         super().__init__()
         if not 0 < graph_recency <= 1:
@@ -78,6 +82,7 @@ class Hybrid(nn.Module):
             max_length=max_length,
             dropout=dropout,
             mask_share=mask_share,
+            cosine=cosine,
         )
         # the graph side comes after the encoder, so that a seed gives the encoder the weights that it has alone
         self.max_length = max_length
@@ -113,6 +118,8 @@ class Hybrid(nn.Module):
         """
         seq = self.encoder.items.weight
         alpha = self.fusion.alpha(length, states)
+        if (cosine := self.encoder.cosine) is not None:
+            states, seq, graph = normalize(states) / cosine, normalize(seq), normalize(graph)
         if not self.fusion.fuses_candidates:
             return DotScores(states, seq, alpha)
         if not self.fusion.adaptive:
@@ -137,7 +144,8 @@ class Hybrid(nn.Module):
             assert isinstance(self.gnn, Memory)
             return Remembered(self.gnn, batch, rows, leave_out=self.training)
         query = self.graph_queries(batch, graph)
-        return DotScores(query if rows is None else nn.functional.pad(query, (0, 0, 0, 1))[rows], graph)
+        query = query if rows is None else nn.functional.pad(query, (0, 0, 0, 1))[rows]
+        return compared(query, graph, self.encoder.cosine)
 
     def score(self, batch: Batch, reading: Reading) -> DotScores | MixtureScores:
         """Scores of all items where the encoder is asked."""
@@ -146,7 +154,7 @@ class Hybrid(nn.Module):
         if self.fusion.level == "embedding":
             assert graph is not None
             return self.mix_embeddings(states, length, graph)
-        seq = DotScores(states, self.encoder.items.weight)
+        seq = compared(states, self.encoder.items.weight, self.encoder.cosine)
         return MixtureScores(
             seq, self.distribution(batch, graph, reading.after), self.fusion.alpha(length, states), states
         )

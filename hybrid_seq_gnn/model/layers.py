@@ -40,23 +40,30 @@ class Block(nn.Module):
         self.contract = nn.Linear(feed_forward_dim, embedding_dim)
         self.dropout = nn.Dropout(dropout)
 
-    def attend(self, x: Float[Tensor, "M D"], places: Bool[Tensor, "B T"]) -> Float[Tensor, "M D"]:
+    def attend(
+        self, x: Float[Tensor, "M D"], row: Int[Tensor, "M"], places: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "M D"]:
         """Multi-head attention. Padding is never seen: it lies in the future, or is masked."""
         (users, positions), width = places.shape, x.shape[-1]
         packed = self.qkv(x)
-        qkv = packed.new_zeros(users, positions, 3 * width)
-        qkv[places] = packed
-        q, k, v = qkv.view(users, positions, 3, self.num_heads, -1).permute(
+        qkv = packed.new_zeros(users * positions, 3 * width).index_copy(0, row, packed)
+        q, k, v = qkv.view(users, positions, 3, self.num_heads, width // self.num_heads).permute(
             2, 0, 3, 1, 4
         )  # each (B, heads, T, D/heads)
         mask = None if self.causal else places[:, None, None, :]
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=self.causal)
-        mixed: Tensor = self.project(out.transpose(1, 2).reshape(users, positions, width)[places])
+        mixed: Tensor = self.project(out.transpose(1, 2).reshape(users * positions, width).index_select(0, row))
         return mixed
 
     def forward(self, x: Float[Tensor, "M D"], places: Bool[Tensor, "B T"]) -> Float[Tensor, "M D"]:
         """One block."""
-        x = x + self.dropout(self.attend(self.attention_norm(x), places))
+        return self.at_rows(x, places.flatten().nonzero()[:, 0], places)
+
+    def at_rows(
+        self, x: Float[Tensor, "M D"], row: Int[Tensor, "M"], places: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "M D"]:
+        """One block, given where each position stands among B * T; nothing here depends on values, only on sizes."""
+        x = x + self.dropout(self.attend(self.attention_norm(x), row, places))
         hidden = F.gelu(self.expand(self.feed_forward_norm(x)))
         change: Tensor = self.dropout(self.contract(self.dropout(hidden)))
         return x + change

@@ -28,6 +28,7 @@ class SASRec(CausalModel):
         feed_forward_multiplier: hidden width of the feed-forward layers, in units of `embedding_dim`.
         max_length: latest events that the model reads.
         dropout: share of activations set to zero in training, in [0, 1).
+        cosine: temperature of cosine scores, None for dot products; see `Encoder`.
 
     Shape:
         See `Batch`: B users of at most T <= max_length events, M positions in all.
@@ -46,6 +47,7 @@ class SASRec(CausalModel):
         feed_forward_multiplier: int = 1,
         max_length: int = 50,
         dropout: float = 0.3,
+        cosine: float | None = None,
     ) -> None:
         check_sizes(
             embedding_dim=embedding_dim,
@@ -57,7 +59,7 @@ class SASRec(CausalModel):
         if embedding_dim % num_heads:
             raise ValueError(f"model.num_heads={num_heads} does not divide model.embedding_dim={embedding_dim}.")
         check_dropout(dropout)
-        super().__init__(num_items, embedding_dim, max_length)
+        super().__init__(num_items, embedding_dim, max_length, cosine)
         self.positions = nn.Embedding(max_length, embedding_dim)
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(

@@ -52,6 +52,18 @@ class DotScores:
         return DotScores(self.query / temperature, self.table, self.alpha)
 
 
+def compared(
+    query: Float[Tensor, "M D"],
+    table: Float[Tensor, "N D"],
+    cosine: float | None,
+    alpha: Float[Tensor, "M"] | None = None,
+) -> DotScores:
+    """Dot products of queries and items; with a temperature `cosine`, cos(query, item) / cosine instead."""
+    if cosine is None:
+        return DotScores(query, table, alpha)
+    return DotScores(F.normalize(query, dim=1) / cosine, F.normalize(table, dim=1), alpha)
+
+
 @runtime_checkable
 class Distribution(Protocol):
     """A distribution of the next item at M rows."""

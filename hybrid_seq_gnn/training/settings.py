@@ -22,6 +22,7 @@ class TrainingSettings:
         clip_norm: largest norm of the gradient; null does not clip.
         ema: decay of a moving average of the weights, with which is validated and tested, in [0, 1); 0 is off.
         amp: `bf16` computes products in bfloat16, on CPU as on CUDA; numbers move a little.
+        compile: compile the attention blocks with torch.compile, which needs a C++ compiler; only rounding differs.
         train_users, valid_users: first so many users for training and for validation, for a quick look; null is all.
         eval_every: epochs between validations; the last epoch is always validated.
         device: auto (CUDA where there is one), cpu, cuda or cuda:0, cuda:1, ...
@@ -42,6 +43,7 @@ class TrainingSettings:
     clip_norm: float | None = None
     ema: float = 0.0
     amp: Literal["off", "bf16"] = "off"
+    compile: bool = False
     train_users: int | None = None
     valid_users: int | None = None
     eval_every: int = 1

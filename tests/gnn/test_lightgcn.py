@@ -6,6 +6,7 @@ import torch
 
 from hybrid_seq_gnn.gnn.lightgcn import LightGCN
 from hybrid_seq_gnn.graph.cooccurrence import Cooccurrence
+from hybrid_seq_gnn.graph.transition import Transition
 
 
 @pytest.mark.parametrize("num_layers", [0, 1, 2, 4])
@@ -47,7 +48,33 @@ def test_layer_weights_weigh_the_layers(sequences, split):
     assert torch.allclose(ours, adjacency(adjacency(items)))
 
 
-@pytest.mark.parametrize("setting", [{"num_layers": -1}, {"layer_weights": [1.0]}])
+@pytest.mark.parametrize("graph", [Cooccurrence(), Transition()])
+def test_dropped_edges_are_gone_in_both_directions_and_the_others_scaled(graph, sequences, split):
+    adjacency = graph.build(sequences, split).adjacency()
+    net = LightGCN(30, 5, adjacency, num_layers=1, layer_weights=[0.0, 1.0], edge_dropout=0.25).double()
+    whole = net.eval()(torch.eye(31, dtype=torch.float64))
+    table = torch.eye(31, dtype=torch.float64, requires_grad=True)
+    thin = net.train()(table)
+    ratio = (thin / whole)[whole != 0]
+    assert set(ratio.detach().numpy().round(6)) == {0.0, round(1 / 0.75, 6)}
+    assert 0.1 < (ratio == 0).double().mean() < 0.4
+    gone = (thin == 0) & (whole != 0)
+    both = (whole != 0) & (whole.T != 0)
+    assert torch.equal(gone & both, gone.T & both)
+    weights = torch.randn(31, 31, dtype=torch.float64)
+    (thin * weights).sum().backward()
+    assert torch.allclose(table.grad, thin.detach().T @ weights)
+    assert not torch.equal(net(table), thin)  # anew at each step
+
+
+def test_without_edge_dropout_no_random_number_is_drawn(sequences, split):
+    net = LightGCN(30, 5, Cooccurrence().build(sequences, split).adjacency()).train()
+    before = torch.random.get_rng_state()
+    net(torch.randn(31, 5, generator=torch.Generator()))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("setting", [{"num_layers": -1}, {"layer_weights": [1.0]}, {"edge_dropout": 1.0}])
 def test_a_bad_setting_is_refused_by_name(setting, sequences, split):
     with pytest.raises(ValueError, match=rf"gnn\.{next(iter(setting))}="):
         LightGCN(30, 5, Cooccurrence().build(sequences, split).adjacency(), **setting)

@@ -1,8 +1,14 @@
+import math
+
+import pytest
 import torch
 import torch.nn.functional as F
 
 from hybrid_seq_gnn.loss.bce import BCE
+from hybrid_seq_gnn.loss.bpr import BPR
 from hybrid_seq_gnn.loss.cross_entropy import CrossEntropy
+from hybrid_seq_gnn.loss.gbce import GBCE
+from hybrid_seq_gnn.loss.sampled_softmax import SampledSoftmax
 from hybrid_seq_gnn.model.linear_cross_entropy import ROWS, linear_cross_entropy
 from hybrid_seq_gnn.model.scores import DotScores
 
@@ -73,3 +79,51 @@ def test_bce_equals_the_formula_of_the_paper():
         slow -= log_sigmoid(scores[row][targets[row]])
         slow -= sum(log_sigmoid(-scores[row][j]) for j in negatives[row].tolist())
     assert torch.isclose(loss(DotScores(query, table), targets, users), torch.tensor(slow / 8, dtype=torch.float64))
+
+
+def pairs():
+    """Two rows of scores with three negatives each."""
+    query, table, _ = problem(2)
+    targets, users = torch.tensor([3, 4]), torch.tensor([0, 1])
+    negatives = torch.tensor([[5, 6, 7], [8, 9, 1]])
+    return DotScores(query, table), targets, users, negatives, (query @ table.T).tolist()
+
+
+def sigmoid(x):
+    return 1 / (1 + math.exp(-x))
+
+
+def test_gbce_without_calibration_is_bce():
+    scores, targets, users, negatives, _ = pairs()
+    plain = BCE(sampler(negatives))(scores, targets, users)
+    assert torch.isclose(GBCE(22, sampler(negatives), t=0.0)(scores, targets, users), plain)
+    assert not torch.isclose(GBCE(22, sampler(negatives), t=0.75)(scores, targets, users), plain)
+
+
+def test_gbce_equals_the_formula_of_the_paper():
+    scores, targets, users, negatives, every = pairs()
+    rate, t = 3 / 21, 0.75
+    beta = rate * (t * (1 - 1 / rate) + 1 / rate)
+    slow = 0.0
+    for row, target in enumerate(targets.tolist()):
+        slow -= beta * math.log(sigmoid(every[row][target]))
+        slow -= sum(math.log(1 - sigmoid(every[row][j])) for j in negatives[row].tolist())
+    assert GBCE(22, sampler(negatives), t=t)(scores, targets, users).item() == pytest.approx(slow / 8)
+
+
+def test_bpr_equals_the_formula_of_the_paper():
+    scores, targets, users, negatives, every = pairs()
+    gaps = [every[row][target] - every[row][j] for row, target in enumerate(targets.tolist()) for j in negatives[row]]
+    slow = -sum(math.log(sigmoid(gap)) for gap in gaps) / 6
+    assert BPR(sampler(negatives))(scores, targets, users).item() == pytest.approx(slow)
+
+
+def test_sampled_softmax_takes_off_how_likely_each_negative_was():
+    scores, targets, users, negatives, every = pairs()
+    log_q = torch.tensor([[-1.0, -2.0, -3.0], [-0.5, -1.5, -2.5]])
+    slow = 0.0
+    for row, target in enumerate(targets.tolist()):
+        corrected = [every[row][j] - math.log(3) - q for j, q in zip(negatives[row], log_q[row].tolist(), strict=True)]
+        slow += math.log(math.exp(every[row][target]) + sum(map(math.exp, corrected))) - every[row][target]
+    found = SampledSoftmax(sampler(negatives, log_q))(scores, targets, users).item()
+    assert found == pytest.approx(slow / 2, rel=1e-6)
