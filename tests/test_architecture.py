@@ -17,11 +17,23 @@ LEVELS = [
     {"model", "gnn", "fusion", "negatives", "loss"},
     {"evaluation"},
     {"training"},
-    {"results", "study"},
+    {"results", "study", "logger"},
     {"app"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
-PROVIDED = {"num_items", "gnn", "fusion", "adjacency", "negatives", "sequences", "split", "embedding_dim"}
+PROVIDED = {
+    "num_items",
+    "gnn",
+    "fusion",
+    "adjacency",
+    "negatives",
+    "sequences",
+    "split",
+    "embedding_dim",
+    "folder",
+    "settings",
+    "name",
+}
 YAMLS = sorted(p for p in (ROOT / "conf").glob("*/*.yaml") if p.parent.name != "hydra")
 
 

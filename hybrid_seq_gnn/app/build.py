@@ -8,7 +8,7 @@ from hybrid_seq_gnn.app.check import check_node, conform, needs_of, target_class
 
 Config = dict[str, Any]
 TOP_LEVEL: dict[str, Any] = {"seed": int, "name": str | None, "debug": bool}
-GROUPS = ("data", "graph", "gnn", "fusion", "model", "negatives", "loss", "training", "evaluation")
+GROUPS = ("data", "graph", "gnn", "fusion", "model", "negatives", "loss", "training", "evaluation", "logger")
 OF_A_SWEEP = "study"  # says how runs are made, and is no part of one
 BRINGS = {"gnn": "gnn", "fusion": "fusion", "adjacency": "graph", "negatives": "negatives"}
 
@@ -26,7 +26,7 @@ def build(node: Config, **given: Any) -> Any:
 
 def groups_in_use(config: Config) -> set[str]:
     """The groups that matter, found from what the model and the loss ask for."""
-    used = {"data", "training", "evaluation"}
+    used = {"data", "training", "evaluation", "logger"}
     found = ["model", "loss"]
     while found:
         group = found.pop()

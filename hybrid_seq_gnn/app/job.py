@@ -7,7 +7,7 @@ import logging
 import shlex
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ from hybrid_seq_gnn.evaluation.groups import grouped_metrics
 from hybrid_seq_gnn.evaluation.metrics import metrics
 from hybrid_seq_gnn.evaluation.settings import EvaluationSettings
 from hybrid_seq_gnn.graph.sparse import SparseMatrix
+from hybrid_seq_gnn.logger.protocol import Careful
 from hybrid_seq_gnn.results import record
+from hybrid_seq_gnn.results.leaderboard import flatten
 from hybrid_seq_gnn.results.tables import run_table
 from hybrid_seq_gnn.training import checkpoint
 from hybrid_seq_gnn.training.compiled import compile_blocks
@@ -37,7 +39,7 @@ from hybrid_seq_gnn.training.stages import train_graph_side
 log = logging.getLogger(__name__)
 
 LONGEST_ON_CURVE = 200  # events
-NOT_PART_OF_A_RUN = ("debug", "name")  # settings that change no number
+NOT_PART_OF_A_RUN = ("debug", "name", "logger")  # settings that change no number
 GRAPHS_KEPT = 4  # of the runs of a sweep, which share a process
 Watch = Callable[[list[dict[str, Any]]], None]
 
@@ -108,11 +110,22 @@ def run(
     Raises:
         ValueError: a setting or the data are bad; the message says what to change.
     """
+    chosen = {**options, **dict(flatten({key: value for key, value in config.items() if key != "logger"}))}
+    name = config.get("name") or f"{folder.parent.name}/{folder.name}"
     with alone_in(folder):
-        return _run(config, folder, overrides, options, watch)
+        logger = Careful(build(config["logger"], folder=folder, settings=chosen, name=name))
+        with closing(logger):
+            return _run(config, folder, overrides, options, watch, logger)
 
 
-def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, str], watch: Watch | None) -> float:
+def _run(
+    config: Config,
+    folder: Path,
+    overrides: list[str],
+    options: dict[str, str],
+    watch: Watch | None,
+    logger: Careful,
+) -> float:
     started = time.perf_counter()
     settings: TrainingSettings = build(config["training"])
     evaluation: EvaluationSettings = build(config["evaluation"])
@@ -186,6 +199,7 @@ def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, 
 
     def on_epoch(history: list[dict[str, Any]]) -> None:
         record.write_lines(folder / "metrics.jsonl", history)
+        logger.epochs(history)
         if watch is not None:
             watch(history)
 
@@ -284,6 +298,7 @@ def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, 
     checkpoint.save({"model": model.state_dict(), **origin}, folder / "model.pt")
     record.write_json(folder / "results.json", results)  # last: a folder with results.json is complete
     (folder / "checkpoint.pt").unlink(missing_ok=True)
+    logger.finish(results)
     log.info("\n%s\nwritten to %s", run_table(results), folder)
     if isinstance(settings, QuickSettings):
         check_list(results, progress, folder)

@@ -69,8 +69,8 @@ def flatten(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def settings(results: dict[str, Any]) -> dict[str, Any]:
-    """The options of the groups in use, and their settings."""
-    config = results["config"]
+    """The options of the groups in use, and their settings, but for the logger, which changes no number."""
+    config = {key: value for key, value in results["config"].items() if key != "logger"}
     options = {group: option for group, option in results["options"].items() if config.get(group)}
     return {**options, **{key: value for key, value in flatten(config) if "." in key or key == "seed"}}
 

@@ -84,7 +84,7 @@ def test_a_two_level_bootstrap_draws_the_seeds_of_each_model_apart():
 def test_chunks_change_no_number(monkeypatch):
     base, other = model(0, 50), model(1, 50, scale=12)
     whole = paired(base, [other], resamples=301)
-    monkeypatch.setattr(significance, "CELLS", 50 * 8)  # sign bits are drawn by the byte: chunks of whole bytes
+    monkeypatch.setattr(significance, "CELLS", 50 * 8)
     apart = paired(base, [other], resamples=301)
     np.testing.assert_allclose(whole.low, apart.low, atol=1e-12)
     np.testing.assert_allclose(whole.high, apart.high, atol=1e-12)
@@ -100,6 +100,12 @@ def test_the_interval_is_that_of_scipys_bootstrap():
     width = expected.high - expected.low
     assert found.low[0, 0] == pytest.approx(expected.low, abs=0.02 * width)
     assert found.high[0, 0] == pytest.approx(expected.high, abs=0.02 * width)
+
+
+def test_flips_that_are_as_far_but_for_rounding_count():
+    difference = np.array([0.1, 0.2, 0.3])  # 0.1 + 0.2 - 0.3 is not 0 in floating point
+    (p,) = sign_flips(difference[None, :, None] * [[[1], [1], [-1]]], 500, [0]).ravel()
+    assert p == 1.0
 
 
 def slow_holm(p):
@@ -237,6 +243,9 @@ def test_relative_intervals_need_a_baseline_above_0():
     found = paired(base, [np.random.default_rng(0).uniform(size=(1, 50, 1))], resamples=100)
     assert np.isnan(found.relative_low).all()
     assert (found.low > 0).all()
+    base[0, 0] = 1.0  # a third of the resamples have no such user
+    found = paired(base, [np.random.default_rng(0).uniform(size=(1, 50, 1))], resamples=100)
+    assert np.isnan([found.relative_low, found.relative_high]).all()
 
 
 METRICS = st.integers(2, 40).flatmap(

@@ -16,7 +16,7 @@ from hybrid_seq_gnn.app.arguments import quoted
 from hybrid_seq_gnn.app.build import GROUPS, checked
 
 VARIANT = "variant"  # the parameter that chooses among study.variants
-NEVER_SWEPT = ("study", "hydra", "debug", "name")
+NEVER_SWEPT = ("study", "hydra", "debug", "name", "logger")
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,8 @@ def identity(
     for configuration in configurations:
         for key, value in flatten(configuration):
             values.setdefault(key, set()).add(str(value))
-    found = {key: " or ".join(sorted(each)) for key, each in values.items() if key not in CHANGES_NO_NUMBER}
+    kept = {key: each for key, each in values.items() if key not in CHANGES_NO_NUMBER and key.split(".")[0] != "logger"}
+    found = {key: " or ".join(sorted(each)) for key, each in kept.items()}
     found |= {name: text(distribution) for name, distribution in space.distributions.items()}
     found |= {f"study.variants.{label}": " ".join(lines) for label, lines in space.variants.items()}
     found["data"] = " and ".join(sorted(split[:16] for split in splits))

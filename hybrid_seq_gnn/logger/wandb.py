@@ -1,0 +1,56 @@
+"""Weights & Biases, offline: nothing leaves the machine until `wandb sync FOLDER/wandb/offline-run-*`."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hybrid_seq_gnn.logger.protocol import Record, require, scalars, summary
+
+
+class WandB:
+    """Settings as the configuration, metrics an epoch, and the test metrics as the summary.
+
+    A run that is taken up again is written anew, so that no epoch stands there twice.
+
+    Args:
+        project: its name there.
+    """
+
+    def __init__(
+        self, folder: Path, settings: Mapping[str, Any], name: str, *, project: str = "hybrid_seq_gnn"
+    ) -> None:
+        require("wandb", "wandb")
+        self.folder, self.settings, self.name, self.project = folder, settings, name, project
+        self.run: Any = None
+        self.told = 0
+        self.finished = False
+
+    def epochs(self, history: list[Record]) -> None:
+        """See `Logger`."""
+        if self.run is None:
+            import wandb
+
+            shutil.rmtree(self.folder / "wandb", ignore_errors=True)
+            self.run = wandb.init(
+                project=self.project,
+                dir=str(self.folder),
+                name=self.name,
+                mode="offline",
+                config=dict(self.settings),
+                reinit="create_new",
+                settings=wandb.Settings(silent=True, console="off", x_disable_stats=True, disable_git=True),
+            )
+        for record in history[self.told :]:
+            self.run.log(dict(scalars(record)), step=record["epoch"])
+        self.told = len(history)
+
+    def finish(self, results: Record) -> None:
+        """See `Logger`."""
+        self.run.summary.update(summary(results))
+        self.finished = True
+
+    def close(self) -> None:
+        """See `Logger`."""
+        if self.run is not None:
+            self.run.finish(exit_code=0 if self.finished else 1)
