@@ -13,6 +13,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from hybrid_seq_gnn.app.processes import one_of_several
+
 PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -70,14 +72,15 @@ def main() -> None:
     """Entry point of `python -m hybrid_seq_gnn`."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors to us instead of printing them its own way
     run = hydra.main(config_path=str(config_folder()), config_name="config", execution_whitelist=("logging.*",))(job)
-    try:
-        run()
-    except KeyboardInterrupt:
-        sys.exit("\ninterrupted; the same command with the same output folder goes on from there.")
-    except EXPECTED as error:
-        if wants_traceback():
-            raise
-        sys.exit(f"error: {explain(error)}")
+    with one_of_several():
+        try:
+            run()
+        except KeyboardInterrupt:
+            sys.exit("\ninterrupted; the same command with the same output folder goes on from there.")
+        except EXPECTED as error:
+            if wants_traceback():
+                raise
+            sys.exit(f"error: {explain(error)}")
 
 
 def explain(error: BaseException) -> str:

@@ -7,8 +7,8 @@ import logging
 import shlex
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,13 @@ from hybrid_seq_gnn.app.quick import check_list
 from hybrid_seq_gnn.data.batches import TrainingWindows
 from hybrid_seq_gnn.data.prepare import Prepared, prepare
 from hybrid_seq_gnn.evaluation.alpha import alpha_statistics
-from hybrid_seq_gnn.evaluation.evaluate import Ranking, evaluating, rank_users
+from hybrid_seq_gnn.evaluation.evaluate import Ranking, evaluating, merged, part_of, rank_users
 from hybrid_seq_gnn.evaluation.groups import grouped_metrics
 from hybrid_seq_gnn.evaluation.metrics import metrics
 from hybrid_seq_gnn.evaluation.settings import EvaluationSettings
 from hybrid_seq_gnn.results import record
 from hybrid_seq_gnn.results.tables import run_table
-from hybrid_seq_gnn.training import checkpoint
+from hybrid_seq_gnn.training import checkpoint, distributed
 from hybrid_seq_gnn.training.loop import train
 from hybrid_seq_gnn.training.settings import QuickSettings, TrainingSettings, TwoStageSettings
 from hybrid_seq_gnn.training.stages import train_graph_side
@@ -88,7 +88,8 @@ def run(config: Config, folder: Path, overrides: list[str], options: dict[str, s
     Raises:
         ValueError: a setting or the data are bad; the message says what to change.
     """
-    with alone_in(folder):
+    folder = distributed.broadcast(folder)  # the others' clocks may have named another one
+    with alone_in(folder) if distributed.is_first() else nullcontext():
         return _run(config, folder, overrides, options)
 
 
@@ -101,7 +102,8 @@ def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, 
     torch.set_num_threads(settings.threads)
     device = settings.torch_device()
 
-    prepared = prepare(build(config["data"]))
+    with distributed.first_alone():
+        prepared = prepare(build(config["data"]))
     sequences, split = prepared.sequences, prepared.split
     groups = evaluation.groups
     tested = split.test[split.test >= 0]
@@ -119,7 +121,7 @@ def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, 
     data_seconds = time.perf_counter() - started
 
     this_run = identity(config, prepared)
-    if settings.resume and (done := record.read_results(folder)) is not None:
+    if settings.resume and (done := distributed.broadcast(record.read_results(folder))) is not None:
         if done["identity"] != this_run:
             raise ValueError(
                 f"{folder} holds a finished run with another configuration or other data. "
@@ -147,22 +149,27 @@ def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, 
 
     def ranking(some_model: Any, end: np.ndarray) -> Ranking:
         with evaluating(some_model):
-            return rank_users(
+            mine = rank_users(
                 some_model,
                 sequences,
-                end,
+                part_of(end, distributed.share),
                 batch_size=evaluation.batch_size,
                 mask=evaluation.mask_history,
                 device=device,
             )
+        return merged(distributed.gather(mine))
 
     def validate(some_model: torch.nn.Module) -> dict[str, float | None]:
         return metrics(ranking(some_model, first_targets(split.valid, settings.valid_users)).ranks)
 
-    if not settings.resume:
+    def write_lines(name: str) -> Callable[[list[dict[str, Any]]], None]:
+        return lambda history: record.write_lines(folder / name, history) if distributed.is_first() else None
+
+    if not settings.resume and distributed.is_first():
         for name in ("checkpoint.pt", "graph_checkpoint.pt", "graph.pt", "results.json"):
             (folder / name).unlink(missing_ok=True)
-    (folder / "config.yaml").write_text(yaml(config), encoding="utf-8")
+    if distributed.is_first():
+        (folder / "config.yaml").write_text(yaml(config), encoding="utf-8")
     windows = TrainingWindows(sequences, split, model.max_length, settings.batch_size, settings.train_users)
     stages: dict[str, Any] = {}
     if isinstance(settings, TwoStageSettings):
@@ -172,7 +179,7 @@ def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, 
             split,
             windows,
             validate,
-            lambda history: record.write_lines(folder / "graph_metrics.jsonl", history),
+            write_lines("graph_metrics.jsonl"),
             settings,
             seed=config["seed"],
             folder=folder,
@@ -187,12 +194,14 @@ def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, 
         seed=config["seed"],
         path=folder / "checkpoint.pt",
         identity=this_run,
-        on_epoch=lambda history: record.write_lines(folder / "metrics.jsonl", history),
+        on_epoch=write_lines("metrics.jsonl"),
     )
 
     started_evaluation = time.perf_counter()
     valid, test = ranking(model, split.valid), ranking(model, split.test)  # the only look at the test split
     evaluation_seconds = progress.evaluation_seconds + time.perf_counter() - started_evaluation
+    if not distributed.is_first():
+        return progress.best_metric
     valid_metrics = grouped_metrics(valid.ranks, valid.lengths, groups)
     test_metrics = grouped_metrics(test.ranks, test.lengths, groups)
     assert progress.history is not None
@@ -235,6 +244,7 @@ def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, 
         "peak_memory_mib": record.peak_memory_mib(),
         "device": str(device),
         "threads": settings.threads,
+        "processes": distributed.world_size(),
         "versions": record.versions(),
         "git": record.git_state(),
     }

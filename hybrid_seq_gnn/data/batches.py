@@ -1,6 +1,6 @@
 """Batches of histories for training (every position has a target) and for ranking (one target a user)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,11 +120,14 @@ class TrainingWindows:
         """Batches an epoch."""
         return -(-len(self.user) // self.batch_size)
 
-    def epoch(self, rng: np.random.Generator) -> Iterator[TrainingBatch]:
-        """Every window once, in random order."""
+    def epoch(
+        self, rng: np.random.Generator, share: Callable[[int], slice] = lambda rows: slice(rows)
+    ) -> Iterator[TrainingBatch]:
+        """Every window once, in random order; of each batch only this process's `share` of so many rows."""
         order = rng.permutation(len(self.user))
         for start in range(0, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
+            rows = rows[share(len(rows))]
             first, size = self.first[rows], self.size[rows]
             items = _gather(self.items, first, size)
             targets = _gather(self.items, first + 1, size)
