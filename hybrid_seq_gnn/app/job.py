@@ -170,7 +170,9 @@ def _run(config: Config, folder: Path, overrides: list[str], options: dict[str, 
             (folder / name).unlink(missing_ok=True)
     if distributed.is_first():
         (folder / "config.yaml").write_text(yaml(config), encoding="utf-8")
-    windows = TrainingWindows(sequences, split, model.max_length, settings.batch_size, settings.train_users)
+    windows = TrainingWindows(
+        sequences, split, model.max_length, settings.batch_size, settings.train_users, distributed.share
+    )
     stages: dict[str, Any] = {}
     if isinstance(settings, TwoStageSettings):
         stages["graph"] = train_graph_side(

@@ -118,8 +118,7 @@ def train(
         rng = np.random.default_rng([seed, epoch])
         model.train()
         total = 0.0
-        batches = windows.epoch(rng, distributed.share)
-        bar = tqdm(batches, f"epoch {epoch}", len(windows), leave=False, disable=quiet, unit="batch")
+        bar = tqdm(windows.epoch(rng), f"epoch {epoch}", len(windows), leave=False, disable=quiet, unit="batch")
         for step, item in enumerate(bar, start=1):
             optimizer.zero_grad(set_to_none=True)
             value, positions = 0.0, 0
