@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from hybrid_seq_gnn.app.arguments import TYPED, expanded
+from hybrid_seq_gnn.app.processes import one_of_several
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -86,14 +87,15 @@ def main() -> None:
     except ValueError as error:
         sys.exit(f"error: {error}")
     run = hydra.main(config_path=str(config_folder()), config_name="config", execution_whitelist=("logging.*",))(job)
-    try:
-        run()
-    except KeyboardInterrupt:
-        sys.exit("\ninterrupted; the same command with the same output folder goes on from there.")
-    except EXPECTED as error:
-        if wants_traceback():
-            raise
-        sys.exit(f"error: {explain(error)}")
+    with one_of_several():
+        try:
+            run()
+        except KeyboardInterrupt:
+            sys.exit("\ninterrupted; the same command with the same output folder goes on from there.")
+        except EXPECTED as error:
+            if wants_traceback():
+                raise
+            sys.exit(f"error: {explain(error)}")
 
 
 def explain(error: BaseException) -> str:

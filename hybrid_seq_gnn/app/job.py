@@ -7,7 +7,7 @@ import logging
 import shlex
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from hybrid_seq_gnn.app.quick import check_list
 from hybrid_seq_gnn.data.batches import TrainingWindows
 from hybrid_seq_gnn.data.prepare import Prepared, prepare
 from hybrid_seq_gnn.evaluation.alpha import alpha_statistics
-from hybrid_seq_gnn.evaluation.evaluate import Ranking, evaluating, rank_users
+from hybrid_seq_gnn.evaluation.evaluate import Ranking, evaluating, merged, part_of, rank_users
 from hybrid_seq_gnn.evaluation.groups import grouped_metrics
 from hybrid_seq_gnn.evaluation.metrics import metrics
 from hybrid_seq_gnn.evaluation.settings import EvaluationSettings
@@ -29,7 +29,7 @@ from hybrid_seq_gnn.logger.protocol import Careful
 from hybrid_seq_gnn.results import record
 from hybrid_seq_gnn.results.leaderboard import flatten
 from hybrid_seq_gnn.results.tables import run_table
-from hybrid_seq_gnn.training import checkpoint
+from hybrid_seq_gnn.training import checkpoint, distributed
 from hybrid_seq_gnn.training.compiled import compile_blocks
 from hybrid_seq_gnn.training.loop import train
 from hybrid_seq_gnn.training.post_hoc import train_post_hoc
@@ -111,9 +111,11 @@ def run(
         ValueError: a setting or the data are bad; the message says what to change.
     """
     chosen = {**options, **dict(flatten({key: value for key, value in config.items() if key != "logger"}))}
+    folder = distributed.broadcast(folder)  # the others' clocks may have named another one
     name = config.get("name") or f"{folder.parent.name}/{folder.name}"
-    with alone_in(folder):
-        logger = Careful(build(config["logger"], folder=folder, settings=chosen, name=name))
+    with alone_in(folder) if distributed.is_first() else nullcontext():
+        node = config["logger"] if distributed.is_first() else {"_target_": "hybrid_seq_gnn.logger.none.NoLogger"}
+        logger = Careful(build(node, folder=folder, settings=chosen, name=name))
         with closing(logger):
             return _run(config, folder, overrides, options, watch, logger)
 
@@ -134,7 +136,8 @@ def _run(
     torch.set_num_threads(settings.threads)
     device = settings.torch_device()
 
-    prepared = prepare(build(config["data"]))
+    with distributed.first_alone():
+        prepared = prepare(build(config["data"]))
     sequences, split = prepared.sequences, prepared.split
     groups = evaluation.groups
     tested = split.test[split.test >= 0]
@@ -152,7 +155,7 @@ def _run(
     data_seconds = time.perf_counter() - started
 
     this_run = identity(config, prepared)
-    if settings.resume and (done := record.read_results(folder)) is not None:
+    if settings.resume and (done := distributed.broadcast(record.read_results(folder))) is not None:
         if done["identity"] != this_run:
             raise ValueError(
                 f"{folder} holds a finished run with another configuration or other data. "
@@ -180,14 +183,15 @@ def _run(
 
     def ranking(some_model: Any, end: np.ndarray) -> Ranking:
         with evaluating(some_model):
-            return rank_users(
+            mine = rank_users(
                 some_model,
                 sequences,
-                end,
+                part_of(end, distributed.share),
                 batch_size=evaluation.batch_size,
                 mask=evaluation.mask_history,
                 device=device,
             )
+        return merged(distributed.gather(mine))
 
     def validate(some_model: torch.nn.Module) -> dict[str, float | None]:
         found = ranking(some_model, first_targets(split.valid, settings.valid_users))
@@ -198,16 +202,22 @@ def _run(
         return measured
 
     def on_epoch(history: list[dict[str, Any]]) -> None:
-        record.write_lines(folder / "metrics.jsonl", history)
+        write_lines("metrics.jsonl")(history)
         logger.epochs(history)
         if watch is not None:
             watch(history)
 
-    if not settings.resume:
+    def write_lines(name: str) -> Callable[[list[dict[str, Any]]], None]:
+        return lambda history: record.write_lines(folder / name, history) if distributed.is_first() else None
+
+    if not settings.resume and distributed.is_first():
         for name in ("checkpoint.pt", "graph_checkpoint.pt", "graph.pt", "results.json"):
             (folder / name).unlink(missing_ok=True)
-    (folder / "config.yaml").write_text(yaml(config), encoding="utf-8")
-    windows = TrainingWindows(sequences, split, model.max_length, settings.batch_size, settings.train_users)
+    if distributed.is_first():
+        (folder / "config.yaml").write_text(yaml(config), encoding="utf-8")
+    windows = TrainingWindows(
+        sequences, split, model.max_length, settings.batch_size, settings.train_users, distributed.share
+    )
     stages: dict[str, Any] = {}
     if isinstance(settings, TwoStageSettings):
         stages["graph"] = train_graph_side(
@@ -216,7 +226,7 @@ def _run(
             split,
             windows,
             validate,
-            lambda history: record.write_lines(folder / "graph_metrics.jsonl", history),
+            write_lines("graph_metrics.jsonl"),
             settings,
             seed=config["seed"],
             folder=folder,
@@ -244,6 +254,8 @@ def _run(
     started_evaluation = time.perf_counter()
     valid, test = ranking(model, split.valid), ranking(model, split.test)  # the only look at the test split
     evaluation_seconds = progress.evaluation_seconds + time.perf_counter() - started_evaluation
+    if not distributed.is_first():
+        return progress.best_metric
     valid_metrics = grouped_metrics(valid.ranks, valid.lengths, groups)
     test_metrics = grouped_metrics(test.ranks, test.lengths, groups)
     assert progress.history is not None
@@ -286,6 +298,7 @@ def _run(
         "peak_memory_mib": record.peak_memory_mib(),
         "device": str(device),
         "threads": settings.threads,
+        "processes": distributed.world_size(),
         "versions": record.versions(),
         "git": record.git_state(),
     }

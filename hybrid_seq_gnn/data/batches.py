@@ -1,6 +1,6 @@
 """Batches of histories for training (every position has a target) and for ranking (one target a user)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,11 +92,19 @@ class TrainingWindows:
         max_length: most positions of a window.
         batch_size: windows a batch.
         users: only the first so many users; None is all.
+        share: of so many rows of a batch, those that this process takes; all by default.
     """
 
     def __init__(
-        self, sequences: Sequences, split: Split, max_length: int, batch_size: int, users: int | None = None
+        self,
+        sequences: Sequences,
+        split: Split,
+        max_length: int,
+        batch_size: int,
+        users: int | None = None,
+        share: Callable[[int], slice] = slice,
     ) -> None:
+        self.share = share
         self.items = sequences.items
         self.batch_size = batch_size
         targets = np.maximum(split.train_end - 1, 0)
@@ -121,10 +129,11 @@ class TrainingWindows:
         return -(-len(self.user) // self.batch_size)
 
     def epoch(self, rng: np.random.Generator) -> Iterator[TrainingBatch]:
-        """Every window once, in random order."""
+        """Every window once, in random order; of each batch only this process's share."""
         order = rng.permutation(len(self.user))
         for start in range(0, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
+            rows = rows[self.share(len(rows))]
             first, size = self.first[rows], self.size[rows]
             items = _gather(self.items, first, size)
             targets = _gather(self.items, first + 1, size)

@@ -1,6 +1,6 @@
 """Rank the held-out item of every user among all items."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -69,6 +69,32 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
             yield
     finally:
         model.train(was_training)
+
+
+def merged(parts: list[Ranking]) -> Ranking:
+    """One ranking of users who were ranked in parts, none of them twice."""
+    if len(parts) == 1:
+        return parts[0]
+    parts = [part for part in parts if len(part.users)] or parts[:1]
+    users = np.concatenate([part.users for part in parts])
+    by_user = users.argsort()
+    alphas = [part.alpha for part in parts if part.alpha is not None]
+    return Ranking(
+        users=users[by_user],
+        ranks=np.concatenate([part.ranks for part in parts])[by_user],
+        lengths=np.concatenate([part.lengths for part in parts])[by_user],
+        alpha=np.concatenate(alphas)[by_user] if alphas else None,
+    )
+
+
+def part_of(end: np.ndarray, share: Callable[[int], slice]) -> np.ndarray:
+    """`end` for this process's `share` of the users who have a target, -1 for the rest; long and short alike."""
+    users = np.flatnonzero(end >= 0)
+    users = users[np.argsort(end[users], kind="stable")]
+    users = users[share(len(users))]
+    part = np.full_like(end, -1)
+    part[users] = end[users]
+    return part
 
 
 def rank_users(

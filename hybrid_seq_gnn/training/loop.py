@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from hybrid_seq_gnn.data.batches import TrainingWindows
-from hybrid_seq_gnn.training import checkpoint
+from hybrid_seq_gnn.training import checkpoint, distributed
 from hybrid_seq_gnn.training.average import WeightAverage
 from hybrid_seq_gnn.training.memory import release_freed_memory
 from hybrid_seq_gnn.training.settings import TrainingSettings
@@ -69,6 +69,9 @@ def train(
     Every random number of an epoch follows from (seed, epoch), so a run that was killed and starts again from its last
     whole epoch ends with the same bits as one that was not.
 
+    On several processes (see `distributed`) each takes its share of every batch's rows, and draws dropout and negatives
+    of its own from (seed, epoch, rank); all hold the same weights, and only the first writes.
+
     Args:
         model: has `training_scores(batch, targets)`, which gives scores, targets and users of the rows to learn from;
             on its device already.
@@ -99,37 +102,42 @@ def train(
 
     optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
     average = WeightAverage(model, settings.ema)
-    if settings.resume and path.exists():
+    if settings.resume and distributed.broadcast(path.exists()):
         state = checkpoint.load(path, device)
         now = restore(state, model, optimizer, identity, path)
         average.weights = state["average"]
         log.info("resumed after epoch %d from %s", now.epoch, path)
     assert now.history is not None
     on_epoch(now.history)
+    distributed.same_weights(model, loss)
 
     while now.epoch < settings.epochs and not out_of_patience(now, settings):
         epoch = now.epoch + 1
         started = time.perf_counter()
-        torch.manual_seed(seed * 1_000_003 + epoch)
+        torch.manual_seed(seed * 1_000_003 + epoch + (distributed.rank() << 40))
         rng = np.random.default_rng([seed, epoch])
         model.train()
         total = 0.0
         bar = tqdm(windows.epoch(rng), f"epoch {epoch}", len(windows), leave=False, disable=quiet, unit="batch")
         for step, item in enumerate(bar, start=1):
-            batch, targets = item.batch.to(device), item.targets.to(device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=settings.amp == "bf16"):
-                step_loss = loss(*model.training_scores(batch, targets))  # type: ignore[operator]
-                if penalty is not None:
-                    step_loss = step_loss + penalty()
-            value = step_loss.item()
+            optimizer.zero_grad(set_to_none=True)
+            value, positions = 0.0, 0
+            if len(item.targets):  # a process may have no row of a small batch
+                batch, targets = item.batch.to(device), item.targets.to(device)
+                with torch.autocast(device.type, torch.bfloat16, enabled=settings.amp == "bf16"):
+                    scores, targets, users = model.training_scores(batch, targets)  # type: ignore[operator]
+                    step_loss = loss(scores, targets, users)
+                    if penalty is not None:
+                        step_loss = step_loss + penalty()
+                step_loss.backward()
+                value, positions = step_loss.item(), len(targets)
+            value = distributed.average_over_positions(parameters, value, positions)
             if not math.isfinite(value):
                 raise Diverged(
                     f"the loss became {value} in epoch {epoch}, step {step} of {len(windows)}. "
                     f"Try a lower training.lr (now {settings.lr:g}). "
                     + (f"The weights after epoch {now.epoch} are kept in {path}." if now.epoch else "")
                 )
-            optimizer.zero_grad(set_to_none=True)
-            step_loss.backward()
             if settings.clip_norm is not None:
                 nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
             for group in optimizer.param_groups:
@@ -156,7 +164,8 @@ def train(
         now.epoch = epoch
         now.history.append(record)
         state = snapshot(now, model, optimizer, identity) | {"average": average.weights}
-        checkpoint.save(state, path)
+        if distributed.is_first():
+            checkpoint.save(state, path)
         on_epoch(now.history)
         log.info("%s", describe(record, now))
 

@@ -6,6 +6,8 @@ from typing import Literal
 
 import torch
 
+from hybrid_seq_gnn.training import distributed
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
@@ -14,7 +16,7 @@ class TrainingSettings:
     Attributes:
         epochs: most passes over the training part.
         patience: epochs without a better validation NDCG@10 after which training stops; 0 never stops early.
-        batch_size: histories a step.
+        batch_size: histories a step, over all processes.
         lr: learning rate of AdamW, at its highest.
         schedule: `constant`, or `cosine`: from lr down to 0 over `epochs`.
         warmup: epochs over which lr rises from 0 first; parts of an epoch count.
@@ -25,7 +27,8 @@ class TrainingSettings:
         compile: compile the attention blocks with torch.compile, which needs a C++ compiler; only rounding differs.
         train_users, valid_users: first so many users for training and for validation, for a quick look; null is all.
         eval_every: epochs between validations; the last epoch is always validated.
-        device: auto (CUDA where there is one), cpu, cuda or cuda:0, cuda:1, ...
+        device: auto (CUDA where there is one), cpu, cuda or cuda:0, cuda:1, ...; under torchrun, auto and cuda give
+            each process a device of its own.
         threads: CPU threads of PyTorch. Part of the result: another number of threads rounds differently.
         resume: continue from the checkpoint in the run folder, if there is one.
 
@@ -86,10 +89,15 @@ class TrainingSettings:
 
     def torch_device(self) -> torch.device:
         """The device that `device` names."""
-        if self.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
+        if (processes := distributed.world_size()) > 1 and name.startswith("cuda"):
+            if name != "cuda":
+                raise ValueError(f"training.device={name}: {processes} processes need a device each; use auto or cuda.")
+            name = f"cuda:{distributed.local_rank()}"
+        elif self.device == "auto":
+            return torch.device(name)
         try:
-            device = torch.device(self.device)
+            device = torch.device(name)
         except RuntimeError:
             device = torch.device("meta")
         if device.type not in ("cpu", "cuda"):

@@ -15,7 +15,7 @@ from hybrid_seq_gnn.loss.bpr import BPR
 from hybrid_seq_gnn.model.graph_side import GraphSide
 from hybrid_seq_gnn.model.hybrid import Hybrid
 from hybrid_seq_gnn.negatives.uniform import Uniform
-from hybrid_seq_gnn.training import checkpoint
+from hybrid_seq_gnn.training import checkpoint, distributed
 from hybrid_seq_gnn.training.loop import train
 from hybrid_seq_gnn.training.settings import TwoStageSettings
 
@@ -63,7 +63,7 @@ def train_graph_side(
     path = folder / "graph.pt"
     if settings.graph_checkpoint is not None:
         stage = load(side, Path(settings.graph_checkpoint).expanduser(), settings, None)
-    elif settings.resume and path.exists():
+    elif settings.resume and distributed.broadcast(path.exists()):
         stage = load(side, path, settings, identity)
     else:
         log.info("stage 1 of 2: the graph side alone, BPR, %d epochs", settings.graph_epochs)
@@ -85,8 +85,9 @@ def train_graph_side(
             "epochs": progress.epoch,
             "seconds": progress.training_seconds + progress.evaluation_seconds,
         }
-        checkpoint.save({"identity": identity, "model": side.state_dict(), "stage": stage}, path)
-        (folder / "graph_checkpoint.pt").unlink(missing_ok=True)
+        if distributed.is_first():
+            checkpoint.save({"identity": identity, "model": side.state_dict(), "stage": stage}, path)
+            (folder / "graph_checkpoint.pt").unlink(missing_ok=True)
     if settings.freeze:
         side.requires_grad_(False)
     log.info("stage 2 of 2: the hybrid, with the graph side %s", "frozen" if settings.freeze else "trained further")
