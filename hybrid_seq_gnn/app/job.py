@@ -1,30 +1,25 @@
 """One run: from a configuration to a folder of results."""
 
-import fcntl
-import hashlib
-import json
 import logging
 import shlex
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import torch
 
-from hybrid_seq_gnn.app.build import GROUPS, Config, build
+from hybrid_seq_gnn.app.build import Config, build
+from hybrid_seq_gnn.app.folder import alone_in, write_per_user, yaml
+from hybrid_seq_gnn.app.measure import Measure
+from hybrid_seq_gnn.app.parts import graph_of, identity, part
 from hybrid_seq_gnn.app.quick import check_list
 from hybrid_seq_gnn.data.batches import TrainingWindows
-from hybrid_seq_gnn.data.prepare import Prepared, prepare
+from hybrid_seq_gnn.data.prepare import prepare
 from hybrid_seq_gnn.evaluation.alpha import alpha_statistics
-from hybrid_seq_gnn.evaluation.evaluate import Ranking, evaluating, merged, part_of, rank_users
 from hybrid_seq_gnn.evaluation.groups import grouped_metrics
-from hybrid_seq_gnn.evaluation.metrics import metrics
 from hybrid_seq_gnn.evaluation.settings import EvaluationSettings
-from hybrid_seq_gnn.graph.sparse import SparseMatrix
 from hybrid_seq_gnn.logger.protocol import Careful
 from hybrid_seq_gnn.results import record
 from hybrid_seq_gnn.results.leaderboard import flatten
@@ -39,57 +34,7 @@ from hybrid_seq_gnn.training.stages import train_graph_side
 log = logging.getLogger(__name__)
 
 LONGEST_ON_CURVE = 200  # events
-NOT_PART_OF_A_RUN = ("debug", "name", "logger")  # settings that change no number
-GRAPHS_KEPT = 4  # of the runs of a sweep, which share a process
 Watch = Callable[[list[dict[str, Any]]], None]
-
-_graphs: dict[tuple[str, str], tuple[SparseMatrix, dict[str, Any]]] = {}
-
-
-def identity(config: Config, prepared: Prepared) -> str:
-    """What a run is: its settings and its data, without where the data lie and how the run is watched."""
-    settings = {key: value for key, value in config.items() if key not in NOT_PART_OF_A_RUN}
-    settings["data"] = prepared.split_hash
-    settings["training"] = {k: v for k, v in config["training"].items() if k != "resume"}
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-
-def part(config: Config, group: str, given: dict[str, Any]) -> Any:
-    """What a group stands for, None if it is not in use; each has initial weights of its own from the seed.
-
-    So a hybrid's encoder starts with the weights of the encoder alone, whatever stands beside it.
-    """
-    if config[group] is None:
-        return None
-    torch.manual_seed(config["seed"] + (GROUPS.index(group) << 32 if group != "model" else 0))
-    return build(config[group], **given)
-
-
-@contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Hold a run folder against other processes; the lock goes when the process does, however it ends.
-
-    The file stays: removing it would let two others lock two different files of that name.
-    """
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ValueError(
-                f"another process is running in {folder}; wait for it or choose another folder with hydra.run.dir=…"
-            ) from error
-        yield
-
-
-def graph_of(node: Config, prepared: Prepared) -> tuple[SparseMatrix, dict[str, Any]]:
-    """The item graph and its statistics, made once for all runs of this process that want the same."""
-    key = json.dumps(node, sort_keys=True), prepared.split_hash
-    if key not in _graphs:
-        while len(_graphs) >= GRAPHS_KEPT:
-            del _graphs[next(iter(_graphs))]
-        graph = build(node).build(prepared.sequences, prepared.split)
-        _graphs[key] = graph.adjacency(), graph.statistics()
-    return _graphs[key]
 
 
 def run(
@@ -180,26 +125,7 @@ def _run(
         compile_blocks(model)
     parameters = sum(p.numel() for p in (*model.parameters(), *loss.parameters()) if p.requires_grad)
     log.info("model: %s parameters on %s; results go to %s", f"{parameters:,}", device, folder)
-
-    def ranking(some_model: Any, end: np.ndarray) -> Ranking:
-        with evaluating(some_model):
-            mine = rank_users(
-                some_model,
-                sequences,
-                part_of(end, distributed.share),
-                batch_size=evaluation.batch_size,
-                mask=evaluation.mask_history,
-                device=device,
-            )
-        return merged(distributed.gather(mine))
-
-    def validate(some_model: torch.nn.Module) -> dict[str, float | None]:
-        found = ranking(some_model, first_targets(split.valid, settings.valid_users))
-        measured: dict[str, float | None] = dict(metrics(found.ranks))
-        for name, rows in groups.members(found.lengths).items():
-            if name in groups.names:
-                measured |= {f"{metric}/{name}": value for metric, value in metrics(found.ranks[rows]).items()}
-        return measured
+    measure = Measure(prepared, evaluation, device, settings.valid_users)
 
     def on_epoch(history: list[dict[str, Any]]) -> None:
         write_lines("metrics.jsonl")(history)
@@ -225,7 +151,7 @@ def _run(
             sequences,
             split,
             windows,
-            validate,
+            measure.validate,
             write_lines("graph_metrics.jsonl"),
             settings,
             seed=config["seed"],
@@ -244,15 +170,23 @@ def _run(
         "on_epoch": on_epoch,
     }
     if isinstance(settings, PostHocSettings):
-        valid_end = first_targets(split.valid, settings.valid_users)
         progress, stages = train_post_hoc(
-            model, loss, windows, validate, sequences, valid_end, evaluation, settings, origin=origin, **of_run
+            model,
+            loss,
+            windows,
+            measure.validate,
+            sequences,
+            measure.valid_end,
+            evaluation,
+            settings,
+            origin=origin,
+            **of_run,
         )
     else:
-        progress = train(model, loss, windows, lambda: validate(model), settings, **of_run)
+        progress = train(model, loss, windows, lambda: measure.validate(model), settings, **of_run)
 
     started_evaluation = time.perf_counter()
-    valid, test = ranking(model, split.valid), ranking(model, split.test)  # the only look at the test split
+    valid, test = measure.rank(model, split.valid), measure.rank(model, split.test)  # the only look at the test split
     evaluation_seconds = progress.evaluation_seconds + time.perf_counter() - started_evaluation
     if not distributed.is_first():
         return progress.best_metric
@@ -316,37 +250,3 @@ def _run(
     if isinstance(settings, QuickSettings):
         check_list(results, progress, folder)
     return progress.best_metric
-
-
-def first_targets(end: np.ndarray, users: int | None) -> np.ndarray:
-    """`end` for the first so many users who have a target, -1 for the rest; None leaves all."""
-    kept = end.copy()
-    if users is not None:
-        kept[np.flatnonzero(end >= 0)[users:]] = -1
-    return kept
-
-
-def write_per_user(path: Path, prepared: Prepared, test: Ranking, group: np.ndarray) -> None:
-    """One row a test user, with the ids of the source: user, target, length, group, rank, alpha (null if none)."""
-    sequences = prepared.sequences
-    target = sequences.items[sequences.indptr[test.users] + test.lengths]
-    table = pd.DataFrame(
-        {
-            "user": sequences.user_ids[test.users],
-            "target": sequences.item_ids[target - 1],
-            "length": test.lengths,
-            "group": group,
-            "rank": test.ranks,
-            "alpha": np.full(len(test.users), np.nan) if test.alpha is None else test.alpha.astype(np.float64),
-        }
-    )
-    beside = path.with_name(f".{path.name}.tmp")
-    table.to_parquet(beside, index=False)
-    beside.replace(path)
-
-
-def yaml(config: Config) -> str:
-    """The configuration as a file that can be read back."""
-    from omegaconf import OmegaConf
-
-    return OmegaConf.to_yaml(OmegaConf.create(config))
