@@ -103,8 +103,8 @@ def test_the_interval_is_that_of_scipys_bootstrap():
 
 
 def test_flips_that_are_as_far_but_for_rounding_count():
-    difference = np.array([0.1, 0.2, 0.3])  # 0.1 + 0.2 - 0.3 is not 0 in floating point
-    (p,) = sign_flips(difference[None, :, None] * [[[1], [1], [-1]]], 500, [0]).ravel()
+    difference = np.array([0.3, 0.1, 0.2, -0.5])  # no choice of signs is nearer to 0 than 0.1, but some round to less
+    (p,) = sign_flips(difference[None, :, None], 500, [0]).ravel()
     assert p == 1.0
 
 

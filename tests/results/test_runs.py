@@ -57,6 +57,16 @@ def test_settings_that_change_no_number_make_no_other_configuration(settings, tm
     assert len(configurations(load([tmp_path]).runs)[0]) == 1
 
 
+def test_another_logger_makes_no_other_configuration(tmp_path):
+    for seed, logger in enumerate(("none", "mlflow")):
+        path = write_run(tmp_path / str(seed), random_ranks(seed), seed=seed) / "results.json"
+        whole = json.loads(path.read_text())
+        whole["options"]["logger"] = logger
+        whole["config"]["logger"] = {"_target_": "x", "uri": logger}
+        path.write_text(json.dumps(whole))
+    assert len(configurations(load([tmp_path]).runs)[0]) == 1
+
+
 def test_a_name_that_the_user_gave_is_taken(tmp_path):
     write_run(tmp_path / "0", random_ranks(0), name="base")
     write_run(tmp_path / "1", random_ranks(0), name="wide", model__dropout=0.5)
