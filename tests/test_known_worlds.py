@@ -2,9 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 
 from hybrid_seq_gnn.data.prepare import prepare
 from hybrid_seq_gnn.data.synthetic import Synthetic
+from hybrid_seq_gnn.fusion.continuous import Continuous
+from hybrid_seq_gnn.fusion.learnable import Learnable
+from hybrid_seq_gnn.fusion.length_gate import LengthGate
+from hybrid_seq_gnn.fusion.piecewise import Piecewise
+from hybrid_seq_gnn.training.fit import Evidence, maximise
 from tests.test_command_line import results, succeed
 
 TRAINING = [
@@ -37,7 +43,7 @@ def popularity_hr10(dials):
 
 def hr10(dials, tmp_path, *arguments, group="overall"):
     settings = [f"data.{name}={value}" for name, value in dials.items()]
-    name = "_".join(arguments).replace("=", "")
+    name = "_".join(arguments).replace("=", "").replace("/", "")
     succeed("data=synthetic", *settings, *TRAINING, *arguments, f"hydra.run.dir={name}", cwd=tmp_path)
     return results(tmp_path / name)["grouped_metrics"][group]["HR@10"]
 
@@ -53,3 +59,65 @@ def test_what_goes_together_is_learned_from_short_histories(tmp_path):
     dials = world(order_strength=0.0, cooccurrence_strength=0.9, short_share=1.0)
     gain = hr10(dials, tmp_path, "model=hybrid", group="short") - popularity_hr10(dials)
     assert gain > 0.1
+
+
+MEMORY = ["gnn=transitions", "gnn.window=10", "gnn.decay=1.0", "gnn.recency=1.0", "fusion.level=score"]
+
+
+def test_where_short_histories_stay_in_clusters_the_graph_helps_the_short(tmp_path):
+    """Two items a user: too little for a table of embeddings alone, enough for knowing what goes together."""
+    dials = {
+        "users": 300,
+        "items": 600,
+        "order_strength": 0.0,
+        "cooccurrence_strength": 0.8,
+        "short_share": 1.0,
+    }
+    alone = hr10(dials, tmp_path, "model=sasrec", "training.epochs=60", group="short")
+    post_hoc = ["training=post_hoc", "training.encoder_checkpoint=alone/model.pt", *MEMORY]
+    next(tmp_path.glob("*sasrec*")).rename(tmp_path / "alone")
+    for hybrid in (["fusion.alpha=0.2"], post_hoc):
+        gain = hr10(dials, tmp_path, *hybrid, "training.epochs=60", group="short") - alone
+        assert gain > 0.05, hybrid
+
+
+def step(n):
+    return 0.3 if n <= 10 else 0.5 if n <= 50 else 0.8
+
+
+def rising(n):
+    return 0.15 + 0.7 / (1 + (21 / (1 + n)) ** 2)
+
+
+def planted(alpha, users=20_000, items=50):
+    """Held-out items that were drawn from alpha(n) * p_seq + (1 - alpha(n)) * p_graph, and what both sides say."""
+    rng = np.random.default_rng(0)
+    length = rng.integers(1, 101, users)
+    sides = rng.dirichlet(np.full(items, 0.3), (2, users))
+    from_seq = rng.random(users) < [alpha(n) for n in length]
+    chosen = np.where(from_seq[:, None], *sides)
+    target = (chosen.cumsum(1) > rng.random((users, 1))).argmax(1)
+    seq, graph = (torch.from_numpy(p[np.arange(users), target]).log().clamp(min=-60) for p in sides)
+    return Evidence(seq, graph, torch.from_numpy(length), torch.zeros(users, 1), torch.tensor([0.5]))
+
+
+@pytest.mark.parametrize(
+    ("alpha", "fusion"),
+    [
+        (step, Learnable(level="score")),
+        (step, Learnable(level="score", constraint="clamp")),
+        (lambda n: 1.1 - step(n), Learnable(level="score")),  # falling
+        (rising, LengthGate(midpoint=80.0, slope=0.3, level="score")),
+        (rising, Continuous(offset=0.1, scale=0.8, level="score")),  # starts falling, ends rising
+        (rising, Piecewise(level="score")),
+        (lambda n: 1 - rising(n), Piecewise(level="score")),
+        (lambda n: 1 - rising(n), LengthGate(level="score")),
+    ],
+    ids=lambda value: type(value).__name__ if hasattr(value, "mix") else getattr(value, "__name__", ""),
+)
+def test_a_planted_alpha_by_length_is_found_to_a_tenth(alpha, fusion):
+    before = fusion.curve(torch.arange(1, 101))
+    maximise(fusion, planted(alpha))
+    found, true = fusion.curve(torch.arange(1, 101)), torch.tensor([alpha(n) for n in range(1, 101)])
+    assert (found - true).abs().max() < 0.1
+    assert (before - true).abs().max() > 0.1  # it was not there from the start

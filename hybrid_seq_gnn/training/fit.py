@@ -158,9 +158,12 @@ def alpha_of(fusion: nn.Module, evidence: Evidence, rows: Tensor) -> Float[Tenso
 
 
 def climb(fusion: nn.Module, evidence: Evidence, rows: Tensor) -> Iterator[None]:
-    """L-BFGS on some users, a step at a time, until it stands still; a step that does not help is taken back."""
+    """L-BFGS on some users, a step at a time, until it stands still.
+
+    A step that does not help is taken back, and L-BFGS begins anew from there, without its memory of the past; where
+    that does not help either, it is at the top.
+    """
     parameters = [p for p in fusion.parameters() if p.requires_grad]
-    optimizer = torch.optim.LBFGS(parameters, max_iter=1, line_search_fn="strong_wolfe")
     penalty: Callable[[], Tensor] = fusion.penalty  # type: ignore[assignment]
 
     def closure() -> Tensor:
@@ -169,18 +172,27 @@ def climb(fusion: nn.Module, evidence: Evidence, rows: Tensor) -> Iterator[None]
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
+    optimizer, fresh = lbfgs(parameters), True
     loss = closure().item()
     for _ in range(STEPS):
         before = [p.detach().clone() for p in parameters]
         optimizer.step(closure)  # type: ignore[no-untyped-call]
         now = closure().item()
-        if not now < loss - 1e-9:
+        if now < loss - 1e-9:
+            loss, fresh = now, False
+        else:
             with torch.no_grad():
                 for parameter, value in zip(parameters, before, strict=True):
                     parameter.copy_(value)
-            return
-        loss = now
+            if fresh:
+                return
+            optimizer, fresh = lbfgs(parameters), True
         yield
+
+
+def lbfgs(parameters: list[nn.Parameter]) -> torch.optim.LBFGS:
+    """One step a call."""
+    return torch.optim.LBFGS(parameters, max_iter=1, line_search_fn="strong_wolfe")
 
 
 def finite(value: float) -> float | None:
