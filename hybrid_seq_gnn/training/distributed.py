@@ -16,6 +16,7 @@ The processes must see the same run folder; data are read by each, by the first 
 
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -65,6 +66,7 @@ def processes() -> Iterator[None]:
     except BaseException as end:
         good = isinstance(end, SystemExit) and not end.code
         if not good and not first_to_fail():
+            time.sleep(2)  # torchrun ends all when one ends: the first to fail must have spoken
             sys.exit(1)
         raise
     dist.destroy_process_group()
