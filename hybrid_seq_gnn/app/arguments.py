@@ -26,16 +26,22 @@ def expanded(arguments: list[str]) -> list[str]:
     """
     named = [a for a in arguments if a.startswith("sweeps=")]
     if named:
-        study = read_study(named[-1].partition("=")[2])
+        name = named[-1].partition("=")[2]
+        study = read_study(name)
         arguments = [a for a in arguments if a not in named]
         own = [*study.get("overrides", ())]
-        own.append(f"study.question={quoted(str(study['question']))}")
+        own += [f"study.question={quoted(str(study['question']))}", f"study.title={as_name(Path(name).stem)}"]
         if variants := study.get("variants"):
             listed = ",".join(quoted(f"{label}: {text}") for label, text in variants.items())
             own.append(f"study.variants=[{listed}]")
         arguments = [*own, *arguments, *([] if set(MULTIRUN) & set(arguments) else ["-m"])]
         arguments = last_of_each(arguments)
     return with_conditions(arguments) if set(MULTIRUN) & set(arguments) else arguments
+
+
+def as_name(text: str) -> str:
+    """A text as the name of a folder."""
+    return re.sub(r"[^\w.+-]", "-", text).lstrip(".+-") or "study"
 
 
 def read_study(name: str) -> dict[str, Any]:

@@ -265,7 +265,8 @@ def best(lines: list[list[dict[Any, Any]]], keys: list[str], aim: str) -> str:
 
 def in_words(row: dict[Any, Any], keys: list[str]) -> str:
     """The settings of a row in the words of the command line."""
-    return ", ".join(f"{key}={row[key]}" for key in keys if given(row[key]) is not None)
+    shown = {key: row[key] for key in keys if given(row[key]) is not None}
+    return ", ".join(f"{k}={f'{v:.4g}' if isinstance(v, float) else v}" for k, v in shown.items())
 
 
 def given(value: Any) -> Any:

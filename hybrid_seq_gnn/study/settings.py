@@ -18,6 +18,7 @@ class StudySettings:
     Attributes:
         name: of the study, and of its folder below outputs/studies; null makes one from the search space, the
             configuration and the data, so that the same command continues the same study.
+        title: of a study without a name, the first word of the name that is made for it; null says what varies.
         storage: where Optuna keeps the trials: null is study.journal in the study's folder; sqlite:///studies.db or
             postgresql+psycopg://user@host/database may hold many studies.
         n_trials: trials of a search (where a setting has an interval); a grid has as many as it has points.
@@ -44,6 +45,7 @@ class StudySettings:
     """
 
     name: str | None = None
+    title: str | None = None
     storage: str | None = None
     n_trials: int = 20
     seeds: int = 1
@@ -72,8 +74,10 @@ class StudySettings:
             raise ValueError(f"study.workers={self.workers}: must be 1 or more, or null.")
         if self.grace < 10:
             raise ValueError(f"study.grace={self.grace}: must be 10 or more, in seconds.")
-        if self.name is not None and not re.fullmatch(r"[\w][\w.@+=-]*", self.name):
-            raise ValueError(f"study.name={self.name}: expected letters, digits and . _ - + = @; it names a folder.")
+        for key in ("name", "title"):
+            value = getattr(self, key)
+            if value is not None and not re.fullmatch(r"[\w][\w.@+=-]*", value):
+                raise ValueError(f"study.{key}={value}: expected letters, digits and . _ - + = @; it names a folder.")
         if self.storage is not None and "://" not in self.storage:
             raise ValueError(
                 f"study.storage={self.storage}: expected a URL such as sqlite:///studies.db or "

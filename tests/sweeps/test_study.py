@@ -328,6 +328,7 @@ def test_a_study_by_name_needs_no_m_and_takes_overrides(tmp_path):
     (folder,) = (tmp_path / "outputs" / "studies").iterdir()
     study = json.loads((folder / "study.json").read_text())
     assert study["question"].startswith("How much weight")
+    assert folder.name.startswith("alpha_grid-")
     assert study["command"].startswith("python -m hybrid_seq_gnn sweeps=alpha_grid")
 
 

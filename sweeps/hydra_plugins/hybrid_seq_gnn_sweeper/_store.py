@@ -73,10 +73,10 @@ def identity(
     return found | {"seed": ",".join(map(str, seeds))}
 
 
-def name_of(space: Space, settings: dict[str, str]) -> str:
-    """A name for a study that has none: what varies, and a hash of all that makes it."""
+def name_of(space: Space, settings: dict[str, str], title: str | None) -> str:
+    """A name for a study that has none: its title or what varies, and a hash of all that makes it."""
     varying = [name.rpartition(".")[2] for name in space.distributions] + ["seed"] * (space.seeds is not None)
-    words = re.sub(r"[^\w.+-]", "-", "_".join(varying) or "run")[:LONGEST_NAME]
+    words = title or re.sub(r"[^\w.+-]", "-", "_".join(varying) or "run")[:LONGEST_NAME]
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     return f"{words}-{digest[:8]}"
 

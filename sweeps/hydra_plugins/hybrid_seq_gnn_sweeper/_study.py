@@ -101,9 +101,9 @@ class Sweep:
         mine = identity(space, conditions.configurations(), splits(conditions), seeds, settings)
         folder, name = Path(config.hydra.sweep.dir), settings.name
         if any(given.startswith("hydra.sweep.dir=") for given in config.hydra.overrides.hydra):
-            name = name or ("sweep" if settings.storage is None else name_of(space, mine))
+            name = name or ("sweep" if settings.storage is None else name_of(space, mine, settings.title))
         else:
-            name = name or name_of(space, mine)
+            name = name or name_of(space, mine, settings.title)
             folder = folder / name
         return cls(config, hydra_context, settings, conditions, slots, mine, name, folder.absolute())
 
