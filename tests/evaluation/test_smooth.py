@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid_seq_gnn.evaluation.smooth import LEAST_USERS, curves, width_of
@@ -21,6 +21,7 @@ def test_a_curve_is_the_kernel_mean_of_the_formula():
     assert np.isfinite(curve.mean).sum() >= 7
 
 
+@settings(deadline=None, max_examples=25)
 @given(st.floats(-5, 5), st.integers(0, 3))
 def test_what_is_the_same_for_all_users_is_a_flat_curve_without_width(level, seed):
     lengths = np.random.default_rng(seed).integers(1, 60, 200)
