@@ -1,0 +1,53 @@
+"""`python -m hybrid_seq_gnn.report`: one page that answers, and shows what it stands on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hybrid_seq_gnn.results import command
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point."""
+    parser = command.Parser(
+        "python -m hybrid_seq_gnn.report",
+        "%(prog)s SWEEP_OR_RUN [SWEEP_OR_RUN ...] [options]",
+        "Write one self-contained report.html about finished runs: is it better than the baseline, for whom, by how "
+        "much, how sure; with figures (also as PNG and PDF), success criteria, and all that is needed to do it again.",
+    )
+    parser.add_argument("paths", nargs="+", metavar="SWEEP_OR_RUN", help="run folders, sweep folders or globs of them")
+    parser.add_argument(
+        "--baseline",
+        metavar="KEY=VALUE|FOLDER",
+        help="the configuration to compare with, by a setting or by its folder (model=sasrec where there is one)",
+    )
+    parser.add_argument(
+        "--criteria", default="study", metavar="NAME", help="of conf/criteria, a path to a .yaml, or none (%(default)s)"
+    )
+    parser.add_argument("--output", type=Path, default=Path("outputs/report"), metavar="FOLDER", help="(%(default)s)")
+    parser.add_argument(
+        "--resamples", type=command.whole_number(100), default=10_000, help="of users and of signs (%(default)s)"
+    )
+    parser.add_argument("--seed", type=command.whole_number(0), default=0, help="of the resamples (%(default)s)")
+    given = parser.parse_args(arguments)
+
+    def run() -> None:
+        from hybrid_seq_gnn.app.cli import config_folder
+        from hybrid_seq_gnn.results import report
+
+        criteria = report.criteria_of(given.criteria, config_folder() / "criteria")
+        print(
+            report.run(
+                given.paths,
+                baseline=given.baseline,
+                criteria=criteria,
+                output=given.output,
+                resamples=given.resamples,
+                seed=given.seed,
+            )
+        )
+
+    command.guarded(run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""The answer first: is it better, for whom, by how much, how sure? Sentences claim no more than the tests do."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
+from hybrid_seq_gnn.results.compare_command import p_value
+from hybrid_seq_gnn.results.evidence import METRIC, Evidence, over_seeds, validation
+from hybrid_seq_gnn.results.findings import WORTH_FINDING, counted, other_differences, verdict
+from hybrid_seq_gnn.results.runs import Configuration
+from hybrid_seq_gnn.results.studies import Sweep
+
+FEW = 30  # users: below, no mean says anything
+
+
+def headline(evidence: Evidence) -> str:
+    """One sentence."""
+    if evidence.baseline is None:
+        return "There is no baseline, so nothing is compared."
+    if not evidence.others:
+        return f"There is only the baseline, {evidence.baseline.name}, and nothing to compare it with."
+    if evidence.comparison is None:
+        return "Nothing can be compared user by user; the runs lack their per-user data."
+    best = evidence.tested[0].name
+    row = evidence.row(best)
+    assert row is not None
+    base = evidence.baseline.name
+    if row["significant"] is None:
+        return f"It cannot be told: {best} and {base} cannot be tested against each other."
+    if not row["significant"]:
+        return f"No difference can be shown between {best} and the baseline {base}."
+    if row["difference"] > 0:
+        return f"Yes: {best} is better than the baseline {base}{by_how_much(row)}."
+    return f"No: {best} is worse than the baseline {base}{by_how_much(row)}."
+
+
+def by_how_much(row: dict[str, Any]) -> str:
+    """, by 4.2 % in NDCG@10; empty where the baseline has nothing."""
+    return "" if np.isnan(row["relative"]) else f", by {abs(100 * row['relative']):.1f} % in {row['metric']}"
+
+
+def sentences(evidence: Evidence, sweeps: Sequence[Sweep]) -> list[str]:
+    """What must be known beside the headline."""
+    base, frame = evidence.baseline, evidence.comparison
+    if base is None:
+        return [evidence.why_no_baseline]
+    if frame is None:
+        return []
+    best = evidence.tested[0]
+    row = evidence.row(best.name)
+    assert row is not None
+    said = [how_chosen(evidence, best), overall(row, int(frame["p_holm"].notna().sum()))]
+    for group in LengthGroups.names:
+        found = evidence.row(best.name, group=group)
+        assert found is not None
+        said.append(for_whom(found))
+    said.append(the_others(evidence))
+    said += how_sure(evidence, best, row)
+    if fewer := fewer_trials(evidence, best, sweeps):
+        said.append(fewer)
+    return said + other_differences(base, [best])
+
+
+def how_chosen(evidence: Evidence, best: Configuration) -> str:
+    """Which configuration the answer is about, and why that one."""
+    count = len(evidence.tested)
+    chosen = "the only one besides the baseline" if count == 1 else f"the best of {count} on validation"
+    measured = f"validation {METRIC} {validation(best):.4f}"
+    return f"The answer is about {best.name}, {chosen} ({measured}); nothing was chosen on test."
+
+
+def overall(row: dict[str, Any], comparisons: int) -> str:
+    """The overall row in words."""
+    if row["significant"] is None:
+        return f"All users: {METRIC} {row['mean']:.4f} against {row['baseline']:.4f}; nothing can be tested."
+    sure = "" if row["significant"] else f" This is not significant: it may be chance.{alone(row)}"
+    return (
+        f"All {row['users']:,} users: {METRIC} {row['mean']:.4f} against {row['baseline']:.4f}, {difference(row)}; "
+        f"{p_in_words(row['p_holm'])} after Holm's correction for {comparisons} comparisons.{sure}"
+    )
+
+
+def alone(row: dict[str, Any]) -> str:
+    """What to say of an interval without 0 that did not survive the correction; empty for any other."""
+    if not (row["low"] > 0 or row["high"] < 0):
+        return ""
+    return (
+        " Its interval leaves out 0, but among so many comparisons some do by chance; ask this question alone to know."
+    )
+
+
+def p_in_words(p: float) -> str:
+    """p = 0.0123, or p < 0.0001."""
+    text = p_value(p)
+    return f"p {text[0]} {text[1:]}" if text.startswith("<") else f"p = {text}"
+
+
+def difference(row: dict[str, Any]) -> str:
+    """A difference with its interval, and relative to the baseline where that exists."""
+    text = f"a difference of {row['difference']:+.4f} (95 % interval {row['low']:+.4f} to {row['high']:+.4f}"
+    return text + (")" if np.isnan(row["relative"]) else f"; {100 * row['relative']:+.1f} %)")
+
+
+def for_whom(row: dict[str, Any]) -> str:
+    """One length group."""
+    who = f"{row['group'].capitalize()} histories"
+    if row["users"] == 0:
+        return f"{who}: no test user has one, so nothing is known about them."
+    users = f"{row['users']:,} user{'s' if row['users'] != 1 else ''}"
+    if row["significant"] is None:
+        return f"{who} ({users}): nothing can be tested."
+    word = {"better": "significantly better", "worse": "significantly worse"}.get(verdict(row), "not significant")
+    text = f"{who} ({users}): {word}, {difference(row)}."
+    if row["significant"]:
+        return text
+    if hint := alone(row):
+        return text + hint
+    least = row["minimum_detectable"]
+    share = least / row["baseline"] if row["baseline"] > 0 else np.inf
+    found = f"{least:.4f}" + (f" ({100 * share:.0f} % of the baseline)" if np.isfinite(share) else "")
+    would = f"a true difference of {found} would be found in 8 of 10 such samples, before any correction"
+    if row["users"] < FEW or share > WORTH_FINDING:
+        return f"{text} The group is too small to say anything: no less than {would}."
+    return f"{text} {would.capitalize()}."
+
+
+def the_others(evidence: Evidence) -> str:
+    """How all configurations fared."""
+    assert evidence.comparison is not None
+    frame = evidence.comparison
+    rows = [r for r in frame.to_dict("records") if r["metric"] == METRIC and r["group"] == OVERALL]
+    by_verdict: dict[str, list[str]] = {}
+    for row in rows:
+        by_verdict.setdefault(verdict(row), []).append(str(row["name"]))
+    better, worse = by_verdict.get("better", []), by_verdict.get("worse", [])
+    text = f"Of {counted(len(rows))} compared with the baseline on {METRIC} of all users, "
+    listed = f" ({'; '.join(better[:5])}{'; …' if better[5:] else ''})" if better else ""
+    return f"{text}{len(better)} are significantly better{listed}, {len(worse)} significantly worse."
+
+
+def how_sure(evidence: Evidence, best: Configuration, row: dict[str, Any]) -> list[str]:
+    """Seeds: how many, and how their spread compares with the difference."""
+    base = evidence.baseline
+    assert base is not None
+    single = [one.name for one in (base, best) if len(one.runs) == 1]
+    if single:
+        return [
+            f"One seed only: {' and '.join(single)}. How much another training would change is not known, and the "
+            "tests speak of other users, not of another training."
+        ]
+    spread = max(float(np.ptp(over_seeds(one, METRIC))) for one in (base, best))
+    text = (
+        f"Seeds: {len(base.runs)} of the baseline, {len(best.runs)} of {best.name}, averaged per user before testing. "
+        f"Between the seeds of one of them {METRIC} differs by up to {spread:.4f}"
+    )
+    more = spread > abs(row["difference"])
+    return [f"{text}, {'more than the difference itself' if more else 'less than the difference'}."]
+
+
+def fewer_trials(evidence: Evidence, best: Configuration, sweeps: Sequence[Sweep]) -> str:
+    """Whether the baseline had fewer tries than the challenger; empty if not."""
+    assert evidence.baseline is not None
+    mine, theirs = tries(evidence, evidence.baseline, sweeps), tries(evidence, best, sweeps)
+    if theirs <= mine:
+        return ""
+    return (
+        f"The baseline got fewer tuning trials than the challenger: {counted(mine)} of its model against "
+        f"{counted(theirs)}. The best of many looks better than it is; give the baseline as many."
+    )
+
+
+def tries(evidence: Evidence, one: Configuration, sweeps: Sequence[Sweep]) -> int:
+    """Configurations that its model was given: here, or in a sweep of its own, trials that were pruned included."""
+    model = one.settings.get("model")
+    here: int = sum(other.settings.get("model") == model for other in evidence.configurations)
+    folders = {run.folder.resolve().parent for run in one.runs}
+    own = [sweep.points for sweep in sweeps if sweep.folder in folders and sweep.only_model]
+    return max([here, one.trials, *own])

@@ -1,0 +1,257 @@
+"""Success criteria, written down in a file before anybody looks, and checked one by one.
+
+A file has the levels minimum, target and stretch, each a list of criteria; conf/criteria/study.yaml explains the keys.
+A criterion that cannot be measured with the runs at hand is *not measured*, which is not the same as *not met*.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
+from hybrid_seq_gnn.evaluation.metrics import NAMES
+
+LEVELS = ("minimum", "target", "stretch")
+MET, NOT_MET, NOT_MEASURED = "met", "not met", "not measured"
+NUMBERS = ("above", "difference_above", "relative_above", "p_below", "users_at_least")
+RELATIVE = ("difference_above", "relative_above", "p_below")
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One line of a criteria file; conf/criteria/study.yaml says what each key means."""
+
+    level: str
+    metric: str | None = None
+    group: str = OVERALL
+    above: float | None = None
+    difference_above: float | None = None
+    relative_above: float | None = None
+    p_below: float | None = None
+    users_at_least: int | None = None
+    tested: tuple[Settings, ...] = ()
+    where: Settings | None = None
+    against: Settings | None = None
+    says: str | None = None
+
+    @property
+    def words(self) -> str:
+        """What it asks for."""
+        if self.says:
+            return self.says
+        whom = "all users" if self.group == OVERALL else f"{self.group} histories"
+        other = f"the best of {in_words(self.against)}" if self.against else "the baseline"
+        asks = [
+            f"{self.metric} of {whom} > {self.above:g}" if self.above is not None else "",
+            f"{self.metric} of {whom} more than {self.difference_above:g} above {other}"
+            if self.difference_above is not None
+            else "",
+            f"{self.metric} of {whom} more than {self.relative_above:.1%} above {other}"
+            if self.relative_above is not None
+            else "",
+            f"{self.metric} of {whom} above {other} with p < {self.p_below:g}" if self.p_below is not None else "",
+            f"at least {self.users_at_least:,} test users: {whom}" if self.users_at_least is not None else "",
+            f"tested: {'; '.join(in_words(one) for one in self.tested)}" if self.tested else "",
+        ]
+        return "; ".join(ask for ask in asks if ask) + (f" (where {in_words(self.where)})" if self.where else "")
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """A criteria file.
+
+    Attributes:
+        name: of the file.
+        about: what it says of itself.
+        criteria: in the order of the levels.
+    """
+
+    name: str
+    about: str
+    criteria: tuple[Criterion, ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a criterion.
+
+    Attributes:
+        criterion: see there.
+        status: met, not met or not measured.
+        found: the number, or why there is none.
+        of: name of the configuration that was measured; empty where that makes no sense.
+    """
+
+    criterion: Criterion
+    status: str
+    found: str
+    of: str = ""
+
+
+def read(path: Path) -> Criteria:
+    """A criteria file.
+
+    Raises:
+        ValueError: it cannot be read, or has a key, metric, group or value that makes no sense; names the place.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict) or not any(content.get(level) for level in LEVELS):
+        raise ValueError(f"{path}: expected lists of criteria under {', '.join(LEVELS)}; see conf/criteria/study.yaml.")
+    if unknown := set(content) - {*LEVELS, "about"}:
+        raise ValueError(f"{path}: {sorted(map(str, unknown))[0]} is not one of about, {', '.join(LEVELS)}.")
+    found = []
+    for level in LEVELS:
+        entries = content.get(level) or []
+        if not isinstance(entries, list):
+            raise ValueError(f"{path}, {level}: expected a list of criteria, got {entries!r}.")
+        found += [criterion(entry, level, f"{path}, {level}, number {k}") for k, entry in enumerate(entries, start=1)]
+    return Criteria(path.stem, str(content.get("about") or ""), tuple(found))
+
+
+def criterion(entry: Any, level: str, place: str) -> Criterion:
+    """One entry, checked; `place` says where it stands."""
+    keys = [field.name for field in fields(Criterion) if field.name != "level"]
+    if not isinstance(entry, dict):
+        raise ValueError(f"{place}: expected keys of {', '.join(keys)}, got {entry!r}.")
+    for key in entry:
+        if key not in keys:
+            raise ValueError(f"{place}: {key} is not one of {', '.join(keys)}.")
+    for key in NUMBERS:
+        value = entry.get(key)
+        if key in entry and (isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value)):
+            raise ValueError(f"{place}: {key}={value!r} is not a number.")
+    if entry.get("metric") not in (None, *NAMES):
+        raise ValueError(f"{place}: metric={entry['metric']!r} is not one of {', '.join(NAMES)}.")
+    if entry.get("group", OVERALL) not in (OVERALL, *LengthGroups.names):
+        raise ValueError(f"{place}: group={entry['group']!r} is not one of overall, short, medium, long.")
+    for key in ("where", "against"):
+        if key in entry and not isinstance(entry[key], dict):
+            raise ValueError(f"{place}: {key}={entry[key]!r} is not settings like {{fusion: fixed}}.")
+    tested = entry.get("tested", [])
+    if not isinstance(tested, list) or not all(isinstance(one, dict) and one for one in tested):
+        raise ValueError(f"{place}: tested={tested!r} is not a list of settings like [{{fusion: fixed}}].")
+    needs_metric = [key for key in ("above", *RELATIVE) if key in entry]
+    if needs_metric and "metric" not in entry:
+        raise ValueError(f"{place}: {needs_metric[0]} needs a metric, one of {', '.join(NAMES)}.")
+    if not needs_metric and "users_at_least" not in entry and not tested:
+        raise ValueError(f"{place} asks for nothing: give above, {', '.join(RELATIVE)}, users_at_least or tested.")
+    return Criterion(level=level, **{**entry, "tested": tuple(tested)})
+
+
+def matches(settings: Settings, wanted: Settings) -> bool:
+    """Whether a configuration has all these settings; a list means any of its values."""
+    return all(
+        key in settings and str(settings[key]) in [str(v) for v in (value if isinstance(value, list) else [value])]
+        for key, value in wanted.items()
+    )
+
+
+def in_words(settings: Settings) -> str:
+    """Settings in the words of the command line; several values with `|`."""
+    return ", ".join(
+        f"{key}={'|'.join(map(str, value)) if isinstance(value, list) else value}" for key, value in settings.items()
+    )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a criterion may ask the evidence; None wherever it cannot be said.
+
+    Attributes:
+        settings: of every finished configuration, by name.
+        challenger: the name of the best configuration, on validation, among those with some settings.
+        value: of a metric and a group for a configuration, on test.
+        users: test users in a group; None without any run.
+        baseline: name of the baseline.
+        difference: difference, relative difference and p (corrected) of a configuration to another one.
+    """
+
+    settings: Mapping[str, Settings]
+    challenger: Callable[[Settings | None], str | None]
+    value: Callable[[str, str, str], float | None]
+    users: Callable[[str], int | None]
+    baseline: str | None
+    difference: Callable[[str, str, str, str], tuple[float, float, float] | None]
+
+
+def check(criteria: Sequence[Criterion], measured: Measured) -> list[Verdict]:
+    """Every criterion, one by one."""
+    return [check_one(one, measured) for one in criteria]
+
+
+def check_one(one: Criterion, measured: Measured) -> Verdict:
+    """All that a criterion asks for must hold; what cannot be measured leaves it open unless another part fails."""
+    outcomes: list[tuple[str, str]] = []
+    name = ""
+    if one.users_at_least is not None:
+        users = measured.users(one.group)
+        outcomes.append(
+            (NOT_MEASURED, "no run") if users is None else (decided(users >= one.users_at_least), f"{users:,} users")
+        )
+    if one.tested:
+        missing = [w for w in one.tested if not any(matches(s, w) for s in measured.settings.values())]
+        done = f"{len(one.tested) - len(missing)} of {len(one.tested)}"
+        lacking = f"; not run: {'; '.join(in_words(w) for w in missing)}" if missing else ""
+        outcomes.append((decided(not missing), done + lacking))
+    if one.metric is not None:
+        found = measured.challenger(one.where)
+        if found is None:
+            outcomes.append(
+                (NOT_MEASURED, f"no finished run {f'with {in_words(one.where)}' if one.where else ''}".strip())
+            )
+        else:
+            name = found
+            outcomes += measure(one, one.metric, name, measured)
+    states = [state for state, _ in outcomes]
+    status = NOT_MET if NOT_MET in states else NOT_MEASURED if NOT_MEASURED in states else MET
+    return Verdict(one, status, "; ".join(text for _, text in outcomes), name)
+
+
+def measure(one: Criterion, metric: str, name: str, measured: Measured) -> list[tuple[str, str]]:
+    """The parts of a criterion that are about a metric."""
+    outcomes = []
+    if one.above is not None:
+        value = measured.value(name, metric, one.group)
+        if value is None:
+            outcomes.append((NOT_MEASURED, "no users"))
+        else:
+            base = measured.value(measured.baseline, metric, one.group) if measured.baseline else None
+            beside = f" (baseline {base:.4f})" if base is not None else ""
+            outcomes.append((decided(value > one.above), f"{value:.4f}{beside}"))
+    if all(getattr(one, key) is None for key in RELATIVE):
+        return outcomes
+    other = measured.challenger(one.against) if one.against else measured.baseline
+    if other is None:
+        what = f"no finished run with {in_words(one.against)}" if one.against else "no baseline"
+        return [*outcomes, (NOT_MEASURED, what)]
+    numbers = measured.difference(name, other, metric, one.group)
+    if numbers is None or math.isnan(numbers[0]):
+        return [*outcomes, (NOT_MEASURED, "not comparable user by user, or no users")]
+    difference, relative, p = numbers
+    beside = f" (compared with {other})" if one.against else ""
+    if one.difference_above is not None:
+        outcomes.append((decided(difference > one.difference_above), f"{difference:+.4f}{beside}"))
+    if one.relative_above is not None:
+        known = not math.isnan(relative)
+        state = decided(relative > one.relative_above) if known else NOT_MEASURED
+        outcomes.append((state, f"{relative:+.1%}{beside}" if known else "the baseline has 0"))
+    if one.p_below is not None:
+        state = NOT_MEASURED if math.isnan(p) else decided(difference > 0 and p < one.p_below)
+        shown = "p cannot be computed" if math.isnan(p) else f"{difference:+.4f}, p = {p:.2g}"
+        outcomes.append((state, shown + beside))
+    return outcomes
+
+
+def decided(holds: bool) -> str:
+    """Met or not."""
+    return MET if holds else NOT_MET

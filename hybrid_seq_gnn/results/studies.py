@@ -1,0 +1,115 @@
+"""The Optuna studies behind sweeps, read and never written."""
+
+import json
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial
+
+
+@dataclass
+class Sweep:
+    """A sweep folder's study.
+
+    Attributes:
+        folder: of the sweep.
+        study: a copy in memory; None where it cannot be read.
+        problem: why not.
+        about: study.json, if there is one.
+    """
+
+    folder: Path
+    study: "optuna.Study | None"
+    problem: str = ""
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def objective(self) -> str:
+        """What it maximises."""
+        named = self.about.get("objective")
+        first = named[0] if isinstance(named, list) and named else named
+        return f"validation {first or 'NDCG@10'}"
+
+    def trials(self, state: str) -> "list[FrozenTrial]":
+        """Its trials in a state: COMPLETE, PRUNED or FAIL."""
+        return [t for t in self.study.trials if t.state.name == state] if self.study else []
+
+    @property
+    def points(self) -> int:
+        """How many different settings, apart from the seed, were tried to the end or until they were pruned."""
+        tried = {
+            json.dumps({k: v for k, v in trial.params.items() if k != "seed"}, sort_keys=True, default=str)
+            for trial in [*self.trials("COMPLETE"), *self.trials("PRUNED")]
+        }
+        return len(tried)
+
+    @property
+    def only_model(self) -> bool:
+        """Whether all its trials have the same model."""
+        trials = self.study.trials if self.study else []
+        return bool(trials) and not any({"model", "variant"} & set(trial.params) for trial in trials)
+
+    @property
+    def searched(self) -> bool:
+        """Whether an interval was searched, and not only the points of a grid tried."""
+        done = self.trials("COMPLETE")
+        if len(done) < 3:
+            return False
+        kinds = {type(d).__name__ for trial in done for d in trial.distributions.values()}
+        return bool(self.about.get("searched", kinds - {"CategoricalDistribution"}))
+
+
+def sweeps(run_folders: Iterable[Path]) -> list[Sweep]:
+    """The studies beside run folders: of each folder that holds some of them and a study, in order."""
+    folders = dict.fromkeys(folder.resolve().parent for folder in run_folders)
+    return [
+        read(folder) for folder in folders if (folder / "study.journal").exists() or (folder / "study.json").exists()
+    ]
+
+
+def read(folder: Path) -> Sweep:
+    """The study of a sweep folder, as far as it can be read."""
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    about: dict[str, Any] = {}
+    try:
+        about = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+        if not isinstance(about, dict):
+            raise ValueError("it is not a mapping")
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        return Sweep(folder, None, f"{folder / 'study.json'} cannot be read: {error}")
+    url = about.get("storage")
+    journal = folder / "study.journal"
+    try:
+        if url is None and not journal.exists():
+            return Sweep(folder, None, f"{journal} is not there", about)
+        with tempfile.TemporaryDirectory() as beside:
+            storage: Any = url
+            if url is None:  # a copy without a last line that is still being written: nothing of the user's is touched
+                content = journal.read_bytes()
+                copy = Path(beside) / "study.journal"
+                copy.write_bytes(content[: content.rfind(b"\n") + 1])
+                storage = JournalStorage(JournalFileBackend(str(copy)))
+            elif url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+                return Sweep(folder, None, f"{url} is not there", about)
+            names = optuna.get_all_study_names(storage)
+            name = about.get("name") if about.get("name") in names else names[0] if len(names) == 1 else None
+            if name is None:
+                what = "several studies, and study.json names none of them" if names else "no study"
+                return Sweep(folder, None, f"{url or journal} holds {what}", about)
+            stored = optuna.load_study(study_name=name, storage=storage)
+            study = optuna.create_study(directions=stored.directions)
+            study.add_trials(stored.trials)
+    except Exception as error:  # a storage has many ways to be out of reach
+        return Sweep(folder, None, f"the study in {url or journal} cannot be read: {error!r}"[:300], about)
+    return Sweep(folder, study, "", about)
