@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
+FIRST = ("model", "fusion", "gnn", "loss", "training")  # options that say most
 Pairs = list[tuple[str, Any]]
 
 
@@ -52,7 +53,7 @@ def telling_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     every = list(dict.fromkeys(key for mine in settings for key in mine))
     chosen: list[str] = []
     classes: list[tuple[str, ...]] = [()] * len(settings)
-    for key in sorted(every, key=lambda key: "." in key):
+    for key in sorted(every, key=lambda key: ("." in key, FIRST.index(key) if key in FIRST else len(FIRST))):
         finer = [(*one, str(mine.get(key, ""))) for one, mine in zip(classes, settings, strict=True)]
         if len(set(finer)) > len(set(classes)):
             chosen, classes = [*chosen, key], finer

@@ -20,6 +20,11 @@ def test_an_option_says_more_than_a_setting_that_comes_with_it():
     assert named(lightgcn, gat, {**lightgcn, "gnn.num_layers": 3})[1:] == ["gnn=gat", "gnn.num_layers=3"]
 
 
+def test_the_model_says_more_than_how_it_was_trained():
+    runs = [{"training": "default", "model": "sasrec"}, {"training": "post_hoc", "model": "hybrid"}]
+    assert named(*runs) == ["model=sasrec", "model=hybrid"]
+
+
 def test_two_differences_that_only_together_tell_are_two_settings():
     grid = [{"a.x": x, "a.y": y} for x in (1, 2) for y in (1, 2)]
     assert named(*grid) == ["a.x=1, a.y=1", "a.x=1, a.y=2", "a.x=2, a.y=1", "a.x=2, a.y=2"]
