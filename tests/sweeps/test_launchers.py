@@ -17,7 +17,7 @@ from tests.sweeps.test_sweeper import trials
 from tests.test_command_line import SMALL, process
 
 GRID = [*SMALL, "data.cache=false", "training.patience=0", "-m"]
-SLOW = ["training.epochs=40", "data.users=300"]  # long enough to be killed in the middle
+SLOW = ["training.epochs=20", "data.users=300"]  # long enough to be killed in the middle
 
 TWO_NODES = """
 from ray.cluster_utils import Cluster

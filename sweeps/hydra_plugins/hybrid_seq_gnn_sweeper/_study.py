@@ -283,6 +283,6 @@ def serve(sweep: Sweep, study: optuna.Study, arguments: list[str], workers: int)
             fill(study, sweep.slots, False, sweep.settings.grace)
         if (count(study), len(study.get_trials(deepcopy=False))) == (before, tries):
             why = explain(reasons[0]) if reasons else "they find no work in the study; do they see the same disk?"
-            raise RuntimeError(f"the workers end without running anything: {why}") from (reasons or [None])[0]
+            raise RuntimeError(f"the workers end without running anything: {why}")
         for reason in reasons:
             log.warning("a worker ended early: %s", explain(reason))
