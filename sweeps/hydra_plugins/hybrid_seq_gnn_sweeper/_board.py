@@ -1,6 +1,8 @@
 """What a person sees of a sweep: the leaderboard, written anew after each trial, and a line about how far it is."""
 
+import logging
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import optuna
@@ -18,6 +20,8 @@ from optuna.trial import FrozenTrial
 
 from hybrid_seq_gnn.results.leaderboard import Run, read_runs, write
 from hybrid_seq_gnn.study.settings import StudySettings
+
+log = logging.getLogger(__name__)
 
 
 def write_board(study: optuna.Study, settings: StudySettings, folder: Path) -> str:
@@ -83,3 +87,27 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+class Teller:
+    """Says what the trials of other processes gave, each once, from when it is made on."""
+
+    def __init__(self, study: optuna.Study, settings: StudySettings) -> None:
+        self.study, self.settings = study, settings
+        self.said = {trial.number for trial in self.ended()}
+        self.seconds: list[float] = []
+
+    def ended(self) -> list[FrozenTrial]:
+        """Trials that are over, in the order in which they ended; one that will be run again is not."""
+        trials = self.study.get_trials(deepcopy=False, states=(COMPLETE, PRUNED, FAIL))
+        over = [trial for trial in trials if trial.state != FAIL or "error" in trial.user_attrs]
+        return sorted(over, key=lambda trial: trial.datetime_complete or datetime.max)
+
+    def tell(self) -> None:
+        """A line for each trial that has ended since."""
+        for trial in self.ended():
+            if trial.number in self.said:
+                continue
+            self.said.add(trial.number)
+            self.seconds.append(trial.duration.total_seconds() if trial.duration is not None else 0.0)
+            log.info("%s", progress(self.study, trial, self.settings, self.seconds))

@@ -18,7 +18,7 @@ from hydra_plugins.hybrid_seq_gnn_sweeper._trials import is_lost
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from hybrid_seq_gnn.data.source import ELSEWHERE
 from hybrid_seq_gnn.results import record
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 CHANGES_NO_NUMBER = ("debug", "name", "training.resume", *(f"data.{name}" for name in ELSEWHERE))
 LONGEST_NAME = 60
+MOST_TRIES = 10  # to open a database whose tables others are making
 
 
 @contextmanager
@@ -91,7 +92,7 @@ def storage_of(folder: Path, url: str | None) -> BaseStorage:
     if url is None:
         return journal(folder / "study.journal")
     try:
-        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        return database(url)
     except ImportError as error:
         raise ValueError(
             f"study.storage={shown(url)} needs a driver that is not installed ({error}); for PostgreSQL: "
@@ -100,6 +101,21 @@ def storage_of(folder: Path, url: str | None) -> BaseStorage:
     except SQLAlchemyError as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"study.storage={shown(url)} cannot be opened: {reason}") from error
+
+
+def database(url: str) -> RDBStorage:
+    """The database of a URL; Optuna makes its tables if there are none.
+
+    Of two processes that make them at the same moment, one is refused, and finds them when it tries again.
+    """
+    for _ in range(MOST_TRIES):
+        try:
+            return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        except SQLAlchemyError as error:
+            if not isinstance(error, IntegrityError) and not re.search("already exists|deadlock", str(error)):
+                raise
+            time.sleep(0.2)
+    return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
 
 
 def shown(url: str) -> str:

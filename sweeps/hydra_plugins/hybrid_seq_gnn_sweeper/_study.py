@@ -11,15 +11,22 @@ import json
 import logging
 import os
 import shlex
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import optuna
-from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, JobStatus, configure_log
+from hydra.core.utils import configure_log
 from hydra.types import HydraContext
 from hydra_plugins.hybrid_seq_gnn_sweeper import _board
+from hydra_plugins.hybrid_seq_gnn_sweeper._launchers import (
+    IN_THIS_PROCESS,
+    launched,
+    launcher_for,
+    launcher_of,
+    number_of_workers,
+    telling,
+)
 from hydra_plugins.hybrid_seq_gnn_sweeper._samplers import pruner
 from hydra_plugins.hybrid_seq_gnn_sweeper._space import Conditions, Space, choices, parse, plain, top
 from hydra_plugins.hybrid_seq_gnn_sweeper._store import (
@@ -42,8 +49,6 @@ from hybrid_seq_gnn.data.prepare import prepare
 from hybrid_seq_gnn.study.settings import StudySettings
 
 log = logging.getLogger(__name__)
-
-IN_THIS_PROCESS = "basic"  # Hydra's own launcher
 
 
 @dataclass
@@ -220,47 +225,40 @@ def warn_other_software(study: optuna.Study) -> None:
         )
 
 
-def launcher_of(config: DictConfig) -> str:
-    """The option of hydra/launcher."""
-    return str(config.hydra.runtime.choices["hydra/launcher"])
-
-
-def number_of_workers(config: DictConfig, settings: StudySettings) -> int:
-    """How many processes are to serve the study.
-
-    Raises:
-        ValueError: the launcher cannot start that many, or does not say how many it can.
-    """
-    launcher = launcher_of(config)
-    if launcher == IN_THIS_PROCESS:
-        if settings.workers not in (None, 1):
-            raise ValueError(
-                f"study.workers={settings.workers} needs a launcher that starts processes: hydra/launcher=joblib "
-                "(pip install 'hybrid_seq_gnn[parallel]'), ray or submitit_slurm."
-            )
-        return 1
-    if settings.workers is not None:
-        return settings.workers
-    if launcher == "joblib":
-        jobs = int(config.hydra.launcher.n_jobs)
-        return jobs if jobs > 0 else max(len(os.sched_getaffinity(0)) + 1 + jobs, 1)
-    raise ValueError(f"hydra/launcher={launcher}: say with study.workers=… how many tasks are to serve the sweep.")
-
-
 @dataclass
 class Serve:
-    """What a launcher runs in each of its processes or tasks: one worker of the sweep."""
+    """What a launcher runs in each of its processes or tasks: one worker of the sweep.
+
+    Attributes:
+        config, hydra_context, arguments: as Hydra gave them to the sweeper.
+        command: sys.argv of the sweep; a task of Ray or submitit would have that of Ray or submitit.
+        typed: the arguments as the user wrote them.
+        here: the working folder, from which paths count; a task of Ray starts in the folder in which its node started.
+    """
 
     config: DictConfig
     hydra_context: HydraContext
     arguments: list[str]
+    command: list[str] = field(default_factory=lambda: list(sys.argv))
+    typed: list[str] = field(default_factory=lambda: list(TYPED))
+    here: Path = field(default_factory=Path.cwd)
 
     def __call__(self, _: DictConfig) -> None:
-        """Plan the same sweep again and serve its queue; the settings that start it anew were heeded already."""
+        """Plan the same sweep again and serve its queue; the settings that start it anew were heeded already.
+
+        Raises:
+            RuntimeError: this worker alone was interrupted; a KeyboardInterrupt would end the launcher.
+        """
+        sys.argv[:], TYPED[:] = self.command, self.typed
+        if self.here.is_dir():  # a machine with another disk may lack it
+            os.chdir(self.here)
         arguments = [argument for argument in self.arguments if not argument.startswith("study.fresh=")]
         sweep = Sweep.plan(self.config, self.hydra_context, arguments)
         sweep.folder.mkdir(parents=True, exist_ok=True)
-        sweep.worker(sweep.open(), quiet=True).work()
+        try:
+            sweep.worker(sweep.open(), quiet=True).work()
+        except KeyboardInterrupt:
+            raise RuntimeError("it was interrupted") from None
 
 
 def serve(sweep: Sweep, study: optuna.Study, arguments: list[str], workers: int) -> None:
@@ -271,28 +269,20 @@ def serve(sweep: Sweep, study: optuna.Study, arguments: list[str], workers: int)
         RuntimeError: the workers end without having done anything.
     """
     task = Serve(sweep.config, sweep.hydra_context, arguments)
-    launcher = Plugins.instance().instantiate_launcher(
-        hydra_context=sweep.hydra_context, task_function=task, config=sweep.worker(study, quiet=True).config
-    )
+    name = launcher_of(sweep.config)
+    launcher = launcher_for(sweep.worker(study, quiet=True).config, sweep.hydra_context, task, workers)
     job = [f"hydra.sweep.dir={quoted(str(sweep.folder))}", "hydra.sweep.subdir=.", "hydra/job_logging=worker"]
     while (before := count(study)).ended < before.total:
         tries = len(study.get_trials(deepcopy=False))
-        log.info("%d workers by hydra/launcher=%s", workers, launcher_of(sweep.config))
-        reasons = launched(launcher, [job] * workers)
+        log.info("%d workers by hydra/launcher=%s", workers, name)
+        with telling(study, sweep.settings, name):
+            reasons = launched(launcher, [job] * workers)
         if over := [reason for reason in reasons if isinstance(reason, TooManyFailures)]:
             raise over[0]
         with in_turn(sweep.folder):
             fill(study, sweep.slots, False, sweep.settings.grace)
-        if reasons and (count(study), len(study.get_trials(deepcopy=False))) == (before, tries):
-            raise RuntimeError(f"the workers end without running anything: {explain(reasons[0])}") from reasons[0]
+        if (count(study), len(study.get_trials(deepcopy=False))) == (before, tries):
+            why = explain(reasons[0]) if reasons else "they find no work in the study; do they see the same disk?"
+            raise RuntimeError(f"the workers end without running anything: {why}")
         for reason in reasons:
             log.warning("a worker ended early: %s", explain(reason))
-
-
-def launched(launcher: Any, jobs: list[list[str]]) -> list[BaseException]:
-    """Start workers and wait for them; what went wrong with some of them, or with the launcher."""
-    try:
-        returned: list[JobReturn] = list(launcher.launch(jobs, initial_job_idx=0))
-    except Exception as error:  # a killed process: what that is differs between launchers
-        return [error]
-    return [each._return_value for each in returned if each.status != JobStatus.COMPLETED]

@@ -41,6 +41,7 @@ from hybrid_seq_gnn.study.settings import StudySettings, value_of
 log = logging.getLogger(__name__)
 
 LOOK_AGAIN = 2.0  # seconds between two looks at what other processes are doing
+PREEMPTED = -1  # exit code with which submitit leaves a task that Slurm will start again
 
 
 class TooManyFailures(RuntimeError):
@@ -115,9 +116,11 @@ class Worker:
             with signing(trial):
                 params = self.suggest(trial, slot)
                 state, values, error = self.outcome(trial, params, slot)
-        except KeyboardInterrupt:
-            self.study.tell(trial, state=FAIL)  # and no error: it will be taken up again
-            raise
+        except (KeyboardInterrupt, SystemExit) as stop:
+            if isinstance(stop, KeyboardInterrupt) or stop.code == PREEMPTED:
+                self.study.tell(trial, state=FAIL)  # and no error: it will be taken up again
+                raise
+            state, values, error = FAIL, None, f"the run called sys.exit({stop.code!r})"
         if error is not None:
             trial.set_user_attr("error", error)
         self.study.tell(trial, values, state=state)

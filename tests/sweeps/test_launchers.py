@@ -1,0 +1,190 @@
+"""Sweeps on the engines that start their workers, and on a database that machines without a common disk share."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+import optuna
+import pandas as pd
+import pytest
+from optuna.trial import TrialState
+
+from tests.sweeps.postgres import postgres_server
+from tests.sweeps.test_sweeper import trials
+from tests.test_command_line import SMALL, process
+
+GRID = [*SMALL, "data.cache=false", "training.patience=0", "-m"]
+SLOW = ["training.epochs=20", "data.users=300"]  # long enough to be killed in the middle
+
+TWO_NODES = """
+from ray.cluster_utils import Cluster
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+cluster.add_node(num_cpus=1)
+print(cluster.address, flush=True)
+input()
+cluster.shutdown()
+"""
+
+
+@pytest.fixture
+def start():
+    """Starts commands in a folder, each in a group of processes of its own; none outlives the test."""
+    running = []
+
+    def begin(*arguments, cwd):
+        command = [sys.executable, "-m", "hybrid_seq_gnn", *arguments]
+        with (cwd / "console.txt").open("w") as console:
+            begun = subprocess.Popen(command, cwd=cwd, stdout=console, stderr=console, start_new_session=True)
+        running.append(begun)
+        return begun
+
+    yield begin
+    for begun in running:
+        with suppress(ProcessLookupError):
+            os.killpg(begun.pid, signal.SIGKILL)
+        begun.wait()
+
+
+def ends_well(running, folder):
+    """What a command said, which must end with exit code 0."""
+    code = running.wait(timeout=120)
+    said = (folder / "console.txt").read_text()
+    assert code == 0, said
+    assert "Traceback" not in said
+    return said
+
+
+def wait_for(happened, running):
+    """Until something has happened, while a process runs."""
+    deadline = time.monotonic() + 100
+    while not happened():
+        assert time.monotonic() < deadline
+        assert running.poll() is None, "ended too early"
+        time.sleep(0.05)
+
+
+def complete(found):
+    """Grid points of the complete trials, in order: a point that ran twice is there twice."""
+    return sorted(trial.params["fusion.alpha"] for trial in found if trial.value is not None)
+
+
+def owners(found):
+    return {trial.user_attrs["owner"]["pid"] for trial in found if trial.value is not None}
+
+
+# --- launchers
+
+
+def test_submitit_starts_workers_that_share_a_sweep_and_we_say_how_far_they_are(tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="needs hybrid_seq_gnn[slurm]")
+    given = [*GRID, "hydra.sweep.dir=sweep", "hydra/launcher=submitit_local", "fusion.alpha=0.2,0.3,0.4,1.7"]
+    done = process(*given, "study.workers=2", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "[4/4]" in done.stdout
+    assert "must lie in [0, 1]" in done.stdout
+    assert complete(trials(tmp_path / "sweep")) == [0.2, 0.3, 0.4]
+    assert len(owners(trials(tmp_path / "sweep"))) == 2
+    assert "say with study.workers=" in process(*given, cwd=tmp_path).stderr
+
+
+def test_ray_serves_a_sweep_on_two_nodes(tmp_path, monkeypatch):
+    pytest.importorskip("hydra_plugins.hydra_ray_launcher", reason="needs hybrid_seq_gnn[ray]")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    up = subprocess.Popen([sys.executable, "-c", TWO_NODES], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        address = up.stdout.readline().strip()
+        given = [*GRID, "hydra.sweep.dir=sweep", "fusion.alpha=0.2,0.3,0.4,0.5,0.6,1.7", "study.workers=2"]
+        engine = ["hydra/launcher=ray", f"hydra.launcher.ray.init.address={address}"]
+        done = process(*given, *engine, cwd=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+    finally:
+        up.communicate("\n", timeout=60)
+    assert "[6/6]" in done.stdout
+    assert "_run_job" not in done.stdout  # the workers' own words are in Ray's logs
+    assert complete(trials(tmp_path / "sweep")) == [0.2, 0.3, 0.4, 0.5, 0.6]
+    assert len(owners(trials(tmp_path / "sweep"))) == 2
+
+
+def test_a_sweep_of_joblib_is_complete_though_a_worker_is_killed(start, tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs hybrid_seq_gnn[parallel]")
+    given = [*GRID, *SLOW, "hydra.sweep.dir=sweep", "fusion.alpha=0.3,0.7", "hydra/launcher=joblib"]
+    running = start(*given, "study.workers=2", cwd=tmp_path)
+    wait_for((tmp_path / "sweep" / "1" / "checkpoint.pt").exists, running)
+    (victim,) = {t.user_attrs["owner"]["pid"] for t in trials(tmp_path / "sweep") if t.user_attrs["slot"] == 1}
+    assert victim != running.pid
+    os.kill(victim, signal.SIGKILL)
+    said = ends_well(running, tmp_path)
+    assert "a worker ended early" in said
+    assert complete(trials(tmp_path / "sweep")) == [0.3, 0.7]
+    assert {path.parent.name for path in (tmp_path / "sweep").glob("*/results.json")} == {"0", "1"}
+    assert "resumed after epoch" in (tmp_path / "sweep" / "1" / "train.log").read_text()
+
+
+# --- a database for machines that share no disk
+
+
+def of_database(url):
+    """The trials of the study in a database, whose connection is closed again."""
+    storage = optuna.storages.RDBStorage(url)
+    found = optuna.load_study(study_name="shared", storage=storage).trials
+    storage.remove_session()
+    storage.engine.dispose()
+    return found
+
+
+def two_hosts(folder):
+    """Two working folders, each of which would be the disk of another machine."""
+    hosts = folder / "first", folder / "second"
+    for host in hosts:
+        host.mkdir()
+    return hosts
+
+
+def test_two_hosts_without_a_shared_disk_run_a_grid_once(start, tmp_path):
+    with postgres_server() as url:
+        alphas = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
+        given = [*GRID, "training.epochs=8", f"fusion.alpha={','.join(map(str, alphas))}", "study.name=shared"]
+        hosts = two_hosts(tmp_path)
+        both = [start(*given, f"study.storage={url}", cwd=host) for host in hosts]
+        said = [ends_well(running, host) for running, host in zip(both, hosts, strict=True)]
+        found = of_database(url)
+    assert complete(found) == alphas
+    assert owners(found) == {running.pid for running in both}
+    assert all("8 done, 0 to run" in words or "[8/8]" in words for words in said) or "[8/8]" in "".join(said)
+    made = [sorted(path.parent.name for path in host.rglob("results.json")) for host in hosts]
+    assert sorted(made[0] + made[1]) == list("01234567")
+    for host in hosts:  # each leaderboard has what the other ran, too
+        board = pd.read_csv(host / "outputs" / "studies" / "shared" / "leaderboard.csv")
+        assert len(board) == len(alphas)
+
+
+def test_what_a_killed_host_ran_is_taken_up_by_the_other(start, tmp_path):
+    with postgres_server() as url:
+        alphas = [0.3, 0.4, 0.5, 0.6]
+        given = [*GRID, *SLOW, "fusion.alpha=0.3,0.4,0.5,0.6", "study.name=shared", f"study.storage={url}"]
+        hosts = two_hosts(tmp_path)
+        killed, survivor = [start(*given, cwd=host) for host in hosts]
+        for host, running in zip(hosts, (killed, survivor), strict=True):
+            wait_for(lambda host=host: any(host.rglob("metrics.jsonl")), running)
+        wait_for(lambda: stopped_in_a_trial(killed, url), killed)
+        killed.kill()
+        killed.wait()
+        ends_well(survivor, hosts[1])
+        found = of_database(url)
+    assert complete(found) == alphas
+    (lost,) = [trial for trial in found if "lost" in trial.user_attrs]
+    assert lost.user_attrs["owner"]["pid"] == killed.pid
+    (again,) = [trial for trial in found if trial.value is not None and trial.params == lost.params]
+    assert again.user_attrs["owner"]["pid"] == survivor.pid
+
+
+def stopped_in_a_trial(running, url):
+    """Hold a process; whether that caught it in the middle of a trial. If not, it goes on."""
+    running.send_signal(signal.SIGSTOP)
+    if any(t.state == TrialState.RUNNING and t.user_attrs["owner"]["pid"] == running.pid for t in of_database(url)):
+        return True
+    running.send_signal(signal.SIGCONT)
+    return False
