@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,10 @@ def test_every_public_class_and_function_is_documented():
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 assert inspect.cleandoc(ast.get_docstring(node) or ""), f"{path}: {node.name}"
+
+
+def test_the_wheel_holds_every_study_and_the_configuration():
+    packaging = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    there = packaging["force-include"]
+    studies = {f"sweeps/{path.name}" for path in (ROOT / "sweeps").glob("*.yaml")}
+    assert {name: f"hybrid_seq_gnn/{name}" for name in ("conf", *studies)} == there
