@@ -37,6 +37,7 @@ class StudySettings:
         grace: seconds without a sign of life after which the run of a process on another machine counts as lost and
             is taken up by somebody else. Processes on the same machine are known to be dead at once.
         fresh: put the study of this name aside and start anew.
+        dry_run: only say what would be run, and where.
         variants: named configurations, each `label: override override ...`, times the grid of the command line.
         question: what the study asks, for its reader.
 
@@ -60,6 +61,7 @@ class StudySettings:
     workers: int | None = None
     grace: float = 120.0
     fresh: bool = False
+    dry_run: bool = False
     variants: tuple[str, ...] = ()
     question: str | None = None
 

@@ -1,6 +1,7 @@
 """What makes a sweep one that can be left alone: names, conditions, repeats, several processes, pruning, failures."""
 
 import json
+import re
 import time
 
 import optuna
@@ -320,6 +321,19 @@ def test_every_study_of_the_plan_is_there_and_can_be_planned(tmp_path):
         study = read_study(name)
         assert study["question"].endswith("?")
         assert study["time"] and study["read"]
+        done = succeed(f"sweeps={name}", "data=synthetic", "study.dry_run=true", cwd=tmp_path)
+        assert re.match(r"\d+ (runs|trials of a search)", done.stdout), done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_says_every_point_and_runs_none(tmp_path):
+    done = succeed(*TINY, "model=sasrec,hybrid", "fusion.alpha=0.3,0.7", "study.dry_run=true", "-m", cwd=tmp_path)
+    assert done.stdout.splitlines()[1:] == [
+        "  0: model=sasrec",
+        "  1: model=hybrid, fusion.alpha=0.3",
+        "  2: model=hybrid, fusion.alpha=0.7",
+    ]
+    assert not (tmp_path / "outputs").exists()
 
 
 def test_a_study_by_name_needs_no_m_and_takes_overrides(tmp_path):

@@ -28,7 +28,7 @@ from hydra_plugins.hybrid_seq_gnn_sweeper._launchers import (
     telling,
 )
 from hydra_plugins.hybrid_seq_gnn_sweeper._samplers import pruner
-from hydra_plugins.hybrid_seq_gnn_sweeper._space import Conditions, Space, choices, parse, plain, top
+from hydra_plugins.hybrid_seq_gnn_sweeper._space import Conditions, Space, choices, parse, plain, text, top
 from hydra_plugins.hybrid_seq_gnn_sweeper._store import (
     describe,
     identity,
@@ -147,7 +147,7 @@ def splits(conditions: Conditions) -> set[str]:
     return {prepare(build(node)).split_hash for node in nodes.values()}
 
 
-def run_study(config: DictConfig, hydra_context: HydraContext, arguments: list[str]) -> optuna.Study:
+def run_study(config: DictConfig, hydra_context: HydraContext, arguments: list[str]) -> optuna.Study | None:
     """Run every trial that is not finished yet, then show the leaderboard.
 
     Raises:
@@ -160,6 +160,9 @@ def run_study(config: DictConfig, hydra_context: HydraContext, arguments: list[s
     sweep = Sweep.plan(config, hydra_context, arguments)
     workers = number_of_workers(config, sweep.settings)
     settings, folder = sweep.settings, sweep.folder
+    if settings.dry_run:
+        log.info("%s", outline(sweep))
+        return None
     folder.mkdir(parents=True, exist_ok=True)
     with in_turn(folder):
         study = sweep.open()
@@ -190,6 +193,17 @@ def run_study(config: DictConfig, hydra_context: HydraContext, arguments: list[s
     if failure is not None:
         raise RuntimeError(failure)
     return study
+
+
+def outline(sweep: Sweep) -> str:
+    """What a sweep would run: every point, or what is searched."""
+    where = f"in {shown(sweep.folder)}; study.dry_run=true runs nothing."
+    if sweep.space.searched:
+        seeds = f", each with {len(sweep.slots[0].seeds)} seeds" if len(sweep.slots[0].seeds) > 1 else ""
+        space = [f"  {name}: {text(distribution)}" for name, distribution in sweep.space.distributions.items()]
+        return "\n".join([f"{len(sweep.slots)} trials of a search{seeds}, {where}", *space])
+    points = [f"  {number}: {_board.named(slot.params) or 'one run'}" for number, slot in enumerate(sweep.slots)]
+    return "\n".join([f"{len(points)} runs {where}", *points])
 
 
 def state(now: Count) -> str:
