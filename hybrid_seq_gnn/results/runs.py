@@ -118,6 +118,7 @@ def load(paths: Iterable[str | Path]) -> Loaded:
         ValueError: a path leads to no run, or names a run that is half written or damaged.
     """
     found, seen = Loaded(), set()
+    unfinished: dict[Path, list[str]] = {}
     for path in paths:
         folders = expand(path)
         some = False
@@ -144,8 +145,17 @@ def load(paths: Iterable[str | Path]) -> Loaded:
                     found.runs.append(done)
                 else:
                     found.left_out.append(problem)
+                    if not (run / "results.json").exists():
+                        unfinished.setdefault(run.parent, []).append(problem)
         if not some:
             raise ValueError(f"{path}: no finished run. " + " ".join(found.left_out))
+    for folder, problems in unfinished.items():
+        if len(problems) > 1:  # of a sweep, whose pruned runs are many
+            found.left_out = [line for line in found.left_out if line not in problems]
+            found.left_out.append(
+                f"{folder}: {len(problems)} runs have no results.json: they were pruned, failed or have not finished; "
+                "leaderboard.md of a sweep says which."
+            )
     return found
 
 

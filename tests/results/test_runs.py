@@ -161,3 +161,10 @@ def test_other_data_or_another_evaluation_cannot_be_compared(tmp_path):
         require_comparable([first, second])
     with pytest.raises(ValueError, match=r"evaluation.mask_history is True in the first and False"):
         require_comparable([first, third])
+
+
+def test_many_unfinished_runs_of_a_sweep_are_one_sentence(sweep):
+    for name in ("1_seed0", "1_seed1", "10_seed0"):
+        (sweep / name / "results.json").unlink()
+    (line,) = load([sweep]).left_out
+    assert line.startswith(f"{sweep}: 3 runs have no results.json: they were pruned")
