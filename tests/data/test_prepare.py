@@ -1,5 +1,6 @@
 import logging
 import multiprocessing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from hybrid_seq_gnn.data.events import events
 from hybrid_seq_gnn.data.filters import filtered
-from hybrid_seq_gnn.data.prepare import prepare
+from hybrid_seq_gnn.data.prepare import from_disk, prepare
 from hybrid_seq_gnn.data.sequences import by_user
 from hybrid_seq_gnn.data.source import Source
 from hybrid_seq_gnn.data.split import global_time, leave_one_out
@@ -132,21 +133,28 @@ def same(one, other):
 
 
 def test_what_the_cache_gives_is_what_was_made(source):
-    made, found = prepare(source), prepare(source)
+    made, found = from_disk(source), from_disk(source)
     assert not made.from_cache and found.from_cache
     assert same(made, found)
 
 
 @pytest.mark.parametrize("damage", [lambda raw: raw[:-9], lambda raw: raw[:99] + b"x" + raw[100:], lambda raw: b""])
 def test_a_damaged_cache_is_made_anew_and_not_believed(damage, source, tmp_path, caplog):
-    made = prepare(source)
+    made = from_disk(source)
     path = only_file(tmp_path)
     path.write_bytes(damage(path.read_bytes()))
     with caplog.at_level(logging.WARNING):
-        again = prepare(source)
+        again = from_disk(source)
     assert not again.from_cache and same(made, again)
     assert "is damaged and is made anew" in caplog.text
-    assert prepare(source).from_cache
+    assert from_disk(source).from_cache
+
+
+def test_the_runs_of_one_process_share_their_data_in_memory(source):
+    assert prepare(source) is prepare(source)
+    assert prepare(replace(source, users=51)) is not prepare(source)
+    without = replace(source, cache=False)
+    assert prepare(without) is not prepare(without)
 
 
 def test_another_file_or_setting_is_prepared_anew(tmp_path):
@@ -176,7 +184,7 @@ def test_two_processes_may_prepare_the_same_data_at_once(source, tmp_path):
         hashes = pool.map(hash_of, [source] * 8)
     assert len(set(hashes)) == 1
     assert only_file(tmp_path)  # one file, and nothing left beside it
-    assert prepare(source).from_cache
+    assert from_disk(source).from_cache
 
 
 def test_the_split_hash_knows_ids_order_and_roles():

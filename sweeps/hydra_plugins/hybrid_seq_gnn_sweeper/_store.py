@@ -10,13 +10,14 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import optuna
 from hydra_plugins.hybrid_seq_gnn_sweeper._space import Space, text
 from hydra_plugins.hybrid_seq_gnn_sweeper._trials import is_lost
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._file import BaseJournalFileLock
 from optuna.trial import TrialState
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
@@ -123,14 +124,38 @@ def shown(url: str) -> str:
     return re.sub(r"://([^:/@]+):[^@]*@", r"://\1:***@", url)
 
 
+class JournalLock(BaseJournalFileLock):
+    """Holds a journal while a line is written; the lock goes when the process does, however it ends.
+
+    Optuna's own lock is a file that a killed process leaves behind, and everybody waits 30 seconds for it then.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.with_name(f"{path.name}.lock")
+        self.file: IO[str] | None = None
+
+    def acquire(self) -> bool:
+        """Wait until nobody else holds it."""
+        file = self.path.open("a")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        self.file = file
+        return True
+
+    def release(self) -> None:
+        """Let the next one in."""
+        if self.file is not None:
+            self.file.close()
+            self.file = None
+
+
 def journal(path: Path) -> JournalStorage:
     """The journal file as a storage, without a last line that was cut off in the middle of writing.
 
     Optuna would append to such a line, and could not read the file from then on. It is cut while the journal's own lock
     is held, so that no other process is writing.
     """
-    backend = JournalFileBackend(str(path))
-    lock = backend._lock
+    lock = JournalLock(path)
+    backend = JournalFileBackend(str(path), lock_obj=lock)
     lock.acquire()
     try:
         content = path.read_bytes() if path.exists() else b""
