@@ -8,17 +8,21 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hybrid_seq_gnn.app.check import needs_of, settings_of, target_class
+from hybrid_seq_gnn.run.check import needs_of, settings_of, target_class
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "hybrid_seq_gnn"
 LEVELS = [
+    {"files"},
     {"data"},
     {"graph"},
     {"model", "gnn", "fusion", "negatives", "loss"},
     {"evaluation"},
     {"training"},
-    {"results", "study", "logger"},
+    {"logger"},
+    {"run"},
+    {"results"},
+    {"study"},
     {"app"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}

@@ -6,9 +6,9 @@ import pytest
 import torch
 import yaml
 
-from hybrid_seq_gnn.app.build import build
-from hybrid_seq_gnn.app.check import check_node
 from hybrid_seq_gnn.model.scores import DotScores
+from hybrid_seq_gnn.run.build import build
+from hybrid_seq_gnn.run.check import check_node
 from tests.conftest import leave_last_two_out, make_sequences
 from tests.model.test_sasrec import batch_of
 

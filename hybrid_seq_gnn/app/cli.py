@@ -47,8 +47,8 @@ def job_of(config: DictConfig, watch: Callable[[list[dict[str, Any]]], None] | N
         config: as Hydra composed it.
         watch: is told the records of all epochs so far, after each; what it raises ends the run.
     """
-    from hybrid_seq_gnn.app.build import checked
     from hybrid_seq_gnn.app.job import run
+    from hybrid_seq_gnn.run.build import checked
 
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)

@@ -10,20 +10,21 @@ from typing import Any
 
 import torch
 
-from hybrid_seq_gnn.app.build import Config, build
-from hybrid_seq_gnn.app.folder import alone_in, write_per_user, yaml
-from hybrid_seq_gnn.app.measure import Measure
-from hybrid_seq_gnn.app.parts import graph_of, identity, part
+from hybrid_seq_gnn import files
 from hybrid_seq_gnn.app.quick import check_list
 from hybrid_seq_gnn.data.batches import TrainingWindows
 from hybrid_seq_gnn.data.prepare import prepare
 from hybrid_seq_gnn.evaluation.alpha import alpha_statistics
 from hybrid_seq_gnn.evaluation.groups import grouped_metrics
 from hybrid_seq_gnn.evaluation.settings import EvaluationSettings
+from hybrid_seq_gnn.files import write_json
 from hybrid_seq_gnn.logger.protocol import Careful
-from hybrid_seq_gnn.results import record
-from hybrid_seq_gnn.results.leaderboard import flatten
 from hybrid_seq_gnn.results.tables import run_table
+from hybrid_seq_gnn.run import record
+from hybrid_seq_gnn.run.build import build, graph_of, part
+from hybrid_seq_gnn.run.folder import alone_in, write_per_user, yaml
+from hybrid_seq_gnn.run.identity import Config, flatten, identity
+from hybrid_seq_gnn.run.measure import Measure
 from hybrid_seq_gnn.training import checkpoint, distributed
 from hybrid_seq_gnn.training.compiled import compile_blocks
 from hybrid_seq_gnn.training.loop import train
@@ -99,7 +100,7 @@ def _run(
     )
     data_seconds = time.perf_counter() - started
 
-    this_run = identity(config, prepared)
+    this_run = identity(config, prepared.split_hash)
     if settings.resume and (done := distributed.broadcast(record.read_results(folder))) is not None:
         if done["identity"] != this_run:
             raise ValueError(
@@ -134,7 +135,7 @@ def _run(
             watch(history)
 
     def write_lines(name: str) -> Callable[[list[dict[str, Any]]], None]:
-        return lambda history: record.write_lines(folder / name, history) if distributed.is_first() else None
+        return lambda history: files.write_lines(folder / name, history) if distributed.is_first() else None
 
     if not settings.resume and distributed.is_first():
         for name in ("checkpoint.pt", "graph_checkpoint.pt", "graph.pt", "results.json"):
@@ -240,10 +241,10 @@ def _run(
         results["alpha_stats"] = alpha_statistics(test.alpha, test.lengths, groups)
         lengths = torch.arange(1, LONGEST_ON_CURVE + 1, device=device)
         results["alpha_curve"] = {"length": lengths.tolist(), "alpha": model.alpha_curve(lengths).tolist()}
-        record.write_json(folder / "alpha_stats.json", results["alpha_stats"])
+        write_json(folder / "alpha_stats.json", results["alpha_stats"])
     write_per_user(folder / "per_user.parquet", prepared, test, groups.group_of(test.lengths))
     checkpoint.save({"model": model.state_dict(), **origin}, folder / "model.pt")
-    record.write_json(folder / "results.json", results)  # last: a folder with results.json is complete
+    write_json(folder / "results.json", results)  # last: a folder with results.json is complete
     (folder / "checkpoint.pt").unlink(missing_ok=True)
     logger.finish(results)
     log.info("\n%s\nwritten to %s", run_table(results), folder)

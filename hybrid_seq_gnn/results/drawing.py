@@ -6,7 +6,6 @@ In the page a figure is an SVG with real text and CSS variables for colours, so 
 """
 
 import io
-import os
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from hybrid_seq_gnn.files import atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -158,13 +159,8 @@ def save(fig: "Figure", folder: Path, name: str) -> str:
 
 def write_whole(path: Path, write: Callable[[Any], None]) -> None:
     """Let `write` fill a file beside, then rename it."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("wb") as file:
-            write(file)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with atomic(path) as beside, beside.open("wb") as file:
+        write(file)
 
 
 def inline(svg: str, name: str) -> str:

@@ -2,14 +2,16 @@
 
 import io
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
-from hybrid_seq_gnn.results.record import read_results, write_text
+from hybrid_seq_gnn.files import write_text
 from hybrid_seq_gnn.results.tables import GROUPS, HEADLINE, markdown
+from hybrid_seq_gnn.run.identity import flatten
+from hybrid_seq_gnn.run.record import read_results
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,15 +59,6 @@ def read_runs(folder: Path) -> list[Run]:
         except ValueError as error:
             runs.append(Run(path.parent.name, None, str(error)))
     return runs
-
-
-def flatten(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(a.b.c, value) of every setting."""
-    for key, value in config.items():
-        if isinstance(value, dict):
-            yield from flatten(value, f"{prefix}{key}.")
-        elif not key.startswith("_"):
-            yield f"{prefix}{key}", value
 
 
 def settings(results: dict[str, Any]) -> dict[str, Any]:

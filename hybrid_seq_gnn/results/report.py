@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from hybrid_seq_gnn.files import write_text
 from hybrid_seq_gnn.results import answer, more_sections, searches, sections, trade_offs
 from hybrid_seq_gnn.results.criteria import Criteria, read
 from hybrid_seq_gnn.results.drawing import style
 from hybrid_seq_gnn.results.evidence import Evidence, gather
 from hybrid_seq_gnn.results.names import suggest
 from hybrid_seq_gnn.results.page import Figures, render
-from hybrid_seq_gnn.results.record import write_text
 from hybrid_seq_gnn.results.studies import sweeps
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
 from hybrid_seq_gnn.results.leaderboard import numbers, settings
 from hybrid_seq_gnn.results.names import short_names
-from hybrid_seq_gnn.results.record import read_results
+from hybrid_seq_gnn.run.record import read_results
 
 if TYPE_CHECKING:
     import pandas as pd

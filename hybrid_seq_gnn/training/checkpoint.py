@@ -1,20 +1,17 @@
 """Files that are whole or not there: written beside, then renamed."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from hybrid_seq_gnn.files import atomic
+
 
 def save(state: dict[str, Any], path: Path) -> None:
     """Write `state` so that a crash at any moment leaves the old file or the new one, never half of one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with atomic(path) as beside:
         torch.save(state, beside)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def load(path: Path, device: torch.device) -> dict[str, Any]:

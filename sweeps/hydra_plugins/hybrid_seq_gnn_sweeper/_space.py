@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from hybrid_seq_gnn.app.arguments import quoted
-from hybrid_seq_gnn.app.build import GROUPS, checked
+from hybrid_seq_gnn.run.build import GROUPS, checked
 
 VARIANT = "variant"  # the parameter that chooses among study.variants
 NEVER_SWEPT = ("study", "hydra", "debug", "name", "logger")

@@ -7,8 +7,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,27 +20,15 @@ from optuna.storages.journal._file import BaseJournalFileLock
 from optuna.trial import TrialState
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from hybrid_seq_gnn.data.source import ELSEWHERE
-from hybrid_seq_gnn.results import record
-from hybrid_seq_gnn.results.leaderboard import flatten
+from hybrid_seq_gnn.files import write_json
+from hybrid_seq_gnn.run import record
+from hybrid_seq_gnn.run.identity import counts, flatten
 from hybrid_seq_gnn.study.settings import StudySettings
 
 log = logging.getLogger(__name__)
 
-CHANGES_NO_NUMBER = ("debug", "name", "training.resume", *(f"data.{name}" for name in ELSEWHERE))
 LONGEST_NAME = 60
 MOST_TRIES = 10  # to open a database whose tables others are making
-
-
-@contextmanager
-def in_turn(folder: Path) -> Iterator[None]:
-    """Hold a sweep's folder for the moment in which a process looks what is to be done; others wait.
-
-    The file stays: removing it would let two others lock two different files of that name.
-    """
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def identity(
@@ -64,7 +51,7 @@ def identity(
     for configuration in configurations:
         for key, value in flatten(configuration):
             values.setdefault(key, set()).add(str(value))
-    kept = {key: each for key, each in values.items() if key not in CHANGES_NO_NUMBER and key.split(".")[0] != "logger"}
+    kept = {key: each for key, each in values.items() if counts(key)}
     found = {key: " or ".join(sorted(each)) for key, each in kept.items()}
     found |= {name: text(distribution) for name, distribution in space.distributions.items()}
     found |= {f"study.variants.{label}": " ".join(lines) for label, lines in space.variants.items()}
@@ -230,7 +217,7 @@ def put_aside(storage: BaseStorage, folder: Path, name: str, study: StudySetting
 
 def describe(folder: Path, name: str, space: Space, study: StudySettings, command: str) -> None:
     """Write study.json: what a reader of the folder needs to open the study and to know what it asked."""
-    record.write_json(
+    write_json(
         folder / "study.json",
         {
             "name": name,

@@ -32,7 +32,6 @@ from hydra_plugins.hybrid_seq_gnn_sweeper._space import Conditions, Space, choic
 from hydra_plugins.hybrid_seq_gnn_sweeper._store import (
     describe,
     identity,
-    in_turn,
     name_of,
     open_study,
     software,
@@ -42,10 +41,11 @@ from hydra_plugins.hybrid_seq_gnn_sweeper._worker import TooManyFailures, Worker
 from omegaconf import DictConfig, open_dict, read_write
 
 from hybrid_seq_gnn.app.arguments import TYPED, quoted
-from hybrid_seq_gnn.app.build import OF_A_SWEEP, build, checked
-from hybrid_seq_gnn.app.check import check_node
 from hybrid_seq_gnn.app.cli import explain
 from hybrid_seq_gnn.data.prepare import prepare
+from hybrid_seq_gnn.files import locked
+from hybrid_seq_gnn.run.build import OF_A_SWEEP, build, checked
+from hybrid_seq_gnn.run.check import check_node
 from hybrid_seq_gnn.study.settings import StudySettings
 
 log = logging.getLogger(__name__)
@@ -164,7 +164,7 @@ def run_study(config: DictConfig, hydra_context: HydraContext, arguments: list[s
         log.info("%s", outline(sweep))
         return None
     folder.mkdir(parents=True, exist_ok=True)
-    with in_turn(folder):
+    with locked(folder / ".lock"):
         study = sweep.open()
         command = shlex.join(["python", "-m", "hybrid_seq_gnn", *TYPED])
         describe(folder, sweep.name, sweep.space, settings, command)
@@ -293,7 +293,7 @@ def serve(sweep: Sweep, study: optuna.Study, arguments: list[str], workers: int)
             reasons = launched(launcher, [job] * workers)
         if over := [reason for reason in reasons if isinstance(reason, TooManyFailures)]:
             raise over[0]
-        with in_turn(sweep.folder):
+        with locked(sweep.folder / ".lock"):
             fill(study, sweep.slots, False, sweep.settings.grace)
         if (count(study), len(study.get_trials(deepcopy=False))) == (before, tries):
             why = explain(reasons[0]) if reasons else "they find no work in the study; do they see the same disk?"

@@ -35,7 +35,7 @@ from optuna.trial import Trial
 
 from hybrid_seq_gnn.app.arguments import quoted
 from hybrid_seq_gnn.app.cli import explain, job_of
-from hybrid_seq_gnn.results.record import read_results
+from hybrid_seq_gnn.run.record import read_results
 from hybrid_seq_gnn.study.settings import StudySettings, value_of
 
 log = logging.getLogger(__name__)

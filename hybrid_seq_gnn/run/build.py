@@ -2,13 +2,16 @@
 
 from typing import Any
 
-from hydra.utils import instantiate
+import torch
 
-from hybrid_seq_gnn.app.check import check_node, conform, needs_of, target_class
+from hybrid_seq_gnn.data.prepare import Prepared
+from hybrid_seq_gnn.graph.sparse import SparseMatrix
+from hybrid_seq_gnn.run.check import check_node, conform, needs_of, target_class
+from hybrid_seq_gnn.run.identity import Config, digest
 
-Config = dict[str, Any]
 TOP_LEVEL: dict[str, Any] = {"seed": int, "name": str | None, "debug": bool}
 GROUPS = ("data", "graph", "gnn", "fusion", "model", "negatives", "loss", "training", "evaluation", "logger")
+GRAPHS_KEPT = 4  # of the runs of a sweep, which share a process
 OF_A_SWEEP = "study"  # says how runs are made, and is no part of one
 BRINGS = {"gnn": "gnn", "fusion": "fusion", "adjacency": "graph", "negatives": "negatives"}
 
@@ -18,10 +21,10 @@ def build(node: Config, **given: Any) -> Any:
 
     Only what its constructor asks for is passed on, so that a class takes part by naming a parameter.
     """
-    needs = needs_of(target_class("", node))
-    return instantiate(
-        node, **{name: given[name] for name in needs}, _convert_="all", _execution_whitelist_=("hybrid_seq_gnn.*",)
-    )
+    cls = target_class("", node)
+    settings = {name: value for name, value in node.items() if name != "_target_"}
+    inner = {name: build(value) for name, value in settings.items() if isinstance(value, dict) and "_target_" in value}
+    return cls(**settings | inner, **{name: given[name] for name in needs_of(cls)})
 
 
 def groups_in_use(config: Config) -> set[str]:
@@ -52,3 +55,28 @@ def checked(config: Config) -> Config:
     used = groups_in_use(config)
     whole = {key: check_node(key, config[key]) if key in GROUPS else top[key] for key in config}
     return {key: value if key not in GROUPS or key in used else None for key, value in whole.items()}
+
+
+def part(config: Config, group: str, given: dict[str, Any]) -> Any:
+    """What a group stands for, None if it is not in use; each has initial weights of its own from the seed.
+
+    So a hybrid's encoder starts with the weights of the encoder alone, whatever stands beside it.
+    """
+    if config[group] is None:
+        return None
+    torch.manual_seed(config["seed"] + (GROUPS.index(group) << 32 if group != "model" else 0))
+    return build(config[group], **given)
+
+
+_graphs: dict[str, tuple[SparseMatrix, dict[str, Any]]] = {}
+
+
+def graph_of(node: Config, prepared: Prepared) -> tuple[SparseMatrix, dict[str, Any]]:
+    """The item graph and its statistics, made once for all runs of this process that want the same."""
+    key = digest([node, prepared.split_hash])
+    if key not in _graphs:
+        while len(_graphs) >= GRAPHS_KEPT:
+            del _graphs[next(iter(_graphs))]
+        graph = build(node).build(prepared.sequences, prepared.split)
+        _graphs[key] = graph.adjacency(), graph.statistics()
+    return _graphs[key]

@@ -1,28 +1,31 @@
 """A run folder: held by one process, and what is written to it beside results.json."""
 
-import fcntl
+import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml as safe_yaml
 
-from hybrid_seq_gnn.app.build import Config
 from hybrid_seq_gnn.data.prepare import Prepared
 from hybrid_seq_gnn.evaluation.evaluate import Ranking
+from hybrid_seq_gnn.files import atomic, locked
+from hybrid_seq_gnn.run.identity import Config
 
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Hold a run folder against other processes; the lock goes when the process does, however it ends.
+    """Hold a run folder against other processes.
 
-    The file stays: removing it would let two others lock two different files of that name.
+    Raises:
+        ValueError: another process runs there.
     """
-    with (folder / ".lock").open("w") as lock:
+    with ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            held.enter_context(locked(folder / ".lock", wait=False))
+        except BlockingIOError as error:
             raise ValueError(
                 f"another process is running in {folder}; wait for it or choose another folder with hydra.run.dir=…"
             ) from error
@@ -43,13 +46,11 @@ def write_per_user(path: Path, prepared: Prepared, test: Ranking, group: np.ndar
             "alpha": np.full(len(test.users), np.nan) if test.alpha is None else test.alpha.astype(np.float64),
         }
     )
-    beside = path.with_name(f".{path.name}.tmp")
-    table.to_parquet(beside, index=False)
-    beside.replace(path)
+    with atomic(path) as beside:
+        table.to_parquet(beside, index=False)
 
 
 def yaml(config: Config) -> str:
     """The configuration as a file that can be read back."""
-    from omegaconf import OmegaConf
-
-    return OmegaConf.to_yaml(OmegaConf.create(config))
+    plain = json.loads(json.dumps(config))  # a tuple is a list in YAML
+    return str(safe_yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))

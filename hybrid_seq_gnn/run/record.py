@@ -1,7 +1,6 @@
-"""What a run leaves behind: results.json (one versioned schema) and the files beside it."""
+"""results.json: one versioned schema, and what it says of machine and software."""
 
 import json
-import os
 import platform
 import resource
 import subprocess
@@ -13,30 +12,6 @@ from typing import Any
 
 SCHEMA_VERSION = 1
 PACKAGES = ("hybrid_seq_gnn", "torch", "torch-geometric", "numpy", "pandas", "hydra-core", "omegaconf", "optuna")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that it is the old one or the new one at any moment, never half of one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write strict JSON: an undefined number is null, never NaN.
-
-    Raises:
-        ValueError: `value` holds NaN or infinity.
-    """
-    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
-
-
-def write_lines(path: Path, records: list[dict[str, Any]]) -> None:
-    """Write JSON Lines, one record a line."""
-    write_text(path, "".join(json.dumps(record, allow_nan=False) + "\n" for record in records))
 
 
 def read_results(folder: Path) -> dict[str, Any] | None:

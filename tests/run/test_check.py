@@ -2,8 +2,8 @@ from typing import Literal
 
 import pytest
 
-from hybrid_seq_gnn.app.build import build, checked, groups_in_use
-from hybrid_seq_gnn.app.check import check_node, conform
+from hybrid_seq_gnn.run.build import build, checked, groups_in_use
+from hybrid_seq_gnn.run.check import check_node, conform
 
 FIXED = {"_target_": "hybrid_seq_gnn.fusion.fixed.Fixed", "alpha": 0.5, "side": "both"}
 
