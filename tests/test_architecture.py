@@ -6,14 +6,14 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import yaml
 
 from hybrid_seq_gnn.run.check import needs_of, settings_of, target_class
+from tests.conftest import composed, options
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "hybrid_seq_gnn"
 LEVELS = [
-    {"files"},
+    {"files", "limits"},
     {"data"},
     {"graph"},
     {"model", "gnn", "fusion", "negatives", "loss"},
@@ -39,8 +39,9 @@ PROVIDED = {
     "settings",
     "name",
 }
-NO_CLASSES = ("hydra", "criteria")  # criteria are read by the report and make no object: tests/results/test_criteria.py
-YAMLS = sorted(p for p in (ROOT / "conf").glob("*/*.yaml") if p.parent.name not in NO_CLASSES)
+NO_CLASSES = ("hydra", "criteria", "experiment")  # these make no object
+GROUPS = sorted(p.name for p in (ROOT / "conf").iterdir() if p.is_dir() and p.name not in NO_CLASSES)
+OPTIONS = [(group, name) for group in GROUPS for name in options(group)]
 
 
 def imports(path):
@@ -66,10 +67,9 @@ def test_only_app_knows_hydra():
             assert not [m for m in imports(path) if m.split(".")[0] in ("hydra", "omegaconf")], path
 
 
-@pytest.mark.parametrize("path", YAMLS, ids=lambda p: f"{p.parent.name}/{p.stem}")
-def test_a_yaml_has_the_settings_and_the_defaults_of_its_class(path):
-    node = yaml.safe_load(path.read_text())
-    assert_twins(node)
+@pytest.mark.parametrize(("group", "name"), OPTIONS)
+def test_a_yaml_has_the_settings_and_the_defaults_of_its_class(group, name):
+    assert_twins(composed(group, name))
 
 
 def assert_twins(node):

@@ -146,7 +146,9 @@ def test_results_are_complete(finished):
     assert found["alpha_curve"]["length"] == list(range(1, 201))
     assert found["alpha_curve"]["alpha"] == pytest.approx([0.3] * 200)
     assert found["best_val_metric"] == found["validation_metrics"]["NDCG@10"]
-    assert 1 <= found["best_epoch"] <= 2
+    assert found["best_epoch"] == found["epochs"] == 0  # its encoder has epochs
+    compared = found["baseline"]["metrics"]["NDCG@10"]["overall"]["hybrid"]
+    assert compared == pytest.approx(found["test_metrics"]["NDCG@10"])
     assert found["config"]["fusion"]["alpha"] == 0.3
     assert found["config"]["negatives"] is None  # cross-entropy samples none
     assert len(found["data"]["split_hash"]) == 64
@@ -177,9 +179,11 @@ def test_the_model_file_loads_without_pickle(finished):
 
 def test_metrics_jsonl_has_a_line_an_epoch(finished):
     folder, _ = finished
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert [line["epoch"] for line in lines] == [1, 2]
-    assert "test" not in json.dumps(lines)
+    encoder = folder.parent / results(folder)["baseline"]["folder"]
+    for place, epochs in ((encoder, [1, 2]), (folder, [0])):
+        lines = [json.loads(line) for line in (place / "metrics.jsonl").read_text().splitlines()]
+        assert [line["epoch"] for line in lines] == epochs
+        assert "test" not in json.dumps(lines)
 
 
 def test_a_finished_run_is_not_run_again_and_another_one_is_refused_there(finished):
@@ -218,7 +222,8 @@ def test_a_setting_without_effect_is_said(tmp_path):
 
 
 def test_a_run_killed_in_the_middle_of_an_epoch_ends_with_the_same_bits(tmp_path):
-    arguments = [*SMALL, "data.users=600", "training.epochs=6", "training.patience=0", "training.batch_size=4"]
+    arguments = [*SMALL, "+experiment=study/embeddings", "data.users=600", "training.epochs=6", "training.patience=0"]
+    arguments += ["training.batch_size=4"]
     succeed(*arguments, "hydra.run.dir=whole", cwd=tmp_path)
     running = subprocess.Popen(
         [sys.executable, "-m", "hybrid_seq_gnn", *arguments, "hydra.run.dir=killed"],
@@ -259,8 +264,9 @@ def test_a_run_killed_in_the_middle_of_an_epoch_ends_with_the_same_bits(tmp_path
         (["training.lr=fast"], ["training.lr=fast", "a number"]),
         (["seed=-1"], ["seed=-1"]),
         (["evaluation.groups.short=60"], ["evaluation.groups.short=60", "short < long"]),
-        (["gnn.num_layers=-1"], ["gnn.num_layers=-1"]),
-        (["gnn.window=3"], ["gnn.window", "graph.window"]),
+        (["gnn=lightgcn", "gnn.num_layers=-1"], ["gnn.num_layers=-1"]),
+        (["gnn.widnow=3"], ["gnn.widnow", "gnn.window"]),
+        (["gnn=lightgcn"], ["training=joint", "+experiment=study/embeddings"]),
         (["data=sequences"], ["data.path"]),
         (["data=sequences", "data.path=nowhere.txt"], ["nowhere.txt"]),
     ],
@@ -335,4 +341,4 @@ def test_a_failing_trial_does_not_stop_the_sweep(tmp_path):
 def test_it_runs_from_any_folder(tmp_path):
     assert not list(Path(tmp_path).iterdir())
     succeed(*SMALL, "training.epochs=1", cwd=tmp_path, how=process)
-    assert len(list(tmp_path.glob("outputs/*/*/results.json"))) == 1
+    assert len(list(tmp_path.glob("outputs/2*/*/results.json"))) == 1

@@ -1,28 +1,23 @@
 """What every option of a group promises; a new yaml is tested without another line here."""
 
-from pathlib import Path
-
 import pytest
 import torch
-import yaml
 
 from hybrid_seq_gnn.model.scores import DotScores
 from hybrid_seq_gnn.run.build import build
 from hybrid_seq_gnn.run.check import check_node
-from tests.conftest import leave_last_two_out, make_sequences
+from tests.conftest import composed, leave_last_two_out, make_sequences, options
 from tests.model.test_sasrec import batch_of
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
 ITEMS = 20
 
 
-def options(group):
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-
-
 def make(group, name, settings=None, **given):
-    node = yaml.safe_load((CONF / group / f"{name}.yaml").read_text()) | (settings or {})
+    node = composed(group, name) | (settings or {})
     return build(check_node(group, node), **given)
+
+
+MIXTURES = [("score", mix, gnn) for mix in ("linear", "geometric") for gnn in ("lightgcn", "transitions")]
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +38,11 @@ def gnn_of(world, name, graph="cooccurrence"):
     return make("gnn", name, embedding_dim=8, num_items=ITEMS, adjacency=adjacency(world, graph), **world)
 
 
-def recommender(world, model="hybrid", fusion="fixed", gnn="lightgcn", graph="cooccurrence", level="embedding"):
+def recommender(world, model="hybrid", fusion="fixed", gnn="lightgcn", graph="cooccurrence", **fusing):
     torch.manual_seed(0)
-    node = yaml.safe_load((CONF / "model" / f"{model}.yaml").read_text())
+    node = composed("model", model)
     small = {key: value for key, value in {"embedding_dim": 8, "max_length": 10}.items() if key in node}
-    parts = {"fusion": fusion_of(fusion, level=level), "gnn": gnn_of(world, gnn, graph)}
+    parts = {"fusion": fusion_of(fusion, **{"level": "embedding"} | fusing), "gnn": gnn_of(world, gnn, graph)}
     return make("model", model, small, num_items=ITEMS, adjacency=adjacency(world, graph), **parts, **world)
 
 
@@ -74,6 +69,14 @@ def two_steps(model, loss):
 class TestFusion:
     lengths = torch.tensor([1, 5, 10, 11, 50, 51, 200])
 
+    @pytest.mark.parametrize("mix", ["linear", "geometric"])
+    @pytest.mark.parametrize("level", ["score", "embedding"])
+    def test_it_acts_where_and_how_it_is_told(self, name, level, mix):
+        fusion = fusion_of(name, level=level, mix=mix, side="input")
+        assert (fusion.level, fusion.geometric) == (level, mix == "geometric")
+        assert (fusion.fuses_inputs, fusion.fuses_candidates) == (level == "embedding", False)
+        assert not fusion.unset
+
     def test_alpha_is_a_weight(self, name):
         alpha = fusion_of(name).alpha(self.lengths)
         assert alpha.shape == self.lengths.shape
@@ -97,11 +100,9 @@ class TestFusion:
         views = [torch.randn(7, 2, dtype=torch.float64, requires_grad=True) for _ in range(2)]
         assert torch.autograd.gradcheck(lambda a, b: fusion.mix(a, b, self.lengths).double(), views, atol=1e-4)
 
-    @pytest.mark.parametrize(
-        ("level", "gnn"), [("embedding", "lightgcn"), ("score", "lightgcn"), ("score", "transitions")]
-    )
-    def test_a_hybrid_learns_with_it(self, name, level, gnn, world):
-        model = recommender(world, fusion=name, level=level, gnn=gnn)
+    @pytest.mark.parametrize(("level", "mix", "gnn"), [("embedding", "linear", "lightgcn"), *MIXTURES])
+    def test_a_hybrid_learns_with_it(self, name, level, mix, gnn, world):
+        model = recommender(world, fusion=name, level=level, mix=mix, gnn=gnn)
         before = {key: value.clone() for key, value in model.fusion.named_parameters()}
         first, second = two_steps(model, criterion(world))
         assert second < first
@@ -188,4 +189,11 @@ def test_negatives_are_neither_padding_nor_what_the_user_had(name, world):
 @pytest.mark.parametrize("name", options("loss"))
 def test_a_loss_falls_in_training(name, world):
     first, second = two_steps(recommender(world, model="sasrec"), criterion(world, loss=name))
+    assert second < first
+
+
+@pytest.mark.parametrize(("level", "mix", "gnn"), MIXTURES)
+@pytest.mark.parametrize("name", options("loss"))
+def test_a_loss_falls_in_training_a_mixture(name, level, mix, gnn, world):
+    first, second = two_steps(recommender(world, level=level, mix=mix, gnn=gnn), criterion(world, loss=name))
     assert second < first

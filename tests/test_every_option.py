@@ -2,41 +2,50 @@
 
 import pytest
 
+from tests.conftest import options
 from tests.test_command_line import SMALL, results, succeed
-from tests.test_contracts import options
 
 TINY = [*SMALL, "training.epochs=1", "hydra.run.dir=run"]
+STUDY = ["+experiment=study/embeddings"]
 CASES = [
     *(
-        [f"fusion={name}", f"fusion.level={level}", f"gnn={gnn}"]
+        [f"fusion={name}", f"fusion.level={level}", f"gnn={gnn}", "training=joint"]
         for name in options("fusion")
         for level, gnn in (("embedding", "lightgcn"), ("score", "transitions"))
     ),
-    *([f"gnn={name}"] for name in options("gnn")),
-    *(["gnn.edge_dropout=0.3", f"graph={name}"] for name in options("graph")),
-    *([f"graph={name}"] for name in options("graph")),
-    *([f"graph.weighting={name}"] for name in ("log", "cosine", "pmi")),
+    *([*STUDY, f"gnn={name}"] for name in options("gnn")),
+    *([*STUDY, "gnn.edge_dropout=0.3", f"graph={name}"] for name in options("graph")),
+    *([*STUDY, f"graph={name}"] for name in options("graph")),
+    *([*STUDY, f"graph.weighting={name}"] for name in ("log", "cosine", "pmi")),
     *([f"model={name}"] for name in options("model")),
     *([f"loss={name}"] for name in options("loss")),
-    *([f"loss={name}", "model.cosine=0.1", "fusion=learnable"] for name in options("loss")),
+    *([*STUDY, f"loss={name}", "model.cosine=0.1", "fusion=learnable"] for name in options("loss")),
     [
         "model.cosine=0.1",
         "fusion.level=score",
+        "gnn=lightgcn",
         "model.encoder=bert4rec",
         "training=two_stage",
         "training.graph_epochs=1",
     ],
     *([f"negatives={name}", "loss=sampled_softmax"] for name in options("negatives")),
-    *([f"training={name}", "training.epochs=1"] for name in options("training") if name != "post_hoc"),
-    *(["training=post_hoc", f"fusion={name}", "fusion.level=score", "gnn=transitions"] for name in options("fusion")),
-    ["training=post_hoc", "training.select=likelihood", "fusion.level=score", "gnn=transitions", "data.items=60"],
+    *([*STUDY, f"training={name}", "training.epochs=1"] for name in options("training") if name != "post_hoc"),
+    ["training=quick"],
+    *(
+        [f"fusion={name}", f"fusion.mix={mix}", f"gnn={gnn}"]
+        for name in options("fusion")
+        for mix, gnn in (("linear", "transitions"), ("geometric", "evidence"))
+    ),
+    *([f"gnn.read={read}", "training=joint", "fusion.mix=geometric"] for read in ("both", "bayes", "rows")),
+    ["fusion.alpha=null", "training.select=likelihood", "data.items=60"],
+    ["fusion=discrete", "fusion.alpha_mid=null"],
+    ["fusion=length_gate", "training.select=none"],
     ["model.encoder=gru4rec"],
     ["model.encoder=bert4rec"],
-    ["model.encoder=bert4rec", "fusion=gated", "fusion.level=score"],
-    ["model.encoder=bert4rec", "fusion=learnable", "fusion.level=score", "gnn=transitions"],
-    ["model.encoder=bert4rec", "fusion.level=score", "gnn=transitions", "training=post_hoc"],
-    ["gnn=lightgcn", "fusion.level=score"],
-    ["training.amp=bf16", "fusion.level=score", "gnn=transitions"],
+    [*STUDY, "model.encoder=bert4rec", "fusion=gated", "fusion.level=score"],
+    ["model.encoder=bert4rec", "fusion=learnable", "gnn=transitions", "training=joint"],
+    ["gnn=lightgcn", "training=joint"],
+    ["training.amp=bf16", "gnn=transitions", "training=joint"],
     ["training.amp=bf16", "model=gru4rec"],
     ["data.split=leave_one_out", "data.k_core=5"],
 ]

@@ -1,5 +1,6 @@
 """The command line: compose a configuration, run it, and say in one message what went wrong."""
 
+import logging
 import os
 import re
 import sys
@@ -14,8 +15,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from hybrid_seq_gnn.app.arguments import TYPED, expanded
+from hybrid_seq_gnn.app.arguments import TYPED, expanded, studies_folder
+from hybrid_seq_gnn.app.help import help_text
 from hybrid_seq_gnn.app.processes import one_of_several
+from hybrid_seq_gnn.files import shown
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -47,8 +50,10 @@ def job_of(config: DictConfig, watch: Callable[[list[dict[str, Any]]], None] | N
         config: as Hydra composed it.
         watch: is told the records of all epochs so far, after each; what it raises ends the run.
     """
-    from hybrid_seq_gnn.app.job import run
+    from hybrid_seq_gnn.results.run_table import run_table
     from hybrid_seq_gnn.run.build import checked
+    from hybrid_seq_gnn.run.encoders import option_of
+    from hybrid_seq_gnn.run.run import Asked, Run
 
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
@@ -57,13 +62,16 @@ def job_of(config: DictConfig, watch: Callable[[list[dict[str, Any]]], None] | N
     whole = checked({str(key): value for key, value in plain.items()})
     warn_unused(whole, overrides)
     options = {key: str(value) for key, value in settings.runtime.choices.items() if key in whole}
-    return run(whole, Path(settings.runtime.output_dir), overrides, options, watch)
+    options["training"] = option_of(whole["training"])  # a model without a fusion has another one than was chosen
+    folder = Path(settings.runtime.output_dir)
+    results = Run(whole, folder, Asked(overrides, options, watch))()
+    if "config" in results:  # the first of several processes
+        logging.getLogger(__name__).info("\n%s\nwritten to %s", run_table(results), shown(folder))
+    return float(results["best_val_metric"])
 
 
 def warn_unused(config: dict[str, Any], overrides: list[str]) -> None:
     """Say which of the user's settings have no effect with this model and loss, or in a single run."""
-    import logging
-
     log = logging.getLogger(__name__)
     for override in overrides:
         group = re.split(r"[=.@]", override.lstrip("+~"), maxsplit=1)[0]
@@ -71,6 +79,14 @@ def warn_unused(config: dict[str, Any], overrides: list[str]) -> None:
             log.warning("%s has no effect: this is one run; -m makes it a sweep.", override)
         elif group in config and config[group] is None and override != "name=null":
             log.warning("%s has no effect: this model and loss do not use %s.", override, group)
+        elif group == "training" and not takes(config["training"], override):
+            log.warning("%s has no effect: this model has no fusion to fit, and is trained as it is.", override)
+
+
+def takes(node: dict[str, Any], override: str) -> bool:
+    """Whether a part has the setting of an override, or is the option that it chooses."""
+    key, _, value = override.lstrip("+~").partition("=")
+    return key.partition(".")[2] in node if "." in key else node["_target_"].split(".")[-2] == value
 
 
 def wants_traceback() -> bool:
@@ -81,6 +97,9 @@ def wants_traceback() -> bool:
 def main() -> None:
     """Entry point of `python -m hybrid_seq_gnn`."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors to us instead of printing them its own way
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        print(help_text(config_folder(), studies_folder()))
+        return
     TYPED[:] = sys.argv[1:]
     try:
         sys.argv = [sys.argv[0], *expanded(TYPED)]

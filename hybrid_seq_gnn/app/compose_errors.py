@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
+from hybrid_seq_gnn.app.help import groups, options
 from hybrid_seq_gnn.results.names import suggest
 
 
@@ -72,13 +73,3 @@ def flatten(config: DictConfig) -> Iterator[str]:
     plain = OmegaConf.to_container(config, resolve=False)
     assert isinstance(plain, dict)
     yield from walk("", {str(k): v for k, v in plain.items()})
-
-
-def groups(folder: Path) -> list[str]:
-    """Names of the config groups."""
-    return sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name != "hydra")
-
-
-def options(folder: Path, group: str) -> list[str]:
-    """Names of a group's options."""
-    return sorted(p.stem for p in (folder / group).glob("*.yaml")) if group else []

@@ -2,10 +2,14 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hybrid_seq_gnn.data.events import Events
+
+if TYPE_CHECKING:
+    from hybrid_seq_gnn.data.split import Split
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,17 @@ class Sequences:
         """The first `end` items of one user's sequence."""
         start = self.indptr[user]
         return self.items[start : start + end]
+
+    def training(self, split: "Split") -> tuple[np.ndarray, np.ndarray]:
+        """User and item of every training event, user by user in time order."""
+        position = np.arange(len(self.items)) - np.repeat(self.indptr[:-1], self.lengths)
+        user = np.repeat(np.arange(self.num_users), self.lengths)
+        mask = position < split.train_end[user]
+        return user[mask], self.items[mask]
+
+    def training_counts(self, split: "Split") -> np.ndarray:
+        """(num_items + 1,) events of each item in the training part."""
+        return np.bincount(self.training(split)[1], minlength=self.num_items + 1)
 
     def hash(self) -> str:
         """sha256 over ids and order of all events; the same on every machine."""

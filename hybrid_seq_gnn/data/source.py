@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Literal
 
 from hybrid_seq_gnn.data.events import Events
+from hybrid_seq_gnn.limits import AtLeast0, AtLeast1, Inside, Limited
 
 FORMAT = 1  # of prepared data; a change of what preparation does raises it, and old caches are passed over
 ELSEWHERE = ("path", "cache", "cache_dir", "url")  # settings that do not change the data themselves
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class Source(Limited):
     """A source of interactions. Filters act in the order in which they stand here.
 
     Attributes:
@@ -34,30 +35,23 @@ class Source:
 
     path: str | None = None
     min_rating: float | None = None
-    k_core: int = 0
-    min_item_events: int = 1
-    min_user_events: int = 5
-    max_users: int | None = None
+    k_core: AtLeast0 = 0
+    min_item_events: AtLeast1 = 1
+    min_user_events: AtLeast1 = 5
+    max_users: AtLeast1 | None = None
     split: Literal["leave_one_out", "global_time"] = "leave_one_out"
-    valid_share: float = 0.1
-    test_share: float = 0.1
+    valid_share: Inside = 0.1
+    test_share: Inside = 0.1
     cache: bool = True
     cache_dir: str | None = None
 
     def __post_init__(self) -> None:
         """Check every value in the words of the command line."""
-        for name, least in (("k_core", 0), ("min_item_events", 1), ("min_user_events", 1), ("max_users", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"data.{name}={value}: must be {least} or more.")
         if self.split == "leave_one_out" and max(self.min_user_events, self.k_core) < 3:
             raise ValueError(
                 f"data.min_user_events={self.min_user_events}: must be 3 or more with data.split=leave_one_out, "
                 "which needs an event each for training, validation and test."
             )
-        for name in ("valid_share", "test_share"):
-            if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"data.{name}={getattr(self, name)}: must lie between 0 and 1.")
         if self.valid_share + self.test_share >= 1:
             raise ValueError(
                 f"data.valid_share={self.valid_share} and data.test_share={self.test_share} leave nothing for training."

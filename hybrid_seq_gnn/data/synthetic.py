@@ -2,11 +2,14 @@
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge
 
 from hybrid_seq_gnn.data.events import Events, events
 from hybrid_seq_gnn.data.source import ELSEWHERE, Source
+from hybrid_seq_gnn.limits import AtLeast0, AtLeast1, Weight
 
 CLUSTER = 10  # items of a cluster
 
@@ -34,22 +37,16 @@ class Synthetic(Source):
         seed: of the world, apart from the seed of the run.
     """
 
-    users: int = 1000
-    items: int = 200
-    order_strength: float = 0.5
-    cooccurrence_strength: float = 0.5
-    short_share: float = 0.5
-    seed: int = 0
+    users: AtLeast1 = 1000
+    items: Annotated[int, Ge(2 * CLUSTER)] = 200
+    order_strength: Weight = 0.5
+    cooccurrence_strength: Weight = 0.5
+    short_share: Weight = 0.5
+    seed: AtLeast0 = 0
 
     def __post_init__(self) -> None:
         """Check every value in the words of the command line."""
         super().__post_init__()
-        for name, least in (("users", 1), ("items", 2 * CLUSTER), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"data.{name}={getattr(self, name)}: must be {least} or more.")
-        for name in ("order_strength", "cooccurrence_strength", "short_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"data.{name}={getattr(self, name)}: must lie in [0, 1].")
         if self.path is not None:
             raise ValueError("data.path has no meaning for data=synthetic, which makes its own data.")
 

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from hybrid_seq_gnn.evaluation.groups import LengthGroups
+from hybrid_seq_gnn.limits import AtLeast1, Limited
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationSettings:
+class EvaluationSettings(Limited):
     """Settings of the ranking.
 
     Attributes:
@@ -20,9 +21,4 @@ class EvaluationSettings:
 
     groups: LengthGroups = LengthGroups()  # noqa: RUF009
     mask_history: bool = True
-    batch_size: int = 256
-
-    def __post_init__(self) -> None:
-        """Check every value in the words of the command line."""
-        if self.batch_size < 1:
-            raise ValueError(f"evaluation.batch_size={self.batch_size}: must be 1 or more.")
+    batch_size: AtLeast1 = 256

@@ -1,38 +1,47 @@
 """What every fusion shares: the mix, and where it acts."""
 
 import itertools
+import math
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from hybrid_seq_gnn.limits import Limited
+
 Side = Literal["both", "input", "candidate"]
 Level = Literal["embedding", "score"]
+Mix = Literal["linear", "geometric"]
 
 
-class Fusion(nn.Module):
+class Fusion(Limited, nn.Module):
     """Convex mix of the sequence view and the graph view.
 
-        embedding level:  item = alpha(n) * seq + (1 - alpha(n)) * graph
-        score level:      p(next) = alpha(n) * p_seq(next) + (1 - alpha(n)) * p_graph(next)
+        embedding level:           item = alpha(n) * seq + (1 - alpha(n)) * graph
+        score level, linear:    p(next) = alpha(n) * p_seq(next) + (1 - alpha(n)) * p_graph(next)
+        score level, geometric: p(next) = p_seq(next)^alpha(n) * p_graph(next)^(1 - alpha(n)) / Z
 
-    A fusion is a subclass that says what `alpha` is.
+    where Z makes the sum over all items 1. A linear mixture likes what either side likes, a geometric one what both
+    sides can agree on. A fusion is a subclass that says what `alpha` is.
 
     Args:
-        level: `embedding` mixes the two embeddings of an item, `score` the two distributions of the next item.
+        level: `score` mixes the two distributions of the next item, `embedding` the two embeddings of an item.
         side: at the embedding level, what is mixed: `input` (the items that the sequence model reads), `candidate` (the
             items that it scores) or `both`; the other side uses the sequence view alone. At the score level it has no
             meaning: the sequence model stays as it is.
+        mix: how the score level mixes, see above. At the embedding level it has no meaning.
 
     Shape:
         seq, graph: (*batch, D). length: (*batch), events before truncation. Callers gather the rows that they need
         first, so that no (batch, items, D) tensor is ever made.
     """
 
-    def __init__(self, level: Level, side: Side) -> None:
+    def __init__(self, level: Level, side: Side, mix: Mix) -> None:
         super().__init__()
         self.level = level
+        self.geometric = mix == "geometric"
         self.fuses_inputs = level == "embedding" and side in ("both", "input")
         self.fuses_candidates = level == "embedding" and side in ("both", "candidate")
 
@@ -40,6 +49,11 @@ class Fusion(nn.Module):
     def adaptive(self) -> bool:
         """Whether alpha depends on length or state; if not, one fused table serves all rows."""
         return True
+
+    @property
+    def unset(self) -> bool:
+        """Whether a constant of it is yet to be chosen, on the validation split; until then alpha is NaN there."""
+        return False
 
     def alpha(
         self, length: Int[Tensor, "*batch"], state: Float[Tensor, "*batch D"] | None = None
@@ -68,10 +82,9 @@ class Fusion(nn.Module):
             return self.alpha(lengths)
 
 
-def check_alpha(name: str, value: float, low: float = 0.0, high: float = 1.0) -> None:
-    """Raise ValueError, in the words of the command line, where a weight is out of its interval."""
-    if not low <= value <= high:
-        raise ValueError(f"fusion.{name}={value}: must lie in [{low:g}, {high:g}], the weight of the sequence side.")
+def or_nan(weights: Iterable[float | None]) -> Float[Tensor, "n"]:
+    """Weights as a tensor; None, which is yet to be chosen, as NaN."""
+    return torch.tensor([math.nan if weight is None else weight for weight in weights])
 
 
 def check_increasing(**values: float) -> None:

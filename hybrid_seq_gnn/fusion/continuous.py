@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from hybrid_seq_gnn.fusion.base import Fusion, Level, Side
+from hybrid_seq_gnn.fusion.base import Fusion, Level, Mix, Side
 
 LOW, HIGH = 0.1, 0.9
 
@@ -20,7 +20,7 @@ class Continuous(Fusion):
     Args:
         w, b: slope per unit of log length, and intercept, at the start.
         scale, offset: range and floor of alpha.
-        level, side: see `Fusion`.
+        level, side, mix: see `Fusion`.
 
     Raises:
         ValueError: alpha would be clamped, and so without gradient, for every length.
@@ -33,10 +33,11 @@ class Continuous(Fusion):
         b: float = 1.5,
         scale: float = 0.4,
         offset: float = 0.5,
-        level: Level = "embedding",
+        level: Level = "score",
         side: Side = "both",
+        mix: Mix = "geometric",
     ) -> None:
-        super().__init__(level, side)
+        super().__init__(level, side, mix)
         low, high = sorted((offset, offset + scale))
         if high <= LOW or low >= HIGH:
             raise ValueError(

@@ -4,20 +4,22 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hybrid_seq_gnn.fusion.base import Fusion, Level, Side, check_alpha, check_increasing
+from hybrid_seq_gnn.fusion.base import Fusion, Level, Mix, Side, check_increasing, or_nan
+from hybrid_seq_gnn.limits import Weight
 
 
 class Discrete(Fusion):
-    """A step function of the length, not learned (`training=post_hoc` chooses its values on the validation split).
+    """A step function of the length, not learned.
 
         alpha(n) = alpha_short if n <= L_short, alpha_mid if n <= L_long, else alpha_long
 
     As in the plan of the study.
 
     Args:
-        alpha_short, alpha_mid, alpha_long: weights of the sequence side, in [0, 1].
+        alpha_short, alpha_mid, alpha_long: weights of the sequence side, in [0, 1]; one that is None is chosen on the
+            validation split (`training=post_hoc`).
         L_short, L_long: longest short and longest medium history, in events.
-        level, side: see `Fusion`.
+        level, side, mix: see `Fusion`.
 
     Raises:
         ValueError: a weight is outside [0, 1], or the limits are not in order.
@@ -26,23 +28,27 @@ class Discrete(Fusion):
     def __init__(
         self,
         *,
-        alpha_short: float = 0.3,
-        alpha_mid: float = 0.5,
-        alpha_long: float = 0.7,
+        alpha_short: Weight | None = 0.3,
+        alpha_mid: Weight | None = 0.5,
+        alpha_long: Weight | None = 0.7,
         L_short: int = 10,
         L_long: int = 50,
-        level: Level = "embedding",
+        level: Level = "score",
         side: Side = "both",
+        mix: Mix = "geometric",
     ) -> None:
-        super().__init__(level, side)
-        for name, value in (("alpha_short", alpha_short), ("alpha_mid", alpha_mid), ("alpha_long", alpha_long)):
-            check_alpha(name, value)
+        super().__init__(level, side, mix)
         check_increasing(L_short=L_short, L_long=L_long)
         self.register_buffer("limits", torch.tensor([L_short, L_long]), persistent=False)
-        self.register_buffer("values", torch.tensor([alpha_short, alpha_mid, alpha_long]))
+        self.register_buffer("values", or_nan([alpha_short, alpha_mid, alpha_long]))
 
     limits: Tensor
     values: Tensor
+
+    @property
+    def unset(self) -> bool:
+        """Whether a weight is yet to be chosen."""
+        return bool(self.values.isnan().any())
 
     def bin_of(self, length: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
         """0, 1 or 2: short, medium or long."""

@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hybrid_seq_gnn.fusion.base import Fusion, Level, Side, check_alpha
+from hybrid_seq_gnn.fusion.base import Fusion, Level, Mix, Side, or_nan
+from hybrid_seq_gnn.limits import Weight
 
 
 class Fixed(Fusion):
@@ -13,8 +14,9 @@ class Fixed(Fusion):
         alpha(n) = alpha
 
     Args:
-        alpha: weight of the sequence side, in [0, 1]. 1 is the sequence model alone, 0 the graph alone.
-        level, side: see `Fusion`.
+        alpha: weight of the sequence side, in [0, 1]. 1 is the sequence model alone, 0 the graph alone. None is chosen
+            on the validation split (`training=post_hoc`).
+        level, side, mix: see `Fusion`.
 
     Raises:
         ValueError: alpha is outside [0, 1].
@@ -24,10 +26,11 @@ class Fixed(Fusion):
         tensor([[0.2500, 0.2500]])
     """
 
-    def __init__(self, *, alpha: float = 0.5, level: Level = "embedding", side: Side = "both") -> None:
-        super().__init__(level, side)
-        check_alpha("alpha", alpha)
-        self.register_buffer("values", torch.tensor([alpha]))
+    def __init__(
+        self, *, alpha: Weight | None = 0.5, level: Level = "score", side: Side = "both", mix: Mix = "geometric"
+    ) -> None:
+        super().__init__(level, side, mix)
+        self.register_buffer("values", or_nan([alpha]))
 
     values: Tensor
 
@@ -35,6 +38,11 @@ class Fixed(Fusion):
     def adaptive(self) -> bool:
         """Never."""
         return False
+
+    @property
+    def unset(self) -> bool:
+        """Whether alpha is yet to be chosen."""
+        return bool(self.values.isnan().any())
 
     def bin_of(self, length: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
         """Everybody is in one bin."""

@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from hybrid_seq_gnn.fusion.base import Fusion, Level, Side, check_alpha
+from hybrid_seq_gnn.fusion.base import Fusion, Level, Mix, Side
+from hybrid_seq_gnn.limits import AtLeast1, Inside
 
 
 class Gated(Fusion):
@@ -18,7 +19,7 @@ class Gated(Fusion):
         embedding_dim: D, width of the state.
         hidden_dim: width of the hidden layer.
         init: alpha at the start, in (0, 1).
-        level, side: see `Fusion`.
+        level, side, mix: see `Fusion`.
 
     Raises:
         ValueError: init is outside (0, 1), or hidden_dim is not positive.
@@ -28,17 +29,13 @@ class Gated(Fusion):
         self,
         embedding_dim: int,
         *,
-        hidden_dim: int = 16,
-        init: float = 0.5,
-        level: Level = "embedding",
+        hidden_dim: AtLeast1 = 16,
+        init: Inside = 0.5,
+        level: Level = "score",
         side: Side = "both",
+        mix: Mix = "geometric",
     ) -> None:
-        super().__init__(level, side)
-        check_alpha("init", init)
-        if init in (0, 1):
-            raise ValueError(f"fusion.init={init}: must lie strictly between 0 and 1 to be learned.")
-        if hidden_dim < 1:
-            raise ValueError(f"fusion.hidden_dim={hidden_dim}: must be 1 or more.")
+        super().__init__(level, side, mix)
         self.hidden = nn.Linear(1 + embedding_dim, hidden_dim)
         self.out = nn.Linear(hidden_dim, 1)
         nn.init.zeros_(self.out.weight)

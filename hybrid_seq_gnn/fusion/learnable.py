@@ -1,14 +1,17 @@
 """A learned weight for each of three bins of history length."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Interval
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from hybrid_seq_gnn.fusion.base import Fusion, Level, Side, check_alpha, check_increasing
+from hybrid_seq_gnn.fusion.base import Fusion, Level, Mix, Side, check_increasing
+from hybrid_seq_gnn.limits import NotNegative
 
 LOW, HIGH = 0.1, 0.9
+Bounded = Annotated[float, Interval(ge=LOW, le=HIGH)]
 
 
 class Learnable(Fusion):
@@ -30,7 +33,7 @@ class Learnable(Fusion):
         constraint: how alpha is kept in its interval.
         l2_weight: weight of the penalty.
         l2_towards: what the penalty pulls to.
-        level, side: see `Fusion`.
+        level, side, mix: see `Fusion`.
 
     Raises:
         ValueError: a start is outside its interval, a limit out of order or the penalty negative.
@@ -39,26 +42,24 @@ class Learnable(Fusion):
     def __init__(
         self,
         *,
-        init_short: float = 0.4,
-        init_mid: float = 0.5,
-        init_long: float = 0.6,
+        init_short: Bounded = 0.4,
+        init_mid: Bounded = 0.5,
+        init_long: Bounded = 0.6,
         L_short: int = 10,
         L_long: int = 50,
         constraint: Literal["sigmoid", "clamp"] = "sigmoid",
-        l2_weight: float = 0.01,
+        l2_weight: NotNegative = 0.01,
         l2_towards: Literal["init", "zero"] = "init",
-        level: Level = "embedding",
+        level: Level = "score",
         side: Side = "both",
+        mix: Mix = "geometric",
     ) -> None:
-        super().__init__(level, side)
+        super().__init__(level, side, mix)
         start = {"init_short": init_short, "init_mid": init_mid, "init_long": init_long}
         for name, value in start.items():
-            check_alpha(name, value, LOW, HIGH)
             if constraint == "sigmoid" and value in (LOW, HIGH):
                 raise ValueError(f"fusion.{name}={value}: must lie strictly between {LOW} and {HIGH} to be learned.")
         check_increasing(L_short=L_short, L_long=L_long)
-        if l2_weight < 0:
-            raise ValueError(f"fusion.l2_weight={l2_weight}: must be 0 or more.")
         init = torch.tensor(list(start.values()))
         self.constraint, self.l2_weight = constraint, l2_weight
         self.theta = nn.Parameter(torch.logit((init - LOW) / (HIGH - LOW)) if constraint == "sigmoid" else init.clone())

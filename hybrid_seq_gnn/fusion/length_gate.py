@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from hybrid_seq_gnn.fusion.base import Fusion, Level, Side, check_alpha
+from hybrid_seq_gnn.fusion.base import Fusion, Level, Mix, Side
+from hybrid_seq_gnn.limits import Positive, Weight
 
 
 class LengthGate(Fusion):
@@ -20,7 +21,7 @@ class LengthGate(Fusion):
         midpoint: history length, in events, at which alpha is half way, at the start. Must be > 0.
         slope: steepness per unit of log length, at the start; negative falls with length.
         low, high: alpha of the shortest and of the longest histories, in [0, 1].
-        level, side: see `Fusion`.
+        level, side, mix: see `Fusion`.
 
     Raises:
         ValueError: midpoint is not positive, or low or high is outside [0, 1].
@@ -34,18 +35,15 @@ class LengthGate(Fusion):
     def __init__(
         self,
         *,
-        midpoint: float = 20.0,
+        midpoint: Positive = 20.0,
         slope: float = 1.0,
-        low: float = 0.1,
-        high: float = 0.9,
-        level: Level = "embedding",
+        low: Weight = 0.1,
+        high: Weight = 0.9,
+        level: Level = "score",
         side: Side = "both",
+        mix: Mix = "geometric",
     ) -> None:
-        super().__init__(level, side)
-        if midpoint <= 0:
-            raise ValueError(f"fusion.midpoint={midpoint}: must be greater than 0, in events.")
-        check_alpha("low", low)
-        check_alpha("high", high)
+        super().__init__(level, side, mix)
         self.log_midpoint = nn.Parameter(torch.tensor(math.log(midpoint)))
         self.slope = nn.Parameter(torch.tensor(slope))
         self.low, self.high = low, high

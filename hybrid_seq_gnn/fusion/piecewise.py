@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from hybrid_seq_gnn.fusion.base import Fusion, Level, Side, check_alpha
+from hybrid_seq_gnn.fusion.base import Fusion, Level, Mix, Side
+from hybrid_seq_gnn.limits import Inside
 
 
 class Piecewise(Fusion):
@@ -19,7 +20,7 @@ class Piecewise(Fusion):
     Args:
         knots: history lengths x, in events, increasing; at least two.
         values: alpha at the knots at the start, in (0, 1).
-        level, side: see `Fusion`.
+        level, side, mix: see `Fusion`.
 
     Raises:
         ValueError: knots out of order, another number of values, or a value outside (0, 1).
@@ -29,21 +30,18 @@ class Piecewise(Fusion):
         self,
         *,
         knots: tuple[float, ...] = (5.0, 15.0, 30.0, 60.0),
-        values: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6),
-        level: Level = "embedding",
+        values: tuple[Inside, ...] = (0.3, 0.4, 0.5, 0.6),
+        level: Level = "score",
         side: Side = "both",
+        mix: Mix = "geometric",
     ) -> None:
-        super().__init__(level, side)
+        super().__init__(level, side, mix)
         if len(knots) < 2 or any(a >= b for a, b in itertools.pairwise(knots)):
             raise ValueError(f"fusion.knots={list(knots)}: expected two or more lengths in increasing order.")
         if len(values) != len(knots):
             raise ValueError(
                 f"fusion.values={list(values)}: expected {len(knots)}, one for each of fusion.knots={list(knots)}."
             )
-        for k, value in enumerate(values):
-            check_alpha(f"values[{k}]", value)
-            if value in (0, 1):
-                raise ValueError(f"fusion.values[{k}]={value}: must lie strictly between 0 and 1 to be learned.")
         self.register_buffer("knots", torch.tensor(knots), persistent=False)
         self.theta = nn.Parameter(torch.logit(torch.tensor(values)))
 

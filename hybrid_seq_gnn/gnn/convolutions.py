@@ -1,8 +1,7 @@
 """What the graph networks of torch-geometric share here: residual layers over the edges of the item graph."""
 
 import warnings
-from collections.abc import Callable
-from types import ModuleType
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -11,54 +10,47 @@ from torch import Tensor, nn
 
 from hybrid_seq_gnn.gnn.nodes import UserNodes
 from hybrid_seq_gnn.graph.sparse import SparseMatrix
+from hybrid_seq_gnn.limits import AtLeast1, Limited, Share
 
 
-def torch_geometric_nn() -> ModuleType:
-    """torch_geometric.nn, imported late: it takes seconds."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its own deprecations
-        import torch_geometric.nn
-
-    module: ModuleType = torch_geometric.nn
-    return module
-
-
-class Convolutions(nn.Module):
+class Convolutions(Limited, nn.Module):
     """K layers x <- x + dropout(elu(conv(x, edges))), the last one without elu; padding stays zero.
+
+    A graph network is a subclass that names its `kind`, a layer of torch_geometric.nn from D to D.
 
     Args:
         num_items: items without padding.
         embedding_dim: D, width of the input and of every layer.
         adjacency: the graph; only its edges matter, their weights do not.
         num_layers: K.
-        dropout: share of activations set to zero in training, in [0, 1).
+        dropout: share of activations set to zero in training.
         residual: add a layer's input to its output.
-        make: a layer of torch-geometric, from D to D.
 
     Shape:
         items: (N, D). Returns (N, D).
-
-    Raises:
-        ValueError: a value is out of range.
     """
+
+    kind: ClassVar[str]
+    of_layer: dict[str, Any] = {}  # noqa: RUF012  further arguments of the layer
 
     def __init__(
         self,
         num_items: int,
         embedding_dim: int,
         adjacency: SparseMatrix,
-        num_layers: int,
-        dropout: float,
-        residual: bool,
-        make: Callable[[], nn.Module],
+        *,
+        num_layers: AtLeast1 = 1,
+        dropout: Share = 0.1,
+        residual: bool = True,
     ) -> None:
         super().__init__()
-        if num_layers < 1:
-            raise ValueError(f"gnn.num_layers={num_layers}: must be 1 or more; gnn=none has no layers.")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"gnn.dropout={dropout}: must lie in [0, 1).")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # deprecations of torch_geometric's own
+            import torch_geometric.nn  # late: it takes seconds
+
+        make = getattr(torch_geometric.nn, self.kind)
         self.nodes = UserNodes(adjacency.size, num_items, embedding_dim)
-        self.layers = nn.ModuleList(make() for _ in range(num_layers))
+        self.layers = nn.ModuleList(make(embedding_dim, embedding_dim, **self.of_layer) for _ in range(num_layers))
         self.dropout, self.residual = dropout, residual
         source, target = adjacency.edges()
         # messages run along edge_index from its first row to its second: an item hears its neighbours
@@ -80,3 +72,27 @@ class Convolutions(nn.Module):
             x = (x + out if self.residual else out) * self.real
         smoothed: Tensor = x[: len(items)]
         return smoothed
+
+
+class Attention(Convolutions):
+    """Layers whose heads are averaged (concat = False).
+
+    Args:
+        num_items, embedding_dim, adjacency, num_layers, residual: see `Convolutions`.
+        heads: attention heads a layer; their mean is the output.
+        dropout: of attention weights and of a layer's output.
+    """
+
+    def __init__(
+        self,
+        num_items: int,
+        embedding_dim: int,
+        adjacency: SparseMatrix,
+        *,
+        num_layers: AtLeast1 = 1,
+        heads: AtLeast1 = 4,
+        dropout: Share = 0.1,
+        residual: bool = True,
+    ) -> None:
+        self.of_layer = {"heads": heads, "concat": False, "dropout": dropout}
+        super().__init__(num_items, embedding_dim, adjacency, num_layers=num_layers, dropout=dropout, residual=residual)

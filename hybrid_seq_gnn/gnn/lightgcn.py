@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from hybrid_seq_gnn.gnn.nodes import UserNodes
 from hybrid_seq_gnn.graph.sparse import SparseMatrix
+from hybrid_seq_gnn.limits import AtLeast0, Limited, Share
 
 
-class LightGCN(nn.Module):
+class LightGCN(Limited, nn.Module):
     """Weighted mean of the item table and its K smoothings over the graph.
 
         E_0 = items,   E_k = A_hat @ E_{k-1},   out = sum_k a_k E_k,   a_k = 1 / (K + 1) unless given
@@ -40,21 +41,17 @@ class LightGCN(nn.Module):
         embedding_dim: int,
         adjacency: SparseMatrix,
         *,
-        num_layers: int = 2,
+        num_layers: AtLeast0 = 2,
         layer_weights: list[float] | None = None,
-        edge_dropout: float = 0.0,
+        edge_dropout: Share = 0.0,
     ) -> None:
         super().__init__()
-        if num_layers < 0:
-            raise ValueError(f"gnn.num_layers={num_layers}: must be 0 or more.")
         if layer_weights is not None and len(layer_weights) != num_layers + 1:
             raise ValueError(
                 f"gnn.layer_weights={layer_weights}: expected {num_layers + 1}, for the items themselves and for "
                 f"each of gnn.num_layers={num_layers}."
             )
         self.layer_weights = layer_weights or [1 / (num_layers + 1)] * (num_layers + 1)
-        if not 0 <= edge_dropout < 1:
-            raise ValueError(f"gnn.edge_dropout={edge_dropout}: must lie in [0, 1).")
         self.adjacency, self.edge_dropout = adjacency, edge_dropout
         if edge_dropout:
             adjacency.name_pairs()

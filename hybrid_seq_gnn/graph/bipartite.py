@@ -7,7 +7,6 @@ import numpy as np
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.graph.items import ItemGraph
-from hybrid_seq_gnn.graph.pairs import training_events
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +18,7 @@ class Bipartite:
 
     def build(self, sequences: Sequences, split: Split) -> ItemGraph:
         """The graph of the training part; what is held out leaves no trace in it."""
-        user, item = training_events(sequences, split)
+        user, item = sequences.training(split)
         stride = sequences.num_items + 1
         user, item = np.divmod(np.unique(user * stride + item), stride)
         node = user + stride

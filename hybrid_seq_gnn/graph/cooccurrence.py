@@ -8,11 +8,12 @@ from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.graph.items import ItemGraph
 from hybrid_seq_gnn.graph.normalize import Weighting, heaviest, reweight
-from hybrid_seq_gnn.graph.pairs import check_pairs, ordered_pairs
+from hybrid_seq_gnn.graph.pairs import ordered_pairs
+from hybrid_seq_gnn.limits import AtLeast1, Decay, Limited
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cooccurrence:
+class Cooccurrence(Limited):
     """An undirected graph: how often two items stand at most `window` events apart in a user's training part.
 
         w_ij = sum over users and over pairs of events (s, t) with items i and j, 0 < |t - s| <= window,
@@ -32,16 +33,12 @@ class Cooccurrence:
         ValueError: a value is out of range.
     """
 
-    window: int = 3
-    min_count: int = 1
-    decay: float = 1.0
+    window: AtLeast1 = 3
+    min_count: AtLeast1 = 1
+    decay: Decay = 1.0
     weighting: Weighting = "raw"
-    top_k: int | None = None
+    top_k: AtLeast1 | None = None
     self_loops: bool = False
-
-    def __post_init__(self) -> None:
-        """Check every value in the words of the command line."""
-        check_edges(self.window, self.decay, self.min_count, self.top_k)
 
     def build(self, sequences: Sequences, split: Split) -> ItemGraph:
         """The graph of the training part; what is held out leaves no trace in it."""
@@ -70,12 +67,3 @@ class Cooccurrence:
             weight = np.concatenate([weight, np.where(most > 0, most, 1.0)[1:]])
         order = np.lexsort((target, source))
         return ItemGraph(sequences.num_items, source[order], target[order], weight[order])
-
-
-def check_edges(window: int, decay: float, min_count: int, top_k: int | None) -> None:
-    """Raise ValueError, in the words of the command line, where a value is out of range."""
-    check_pairs(window, decay)
-    if min_count < 1:
-        raise ValueError(f"graph.min_count={min_count}: must be 1 or more.")
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"graph.top_k={top_k}: must be 1 or more, or null.")

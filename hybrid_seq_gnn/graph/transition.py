@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
-from hybrid_seq_gnn.graph.cooccurrence import check_edges
 from hybrid_seq_gnn.graph.items import ItemGraph
 from hybrid_seq_gnn.graph.normalize import Weighting, heaviest, reweight
 from hybrid_seq_gnn.graph.pairs import ordered_pairs
+from hybrid_seq_gnn.limits import AtLeast1, Decay, Limited
 
 
 @dataclass(frozen=True, kw_only=True)
-class Transition:
+class Transition(Limited):
     """A directed graph: an edge from i to j where j follows i by at most `window` events.
 
         w_ij = sum over users and pairs of events s < t <= s + window with items i, j of decay ** (t - s - 1)
@@ -29,15 +29,11 @@ class Transition:
         ValueError: a value is out of range.
     """
 
-    window: int = 3
-    min_count: int = 1
-    decay: float = 0.7
+    window: AtLeast1 = 3
+    min_count: AtLeast1 = 1
+    decay: Decay = 0.7
     weighting: Weighting = "raw"
-    top_k: int | None = None
-
-    def __post_init__(self) -> None:
-        """Check every value in the words of the command line."""
-        check_edges(self.window, self.decay, self.min_count, self.top_k)
+    top_k: AtLeast1 | None = None
 
     def build(self, sequences: Sequences, split: Split) -> ItemGraph:
         """The graph of the training part; what is held out leaves no trace in it."""

@@ -5,10 +5,11 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from hybrid_seq_gnn.loss.protocol import Sampler, Scores, check_loss, scaled
+from hybrid_seq_gnn.limits import Limited, Positive, Share
+from hybrid_seq_gnn.loss.protocol import Sampler, Scores, scaled
 
 
-class BCE(nn.Module):
+class BCE(Limited, nn.Module):
     """Tell the next item from K sampled ones, each on its own.
 
         loss = -mean over positions of [log sigmoid(s_target) + sum_k log(1 - sigmoid(s_k))] / (1 + K)
@@ -28,9 +29,8 @@ class BCE(nn.Module):
         ValueError: a value is out of range.
     """
 
-    def __init__(self, negatives: Sampler, *, temperature: float = 1.0, label_smoothing: float = 0.0) -> None:
+    def __init__(self, negatives: Sampler, *, temperature: Positive = 1.0, label_smoothing: Share = 0.0) -> None:
         super().__init__()
-        check_loss(temperature, label_smoothing)
         self.negatives = negatives
         self.temperature, self.label_smoothing = temperature, label_smoothing
 

@@ -5,10 +5,11 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from hybrid_seq_gnn.loss.protocol import Sampler, Scores, check_loss, scaled
+from hybrid_seq_gnn.limits import Limited, Positive
+from hybrid_seq_gnn.loss.protocol import Sampler, Scores, scaled
 
 
-class BPR(nn.Module):
+class BPR(Limited, nn.Module):
     """The next item should score above each of K sampled ones.
 
         loss = -mean over positions and k of log sigmoid(s_target - s_k)
@@ -27,9 +28,8 @@ class BPR(nn.Module):
         ValueError: temperature is not positive.
     """
 
-    def __init__(self, negatives: Sampler, *, temperature: float = 1.0) -> None:
+    def __init__(self, negatives: Sampler, *, temperature: Positive = 1.0) -> None:
         super().__init__()
-        check_loss(temperature)
         self.negatives, self.temperature = negatives, temperature
 
     def forward(self, scores: Scores, targets: Int[Tensor, "M"], users: Int[Tensor, "M"]) -> Float[Tensor, ""]:

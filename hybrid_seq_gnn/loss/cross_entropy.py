@@ -3,10 +3,11 @@
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from hybrid_seq_gnn.loss.protocol import Scores, check_loss, scaled
+from hybrid_seq_gnn.limits import Limited, Positive, Share
+from hybrid_seq_gnn.loss.protocol import Scores, scaled
 
 
-class CrossEntropy(nn.Module):
+class CrossEntropy(Limited, nn.Module):
     """Mean over positions of -log softmax(scores)[target], with every item in the softmax and no sampling.
 
     Source: Klenitskiy & Vasilev 2023, "Turning Dross Into Gold Loss" (arXiv:2309.07602).
@@ -22,9 +23,8 @@ class CrossEntropy(nn.Module):
         ValueError: a value is out of range.
     """
 
-    def __init__(self, *, temperature: float = 1.0, label_smoothing: float = 0.0) -> None:
+    def __init__(self, *, temperature: Positive = 1.0, label_smoothing: Share = 0.0) -> None:
         super().__init__()
-        check_loss(temperature, label_smoothing)
         self.temperature, self.label_smoothing = temperature, label_smoothing
 
     def forward(self, scores: Scores, targets: Int[Tensor, "M"], users: Int[Tensor, "M"]) -> Float[Tensor, ""]:

@@ -7,10 +7,11 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from hybrid_seq_gnn.loss.protocol import Sampler, Scores, check_loss, scaled
+from hybrid_seq_gnn.limits import Limited, Positive, Weight
+from hybrid_seq_gnn.loss.protocol import Sampler, Scores, scaled
 
 
-class GBCE(nn.Module):
+class GBCE(Limited, nn.Module):
     """Binary cross-entropy with the target's probability to the power of beta.
 
         loss  = -mean over positions of [beta * log sigmoid(s_target) + sum_k log(1 - sigmoid(s_k))] / (1 + K)
@@ -33,11 +34,8 @@ class GBCE(nn.Module):
         ValueError: a value is out of range.
     """
 
-    def __init__(self, num_items: int, negatives: Sampler, *, t: float = 0.75, temperature: float = 1.0) -> None:
+    def __init__(self, num_items: int, negatives: Sampler, *, t: Weight = 0.75, temperature: Positive = 1.0) -> None:
         super().__init__()
-        check_loss(temperature)
-        if not 0 <= t <= 1:
-            raise ValueError(f"loss.t={t}: must lie in [0, 1].")
         rate = min(negatives.num_negatives / max(num_items - 1, 1), 1.0)
         self.beta = rate * (t * (1 - 1 / rate) + 1 / rate)
         assert math.isfinite(self.beta)

@@ -52,11 +52,3 @@ def scaled(scores: Scores, temperature: float) -> Scores:
     if not isinstance(scores, Scalable):
         raise ValueError("loss.temperature does not go with fusion.level=score; leave it at 1.")
     return scores.scaled(temperature)
-
-
-def check_loss(temperature: float = 1.0, label_smoothing: float = 0.0) -> None:
-    """Raise ValueError, in the words of the command line, where a value is out of range."""
-    if temperature <= 0:
-        raise ValueError(f"loss.temperature={temperature}: must be greater than 0.")
-    if not 0 <= label_smoothing < 1:
-        raise ValueError(f"loss.label_smoothing={label_smoothing}: must lie in [0, 1).")

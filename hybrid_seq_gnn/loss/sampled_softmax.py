@@ -5,10 +5,11 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from hybrid_seq_gnn.loss.protocol import Sampler, Scores, check_loss, scaled
+from hybrid_seq_gnn.limits import Limited, Positive, Share
+from hybrid_seq_gnn.loss.protocol import Sampler, Scores, scaled
 
 
-class SampledSoftmax(nn.Module):
+class SampledSoftmax(Limited, nn.Module):
     """Cross-entropy among 1 + K items, corrected for how likely each negative was to be drawn.
 
         loss = mean over positions of log(exp(s_target) + sum_k exp(s_k - log(K q_k))) - s_target
@@ -35,12 +36,11 @@ class SampledSoftmax(nn.Module):
         self,
         negatives: Sampler,
         *,
-        temperature: float = 1.0,
+        temperature: Positive = 1.0,
         correct: bool = True,
-        label_smoothing: float = 0.0,
+        label_smoothing: Share = 0.0,
     ) -> None:
         super().__init__()
-        check_loss(temperature, label_smoothing)
         self.negatives, self.temperature = negatives, temperature
         self.correct, self.label_smoothing = correct, label_smoothing
 

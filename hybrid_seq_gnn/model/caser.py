@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from hybrid_seq_gnn.model.causal import CausalModel, check_dropout, check_sizes, initialise
+from hybrid_seq_gnn.limits import AtLeast1, Positive, Share
+from hybrid_seq_gnn.model.causal import CausalModel, initialise
 
 
 class Caser(CausalModel):
@@ -37,18 +38,14 @@ class Caser(CausalModel):
         self,
         num_items: int,
         *,
-        embedding_dim: int = 64,
-        window: int = 5,
-        horizontal: int = 16,
-        vertical: int = 4,
-        max_length: int = 50,
-        dropout: float = 0.3,
-        cosine: float | None = None,
+        embedding_dim: AtLeast1 = 64,
+        window: AtLeast1 = 5,
+        horizontal: AtLeast1 = 16,
+        vertical: AtLeast1 = 4,
+        max_length: AtLeast1 = 50,
+        dropout: Share = 0.3,
+        cosine: Positive | None = None,
     ) -> None:
-        check_sizes(
-            embedding_dim=embedding_dim, window=window, horizontal=horizontal, vertical=vertical, max_length=max_length
-        )
-        check_dropout(dropout)
         super().__init__(num_items, embedding_dim, max_length, cosine)
         self.window = window
         self.horizontal = nn.ModuleList(nn.Conv1d(embedding_dim, horizontal, height + 1) for height in range(window))

@@ -41,19 +41,6 @@ class CausalModel(Encoder):
         return states if reading.rows is None else states[reading.rows]
 
 
-def check_sizes(**values: int) -> None:
-    """Raise ValueError, in the words of the command line, where a size is not positive."""
-    for name, value in values.items():
-        if value < 1:
-            raise ValueError(f"model.{name}={value}: must be 1 or more.")
-
-
-def check_dropout(dropout: float) -> None:
-    """Raise ValueError, in the words of the command line, where a share is outside [0, 1)."""
-    if not 0 <= dropout < 1:
-        raise ValueError(f"model.dropout={dropout}: must lie in [0, 1).")
-
-
 def initialise(module: nn.Module) -> None:
     """Normal weights of standard deviation 0.02, zero biases, and a zero row for padding."""
     if isinstance(module, nn.Linear | nn.Embedding):

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -11,7 +10,6 @@ from torch import Tensor
 from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
-from hybrid_seq_gnn.graph.pairs import training_events
 
 UNLIMITED = 1 << 30  # max_length of models that read the whole history
 USERS_AT_A_TIME = 1024
@@ -34,15 +32,9 @@ class DenseScores:
         return self.scores
 
 
-def item_counts(sequences: Sequences, split: Split) -> Float[Tensor, "N"]:
-    """Events of each item in the training part."""
-    _, items = training_events(sequences, split)
-    return torch.from_numpy(np.bincount(items, minlength=sequences.num_items + 1)).float()
-
-
 def user_rows(sequences: Sequences, split: Split) -> Iterator[Float[Tensor, "U N"]]:
     """Which items each user had in the training part (1 or 0), some users at a time."""
-    user, items = training_events(sequences, split)
+    user, items = sequences.training(split)
     for start in range(0, sequences.num_users, USERS_AT_A_TIME):
         here = (user >= start) & (user < start + USERS_AT_A_TIME)
         rows = torch.zeros(min(USERS_AT_A_TIME, sequences.num_users - start), sequences.num_items + 1)

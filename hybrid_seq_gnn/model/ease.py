@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
+from hybrid_seq_gnn.limits import Decay, Limited, Positive
 from hybrid_seq_gnn.model.counts import UNLIMITED, DenseScores, gram, history_rows
 
 
-class EASE(nn.Module):
+class EASE(Limited, nn.Module):
     """score = history @ B, with B the ridge regression of the user-item matrix X on itself, zero on the diagonal.
 
         P = (X.T X + l2 I)^-1,    B_ij = -P_ij / P_jj,    B_jj = 0
@@ -28,12 +29,8 @@ class EASE(nn.Module):
 
     max_length = UNLIMITED
 
-    def __init__(self, sequences: Sequences, split: Split, *, l2: float = 200.0, recency: float = 1.0) -> None:
+    def __init__(self, sequences: Sequences, split: Split, *, l2: Positive = 200.0, recency: Decay = 1.0) -> None:
         super().__init__()
-        if l2 <= 0:
-            raise ValueError(f"model.l2={l2}: must be greater than 0.")
-        if not 0 < recency <= 1:
-            raise ValueError(f"model.recency={recency}: must lie in (0, 1].")
         self.recency = recency
         precision = torch.linalg.inv(gram(sequences, split).double() + l2 * torch.eye(sequences.num_items + 1).double())
         weights = -precision / precision.diagonal()

@@ -6,6 +6,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.batches import Batch
+from hybrid_seq_gnn.limits import Limited
 from hybrid_seq_gnn.model.scores import DotScores, compared
 
 
@@ -34,7 +35,7 @@ class Reading:
         return self.batch.items[self.batch.items > 0]
 
 
-class Encoder(nn.Module):
+class Encoder(Limited, nn.Module):
     """A sequence model that scores items by comparing them with a state.
 
         score_j = state . items[j],   or with a temperature `cosine`   cos(state, items[j]) / cosine
@@ -54,8 +55,6 @@ class Encoder(nn.Module):
 
     def __init__(self, num_items: int, embedding_dim: int, max_length: int, cosine: float | None = None) -> None:
         super().__init__()
-        if cosine is not None and cosine <= 0:
-            raise ValueError(f"model.cosine={cosine}: must be greater than 0, or null for dot products.")
         self.max_length, self.cosine = max_length, cosine
         self.items = nn.Embedding(num_items + 1, embedding_dim, padding_idx=0)
 

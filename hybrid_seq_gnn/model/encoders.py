@@ -1,5 +1,7 @@
 """The sequence models that a hybrid can have inside."""
 
+import inspect
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from hybrid_seq_gnn.model.bert4rec import BERT4Rec
@@ -8,33 +10,25 @@ from hybrid_seq_gnn.model.gru4rec import GRU4Rec
 from hybrid_seq_gnn.model.sasrec import SASRec
 
 Name = Literal["sasrec", "gru4rec", "bert4rec"]
+ENCODERS: dict[str, type[Encoder]] = {"sasrec": SASRec, "gru4rec": GRU4Rec, "bert4rec": BERT4Rec}
 
 
-def make_encoder(
-    name: Name,
-    num_items: int,
-    *,
-    num_blocks: int,
-    num_heads: int,
-    feed_forward_multiplier: int,
-    mask_share: float,
-    **shared: Any,
-) -> Encoder:
-    """The encoder of that name; each takes of a hybrid's settings what it knows.
+def settings_of_encoder(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What an encoder takes of a hybrid's settings; num_blocks is the number of layers of gru4rec."""
+    known = inspect.signature(ENCODERS[name]).parameters
+    every = {**settings, "num_layers": settings["num_blocks"]}
+    return {key: value for key, value in every.items() if key in known}
 
-    Args:
-        name: which one.
-        num_items: items without padding.
-        num_blocks: for gru4rec the number of layers.
-        num_heads, feed_forward_multiplier: of the attention blocks of sasrec and bert4rec.
-        mask_share: of bert4rec.
-        shared: embedding_dim, max_length, dropout, cosine.
-    """
-    if name == "gru4rec":
-        return GRU4Rec(num_items, num_layers=num_blocks, **shared)
-    shared |= {
-        "num_blocks": num_blocks,
-        "num_heads": num_heads,
-        "feed_forward_multiplier": feed_forward_multiplier,
-    }
-    return BERT4Rec(num_items, mask_share=mask_share, **shared) if name == "bert4rec" else SASRec(num_items, **shared)
+
+def make_encoder(name: Name, num_items: int, **settings: Any) -> Encoder:
+    """The encoder of that name, with a hybrid's settings."""
+    return ENCODERS[name](num_items, **settings_of_encoder(name, settings))
+
+
+def node_alone(hybrid: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a hybrid's encoder as a model of its own."""
+    cls = ENCODERS[hybrid["encoder"]]
+    parameters = inspect.signature(cls).parameters.items()
+    defaults = {name: p.default for name, p in parameters if p.default is not p.empty}  # what a hybrid does not set
+    own = defaults | settings_of_encoder(hybrid["encoder"], hybrid)
+    return {"_target_": f"{cls.__module__}.{cls.__qualname__}", **own}

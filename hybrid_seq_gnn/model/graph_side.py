@@ -15,13 +15,16 @@ class GraphSide(nn.Module):
         score = g_t . G[j],   g_t the recency-weighted mean of the user's last items in G, see `Hybrid`
 
     Raises:
-        ValueError: the hybrid's graph side has no weights (gnn=transitions with fusion.level=score).
+        ValueError: the hybrid's graph side has no weights (a memory with fusion.level=score).
     """
 
     def __init__(self, hybrid: Hybrid) -> None:
         super().__init__()
         if hybrid.graph_items is None:
-            raise ValueError("training=two_stage: gnn=transitions has no weights to train; use another gnn.")
+            raise ValueError(
+                "training=two_stage: with fusion.level=score this gnn is a memory that has no weights to train; use "
+                "another gnn, or training=post_hoc."
+            )
         self.graph_items = hybrid.graph_items
         self.gnn = hybrid.gnn
         self.max_length, self.cosine = hybrid.max_length, hybrid.encoder.cosine

@@ -8,7 +8,8 @@ position rather than sampled ranking losses.
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from hybrid_seq_gnn.model.causal import CausalModel, check_dropout, check_sizes, initialise
+from hybrid_seq_gnn.limits import AtLeast1, Positive, Share
+from hybrid_seq_gnn.model.causal import CausalModel, initialise
 
 
 class GRU4Rec(CausalModel):
@@ -33,15 +34,13 @@ class GRU4Rec(CausalModel):
         self,
         num_items: int,
         *,
-        embedding_dim: int = 64,
-        hidden_dim: int = 128,
-        num_layers: int = 1,
-        max_length: int = 50,
-        dropout: float = 0.3,
-        cosine: float | None = None,
+        embedding_dim: AtLeast1 = 64,
+        hidden_dim: AtLeast1 = 128,
+        num_layers: AtLeast1 = 1,
+        max_length: AtLeast1 = 50,
+        dropout: Share = 0.3,
+        cosine: Positive | None = None,
     ) -> None:
-        check_sizes(embedding_dim=embedding_dim, hidden_dim=hidden_dim, num_layers=num_layers, max_length=max_length)
-        check_dropout(dropout)
         super().__init__(num_items, embedding_dim, max_length, cosine)
         self.dropout = nn.Dropout(dropout)
         self.gru = nn.GRU(embedding_dim, hidden_dim, num_layers, batch_first=True)

@@ -8,10 +8,10 @@ from torch.nn.functional import normalize
 from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.model.causal import initialise
 from hybrid_seq_gnn.model.encoder import Reading
-from hybrid_seq_gnn.model.encoders import Name, make_encoder
+from hybrid_seq_gnn.model.encoders import Name, make_encoder, node_alone
 from hybrid_seq_gnn.model.protocol import Fusion, GraphNetwork, Memory
 from hybrid_seq_gnn.model.remembered import Remembered
-from hybrid_seq_gnn.model.scores import Distribution, DotScores, MixtureScores, compared
+from hybrid_seq_gnn.model.scores import DotScores, MixtureScores, compared
 
 
 class Hybrid(nn.Module):
@@ -22,10 +22,12 @@ class Hybrid(nn.Module):
 
         fusion.level=embedding   x_t   = alpha(n_t) E[i_t] + (1 - alpha(n_t)) G[i_t]                 input side
                                  score = encode(x)_t . (alpha(n_t) E[j] + (1 - alpha(n_t)) G[j])     candidate side
-        fusion.level=score       p(j)  = alpha(n_t) softmax(encode(E[i])_t . E)_j + (1 - alpha(n_t)) p_graph(j)
+        fusion.level=score       p_seq = softmax(encode(E[i])_t . E)
+            mix=geometric        p(j)  = p_seq(j)^alpha(n_t) p_graph(j)^(1 - alpha(n_t)) / Z
+            mix=linear           p(j)  = alpha(n_t) p_seq(j) + (1 - alpha(n_t)) p_graph(j)
 
-    p_graph is the memory of gnn=transitions, or else softmax(g_t . G) with g_t the mean of the user's last items in G,
-    an item one step back weighing `graph_recency` times as much.
+    p_graph is that of a memory (gnn=transitions), or else softmax(g_t . G) with g_t the mean of the user's last items
+    in G, an item one step back weighing `graph_recency` times as much.
 
     encoder=bert4rec sees both sides of a hidden item, the graph side only what stands before it. So n of a hidden place
     is the number of events before it, the inputs that are mixed are those of the items that it sees, and where nothing
@@ -97,6 +99,8 @@ class Hybrid(nn.Module):
             self.graph_items = nn.Embedding(num_items + 1, embedding_dim, padding_idx=0)
             self.graph_items.apply(initialise)
 
+    encoder_alone = staticmethod(node_alone)  # the configuration of its encoder as a model of its own
+
     def graph_table(self) -> Float[Tensor, "N D"] | None:
         """G, or None where the graph side is a memory."""
         return None if self.graph_items is None else self.gnn(self.graph_items.weight)
@@ -136,35 +140,43 @@ class Hybrid(nn.Module):
         weight = weight / weight.sum(1, keepdim=True)  # padding is on the right: every earlier place holds an item
         return (weight @ graph[batch.items])[places]
 
-    def distribution(
-        self, batch: Batch, graph: Float[Tensor, "N D"] | None, rows: Int[Tensor, "R"] | None
-    ) -> Distribution:
-        """p_graph after some of the positions; None means all, -1 after nothing."""
+    def graph_side(
+        self,
+        batch: Batch,
+        graph: Float[Tensor, "N D"] | None,
+        rows: Int[Tensor, "R"] | None,
+        own: Int[Tensor, "R"] | None,
+    ) -> DotScores | Remembered:
+        """p_graph after some of the positions; None means all, -1 after nothing.
+
+        A memory leaves out the pairs of `own`, the items that came next.
+        """
         if graph is None:
             assert isinstance(self.gnn, Memory)
-            return Remembered(self.gnn, batch, rows, leave_out=self.training)
+            if rows is None:
+                rows = torch.arange(int((batch.items > 0).sum()), device=batch.items.device)
+            return Remembered(self.gnn, batch, rows, own)
         query = self.graph_queries(batch, graph)
         query = query if rows is None else nn.functional.pad(query, (0, 0, 0, 1))[rows]
         return compared(query, graph, self.encoder.cosine)
 
-    def score(self, batch: Batch, reading: Reading) -> DotScores | MixtureScores:
-        """Scores of all items where the encoder is asked."""
+    def score(self, batch: Batch, reading: Reading, own: Int[Tensor, "R"] | None = None) -> DotScores | MixtureScores:
+        """Scores of all items where the encoder is asked; in training, `own` is what was there."""
         graph = self.graph_table()
         states, length = self.read(reading, graph), reading.length
         if self.fusion.level == "embedding":
             assert graph is not None
             return self.mix_embeddings(states, length, graph)
         seq = compared(states, self.encoder.items.weight, self.encoder.cosine)
-        return MixtureScores(
-            seq, self.distribution(batch, graph, reading.after), self.fusion.alpha(length, states), states
-        )
+        side = self.graph_side(batch, graph, reading.after, own)
+        return MixtureScores(seq, side, self.fusion.alpha(length, states), states, self.fusion.geometric)
 
     def training_scores(
         self, batch: Batch, targets: Int[Tensor, "M"]
     ) -> tuple[DotScores | MixtureScores, Int[Tensor, "R"], Int[Tensor, "R"]]:
         """Scores wherever the encoder has something to learn, the items that were there, and the users."""
         reading, targets, users = self.encoder.to_learn(batch, targets)
-        return self.score(batch, reading), targets, users
+        return self.score(batch, reading, targets if self.training else None), targets, users
 
     def next_item_scores(self, batch: Batch) -> DotScores | MixtureScores:
         """Scores of what comes after each user's latest event, (B, N)."""

@@ -6,10 +6,11 @@ from torch import Tensor, nn
 from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
+from hybrid_seq_gnn.limits import AtLeast1, Decay, Limited, NotNegative
 from hybrid_seq_gnn.model.counts import UNLIMITED, DenseScores, gram, history_rows
 
 
-class ItemKNN(nn.Module):
+class ItemKNN(Limited, nn.Module):
     """Nearest neighbours by cosine over the users who had both. Nothing is learned.
 
         s_ij = n_ij / (sqrt(n_i n_j) + shrink),    score_j = sum over items i of the history of recency^k s_ij
@@ -32,15 +33,15 @@ class ItemKNN(nn.Module):
     max_length = UNLIMITED
 
     def __init__(
-        self, sequences: Sequences, split: Split, *, neighbours: int = 100, shrink: float = 10.0, recency: float = 1.0
+        self,
+        sequences: Sequences,
+        split: Split,
+        *,
+        neighbours: AtLeast1 = 100,
+        shrink: NotNegative = 10.0,
+        recency: Decay = 1.0,
     ) -> None:
         super().__init__()
-        if neighbours < 1:
-            raise ValueError(f"model.neighbours={neighbours}: must be 1 or more.")
-        if shrink < 0:
-            raise ValueError(f"model.shrink={shrink}: must be 0 or more.")
-        if not 0 < recency <= 1:
-            raise ValueError(f"model.recency={recency}: must lie in (0, 1].")
         self.recency = recency
         both = gram(sequences, split)
         users = both.diagonal().clone()

@@ -11,11 +11,11 @@ from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.graph.bipartite import Bipartite
-from hybrid_seq_gnn.model.causal import check_sizes
+from hybrid_seq_gnn.limits import AtLeast1, Limited
 from hybrid_seq_gnn.model.scores import DotScores
 
 
-class LightGCN(nn.Module):
+class LightGCN(Limited, nn.Module):
     """Dot products of user and item embeddings after smoothing over the user-item graph of the training part.
 
         X_0 = [items; users],  X_k = A_hat X_{k-1},  X = mean(X_0 .. X_K);   score(u, j) = X_u . X_j
@@ -35,10 +35,15 @@ class LightGCN(nn.Module):
     max_length = 50  # decides only how training events are cut into batches: users are known by their embedding
 
     def __init__(
-        self, num_items: int, sequences: Sequences, split: Split, *, embedding_dim: int = 64, num_layers: int = 2
+        self,
+        num_items: int,
+        sequences: Sequences,
+        split: Split,
+        *,
+        embedding_dim: AtLeast1 = 64,
+        num_layers: AtLeast1 = 2,
     ) -> None:
         super().__init__()
-        check_sizes(embedding_dim=embedding_dim, num_layers=num_layers)
         graph = Bipartite().build(sequences, split)
         self.adjacency = graph.adjacency()
         self.num_nodes, self.num_layers = num_items + 1, num_layers

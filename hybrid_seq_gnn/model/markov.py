@@ -7,14 +7,15 @@ from torch import nn
 from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
-from hybrid_seq_gnn.graph.pairs import check_pairs, ordered_pairs
+from hybrid_seq_gnn.graph.pairs import ordered_pairs
 from hybrid_seq_gnn.graph.sparse import SparseMatrix
-from hybrid_seq_gnn.model.counts import DenseScores, history_rows, item_counts
+from hybrid_seq_gnn.limits import AtLeast1, Decay, Limited
+from hybrid_seq_gnn.model.counts import DenseScores, history_rows
 
 POPULARITY = 1e-9  # share of popularity, which orders what was never seen to follow
 
 
-class Markov(nn.Module):
+class Markov(Limited, nn.Module):
     """A Markov chain on the user's last items. Nothing is learned.
 
         score_j = sum_k recency^k C[i_k, j] / R[i_k],    k < last,  i_0 the latest item
@@ -38,23 +39,18 @@ class Markov(nn.Module):
         sequences: Sequences,
         split: Split,
         *,
-        window: int = 1,
-        decay: float = 1.0,
-        last: int = 1,
-        recency: float = 0.8,
+        window: AtLeast1 = 1,
+        decay: Decay = 1.0,
+        last: AtLeast1 = 1,
+        recency: Decay = 0.8,
     ) -> None:
         super().__init__()
-        check_pairs(window, decay, "model")
-        if last < 1:
-            raise ValueError(f"model.last={last}: must be 1 or more, in events.")
-        if not 0 < recency <= 1:
-            raise ValueError(f"model.recency={recency}: must lie in (0, 1].")
         self.max_length, self.recency = last, recency
         self.size = sequences.num_items + 1
         source, target, weight, _ = ordered_pairs(sequences, split, window, decay)
         total = np.bincount(source, weights=weight, minlength=self.size)
         self.follows = SparseMatrix(target, source, weight / total[source], self.size)
-        self.register_buffer("count", item_counts(sequences, split))
+        self.register_buffer("count", torch.from_numpy(sequences.training_counts(split)).float())
 
     count: torch.Tensor
 

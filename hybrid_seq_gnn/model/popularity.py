@@ -1,12 +1,13 @@
 """Everybody gets what most people had."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
-from hybrid_seq_gnn.model.counts import DenseScores, item_counts
+from hybrid_seq_gnn.model.counts import DenseScores
 
 
 class Popularity(nn.Module):
@@ -20,7 +21,7 @@ class Popularity(nn.Module):
 
     def __init__(self, sequences: Sequences, split: Split) -> None:
         super().__init__()
-        self.register_buffer("count", item_counts(sequences, split))
+        self.register_buffer("count", torch.from_numpy(sequences.training_counts(split)).float())
 
     count: Float[Tensor, "N"]
 

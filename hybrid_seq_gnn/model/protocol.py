@@ -13,6 +13,7 @@ class Fusion(Protocol):
     """Mixes two views of an item, or two distributions of the next one; alpha weighs the sequence side."""
 
     level: str
+    geometric: bool
     fuses_inputs: bool
     fuses_candidates: bool
 
@@ -63,6 +64,8 @@ class Memory(Protocol):
         """p(target) at every position; without the pairs of the position itself if `leave_out`."""
         ...
 
-    def of_all(self, batch: Batch, rows: Int[Tensor, "R"]) -> Float[Tensor, "R N"]:
-        """p of every item at some of the positions."""
+    def of_all(
+        self, batch: Batch, rows: Int[Tensor, "R"], targets: Int[Tensor, "R"] | None = None
+    ) -> Float[Tensor, "R N"]:
+        """p of every item at some of the positions; with targets, each row's own pairs are left out, as in training."""
         ...

@@ -9,7 +9,8 @@ same positions as the left padding of the paper); by default trained with cross-
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from hybrid_seq_gnn.model.causal import CausalModel, check_dropout, check_sizes, initialise
+from hybrid_seq_gnn.limits import AtLeast1, Positive, Share
+from hybrid_seq_gnn.model.causal import CausalModel, initialise
 from hybrid_seq_gnn.model.layers import Block
 
 
@@ -41,24 +42,16 @@ class SASRec(CausalModel):
         self,
         num_items: int,
         *,
-        embedding_dim: int = 64,
-        num_blocks: int = 2,
-        num_heads: int = 1,
-        feed_forward_multiplier: int = 1,
-        max_length: int = 50,
-        dropout: float = 0.3,
-        cosine: float | None = None,
+        embedding_dim: AtLeast1 = 64,
+        num_blocks: AtLeast1 = 2,
+        num_heads: AtLeast1 = 1,
+        feed_forward_multiplier: AtLeast1 = 1,
+        max_length: AtLeast1 = 50,
+        dropout: Share = 0.3,
+        cosine: Positive | None = None,
     ) -> None:
-        check_sizes(
-            embedding_dim=embedding_dim,
-            num_blocks=num_blocks,
-            num_heads=num_heads,
-            feed_forward_multiplier=feed_forward_multiplier,
-            max_length=max_length,
-        )
         if embedding_dim % num_heads:
             raise ValueError(f"model.num_heads={num_heads} does not divide model.embedding_dim={embedding_dim}.")
-        check_dropout(dropout)
         super().__init__(num_items, embedding_dim, max_length, cosine)
         self.positions = nn.Embedding(max_length, embedding_dim)
         self.dropout = nn.Dropout(dropout)

@@ -1,14 +1,14 @@
 """Scores of all items for M rows, kept factored until somebody needs them."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hybrid_seq_gnn.model.linear_cross_entropy import linear_cross_entropy, linear_log_probability
+from hybrid_seq_gnn.model.linear_cross_entropy import Prior, linear_cross_entropy, linear_log_probability
+from hybrid_seq_gnn.model.remembered import Remembered
 
 
 @dataclass(frozen=True)
@@ -64,55 +64,77 @@ def compared(
     return DotScores(F.normalize(query, dim=1) / cosine, F.normalize(table, dim=1), alpha)
 
 
-@runtime_checkable
-class Distribution(Protocol):
-    """A distribution of the next item at M rows."""
-
-    def log_probability(self, targets: Int[Tensor, "M"]) -> Float[Tensor, "M"]:
-        """Of one item a row."""
-        ...
-
-    def log_probabilities(self) -> Float[Tensor, "M N"]:
-        """Of every item; padding has -inf."""
-        ...
-
-
 @dataclass(frozen=True)
 class MixtureScores:
-    """log of a mixture of two distributions of the next item.
+    """A mixture of two distributions of the next item.
 
-        p = alpha * p_seq + (1 - alpha) * p_graph
+        linear:     score_j = log(alpha p_seq(j) + (1 - alpha) p_graph(j))
+        geometric:  score_j = alpha log p_seq(j) + (1 - alpha) log p_graph(j)    up to a constant of the row
+
+    A linear score is a log-probability. A geometric one becomes one by log_softmax, which is done only where a
+    likelihood is needed: ranks do not change by a constant of the row, so the softmax of a side is not needed for them
+    either. With alpha = 1 the geometric scores are those of the sequence side to the last bit, with alpha = 0 those of
+    the graph side. Two sides of dot products give a geometric mixture that is a dot product itself:
+
+        score_j = [alpha q_seq, (1 - alpha) q_graph] . [T_seq[j], T_graph[j]]
 
     Attributes:
         seq, graph: the two sides.
         alpha: (M,) weight of the sequence side.
         states: (M, D) what the sequence side knew there, which a fusion may look at.
+        geometric: which of the two.
     """
 
-    seq: Distribution
-    graph: Distribution
+    seq: DotScores
+    graph: DotScores | Remembered
     alpha: Float[Tensor, "M"]
     states: Float[Tensor, "M D"]
+    geometric: bool
 
     def mix(self, seq: Tensor, graph: Tensor) -> Tensor:
-        """log(alpha * exp(seq) + (1 - alpha) * exp(graph)), stable."""
+        """The formula, of log-probabilities (linear, stable) or of finite scores (geometric)."""
         alpha = self.alpha.view(-1, *[1] * (seq.dim() - 1))
+        if self.geometric:
+            return alpha * seq + (1 - alpha) * graph
         return torch.logaddexp(alpha.log() + seq, torch.log1p(-alpha) + graph)
 
+    def sides(self) -> tuple[Float[Tensor, "M N"], Float[Tensor, "M N"]]:
+        """What `mix` mixes, of every item. In a geometric mixture the scores of padding mean nothing."""
+        if self.geometric:
+            return self.seq.all(), self.graph.all()
+        return self.seq.log_probabilities(), self.graph.log_probabilities()
+
     def all(self) -> Float[Tensor, "M N"]:
-        """log p of every item; padding has -inf."""
-        return self.mix(self.seq.log_probabilities(), self.graph.log_probabilities())
+        """The score of every item; padding has -inf."""
+        scores = self.mix(*self.sides())
+        if self.geometric:
+            scores[:, 0] = -torch.inf
+        return scores
 
     def at(self, items: Int[Tensor, "M K"]) -> Float[Tensor, "M K"]:
-        """log p of K items a row. Memory: M * N, since the softmax wants all items."""
-        return self.all().gather(1, items)
+        """The scores of K items a row. Memory: linear M * N, since the softmax wants all items; geometric M * K * D."""
+        some = items.clamp(min=1)  # log 0 of padding has no gradient
+        if self.geometric:
+            sides = self.seq.at(some), self.graph.at(some)
+        else:
+            seq, graph = self.sides()
+            sides = seq.gather(1, some), graph.gather(1, some)
+        return self.mix(*sides).masked_fill(items == 0, -torch.inf)
 
     def cross_entropy(self, targets: Int[Tensor, "M"], smoothing: float = 0.0) -> Float[Tensor, ""]:
-        """Mean over rows of -log p(target): the mixture's own likelihood.
+        """Mean over rows of -log p(target): the mixture's own likelihood. Memory: a chunk of rows times N.
 
         Raises:
             ValueError: label smoothing, which has no meaning for a mixture.
         """
         if smoothing:
             raise ValueError(f"loss.label_smoothing={smoothing} does not go with fusion.level=score; set it to 0.")
-        return -self.mix(self.seq.log_probability(targets), self.graph.log_probability(targets)).mean()
+        if not self.geometric:
+            return -self.mix(self.seq.log_probability(targets), self.graph.log_probability(targets)).mean()
+        graph, alpha = self.graph, self.alpha.to(self.seq.table.dtype)
+        query, table = alpha[:, None] * self.seq.query, self.seq.table[1:]
+        if isinstance(graph, DotScores):
+            query = torch.cat([query, (1 - alpha)[:, None] * graph.query], dim=1)
+            return linear_cross_entropy(query, torch.cat([table, graph.table[1:]], dim=1), targets - 1)
+        prior = Prior(1 - alpha, lambda chunk: graph.all(chunk)[:, 1:])
+        return linear_cross_entropy(query, table, targets - 1, prior=prior)

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
-from hybrid_seq_gnn.negatives.seen import Seen, check_negatives
+from hybrid_seq_gnn.limits import AtLeast1, Limited
+from hybrid_seq_gnn.negatives.seen import Seen
 from hybrid_seq_gnn.negatives.uniform import Uniform
 
 
@@ -21,7 +22,7 @@ class Scores(Protocol):
         ...
 
 
-class Dynamic(nn.Module):
+class Dynamic(Limited, nn.Module):
     """The K highest-scored of `pool` uniform draws a row.
 
     log q is that of the uniform draws: the choice among them is the model's and has no simple probability.
@@ -40,9 +41,8 @@ class Dynamic(nn.Module):
         ValueError: K < 1, the pool is smaller than K, or a user has had every item.
     """
 
-    def __init__(self, sequences: Sequences, split: Split, *, num_negatives: int = 1, pool: int = 16) -> None:
+    def __init__(self, sequences: Sequences, split: Split, *, num_negatives: AtLeast1 = 1, pool: int = 16) -> None:
         super().__init__()
-        check_negatives(num_negatives)
         if pool < num_negatives:
             raise ValueError(f"negatives.pool={pool} is smaller than negatives.num_negatives={num_negatives}.")
         self.num_negatives = num_negatives

@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
-from hybrid_seq_gnn.negatives.popularity import training_counts
-from hybrid_seq_gnn.negatives.seen import Seen, check_negatives
+from hybrid_seq_gnn.limits import AtLeast1, Limited
+from hybrid_seq_gnn.negatives.seen import Seen
 
 
-class Hard(nn.Module):
+class Hard(Limited, nn.Module):
     """K items a row, uniform over the `pool` most popular ones that the row's user has not had in training.
 
         log q = -log(size of the user's pool)
@@ -31,14 +31,13 @@ class Hard(nn.Module):
         ValueError: K < 1, pool < 1, or a user has had every item.
     """
 
-    def __init__(self, sequences: Sequences, split: Split, *, num_negatives: int = 1, pool: int = 100) -> None:
+    def __init__(
+        self, sequences: Sequences, split: Split, *, num_negatives: AtLeast1 = 1, pool: AtLeast1 = 100
+    ) -> None:
         super().__init__()
-        check_negatives(num_negatives)
-        if pool < 1:
-            raise ValueError(f"negatives.pool={pool}: must be 1 or more.")
         self.num_negatives = num_negatives
         seen = Seen(sequences, split)
-        by_popularity = 1 + np.argsort(-training_counts(sequences, split)[1:], kind="stable")
+        by_popularity = 1 + np.argsort(-sequences.training_counts(split)[1:], kind="stable")
         place = np.empty(sequences.num_items + 1, dtype=np.int64)  # of each item in the order of popularity
         place[by_popularity] = np.arange(sequences.num_items)
         pools = np.zeros((sequences.num_users, min(pool, sequences.num_items)), dtype=np.int64)

@@ -7,14 +7,14 @@ from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
-from hybrid_seq_gnn.negatives.popularity import training_counts
-from hybrid_seq_gnn.negatives.seen import Seen, check_negatives
+from hybrid_seq_gnn.limits import AtLeast1, Limited
+from hybrid_seq_gnn.negatives.seen import Seen
 from hybrid_seq_gnn.negatives.uniform import Uniform
 
 ROUNDS = 10
 
 
-class InBatch(nn.Module):
+class InBatch(Limited, nn.Module):
     """K targets of other rows of the batch, drawn alike, of items that the row's user has not had in training.
 
         log q_j = log(share of item j among all training targets, of those that the user has not had)
@@ -35,13 +35,12 @@ class InBatch(nn.Module):
         ValueError: K < 1, or a user has had every item.
     """
 
-    def __init__(self, sequences: Sequences, split: Split, *, num_negatives: int = 64) -> None:
+    def __init__(self, sequences: Sequences, split: Split, *, num_negatives: AtLeast1 = 64) -> None:
         super().__init__()
-        check_negatives(num_negatives)
         self.num_negatives = num_negatives
         self.uniform = Uniform(sequences, split, num_negatives=num_negatives)
         self.seen: Seen = self.uniform.seen
-        count = np.maximum(training_counts(sequences, split), 1e-9).astype(np.float64)
+        count = np.maximum(sequences.training_counts(split), 1e-9).astype(np.float64)
         count[0] = 0.0
         self.register_buffer("share", torch.from_numpy(count / count.sum()), persistent=False)
 

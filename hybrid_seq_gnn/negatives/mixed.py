@@ -6,12 +6,13 @@ from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
+from hybrid_seq_gnn.limits import AtLeast1, Limited, Weight
 from hybrid_seq_gnn.negatives.hard import Hard
 from hybrid_seq_gnn.negatives.seen import Seen
 from hybrid_seq_gnn.negatives.uniform import Uniform
 
 
-class Mixed(nn.Module):
+class Mixed(Limited, nn.Module):
     """Each of K items a row is hard with probability `hard_share`, else uniform; see `Hard` and `Uniform`.
 
         q_j = hard_share * q_hard(j) + (1 - hard_share) * q_uniform(j)
@@ -34,13 +35,11 @@ class Mixed(nn.Module):
         sequences: Sequences,
         split: Split,
         *,
-        num_negatives: int = 4,
-        hard_share: float = 0.5,
-        pool: int = 100,
+        num_negatives: AtLeast1 = 4,
+        hard_share: Weight = 0.5,
+        pool: AtLeast1 = 100,
     ) -> None:
         super().__init__()
-        if not 0 <= hard_share <= 1:
-            raise ValueError(f"negatives.hard_share={hard_share}: must lie in [0, 1].")
         self.num_negatives, self.hard_share = num_negatives, hard_share
         self.hard = Hard(sequences, split, num_negatives=num_negatives, pool=pool)
         self.uniform = Uniform(sequences, split, num_negatives=num_negatives)

@@ -7,12 +7,13 @@ from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
-from hybrid_seq_gnn.negatives.seen import Seen, check_negatives
+from hybrid_seq_gnn.limits import AtLeast1, Limited, NotNegative
+from hybrid_seq_gnn.negatives.seen import Seen
 
 ROUNDS = 20  # of rejection; what is left then is drawn exactly, row by row
 
 
-class Popularity(nn.Module):
+class Popularity(Limited, nn.Module):
     """K items a row, of those that the row's user has not had in training; never padding.
 
         q_j = c_j^exponent / (sum over items i that the user has not had of c_i^exponent),   c = 1 + count in training
@@ -32,14 +33,13 @@ class Popularity(nn.Module):
         ValueError: K < 1, a negative exponent, or a user has had every item.
     """
 
-    def __init__(self, sequences: Sequences, split: Split, *, num_negatives: int = 1, exponent: float = 0.75) -> None:
+    def __init__(
+        self, sequences: Sequences, split: Split, *, num_negatives: AtLeast1 = 1, exponent: NotNegative = 0.75
+    ) -> None:
         super().__init__()
-        check_negatives(num_negatives)
-        if exponent < 0:
-            raise ValueError(f"negatives.exponent={exponent}: must be 0 or more.")
         self.num_negatives = num_negatives
         self.seen = Seen(sequences, split)
-        weight = (1.0 + training_counts(sequences, split)) ** exponent
+        weight = (1.0 + sequences.training_counts(split)) ** exponent
         weight[0] = 0.0
         self.register_buffer("weight", torch.from_numpy(weight), persistent=False)
         self.register_buffer("cumulative", torch.from_numpy(np.cumsum(weight)), persistent=False)
@@ -71,10 +71,3 @@ class Popularity(nn.Module):
         taken = self.weight.new_zeros(len(users)).index_add_(0, row, self.weight[had])
         left = (self.cumulative[-1] - taken).unsqueeze(1)
         return items, (self.weight[items] / left).log().float()
-
-
-def training_counts(sequences: Sequences, split: Split) -> np.ndarray:
-    """(num_items + 1,) events of each item in the training part."""
-    position = np.arange(len(sequences.items)) - np.repeat(sequences.indptr[:-1], sequences.lengths)
-    training = position < np.repeat(split.train_end, sequences.lengths)
-    return np.bincount(sequences.items[training], minlength=sequences.num_items + 1)

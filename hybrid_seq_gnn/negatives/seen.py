@@ -19,10 +19,8 @@ class Seen(nn.Module):
     def __init__(self, sequences: Sequences, split: Split) -> None:
         super().__init__()
         self.num_items, self.stride = sequences.num_items, sequences.num_items + 1
-        position = np.arange(len(sequences.items)) - np.repeat(sequences.indptr[:-1], sequences.lengths)
-        user = np.repeat(np.arange(sequences.num_users), sequences.lengths)
-        training = position < split.train_end[user]
-        key = np.unique(user[training] * self.stride + sequences.items[training])
+        user, items = sequences.training(split)
+        key = np.unique(user * self.stride + items)
         first = np.searchsorted(key, np.arange(sequences.num_users + 1) * self.stride)
         if len(full := np.flatnonzero(np.diff(first) >= sequences.num_items)):
             raise ValueError(
@@ -51,9 +49,3 @@ class Seen(nn.Module):
         row = torch.arange(len(users), device=users.device).repeat_interleave(count)
         within = torch.arange(len(row), device=users.device) - (count.cumsum(0) - count)[row]
         return row, self.key[self.first[users][row] + within] % self.stride
-
-
-def check_negatives(num_negatives: int) -> None:
-    """Raise ValueError, in the words of the command line, where there are none."""
-    if num_negatives < 1:
-        raise ValueError(f"negatives.num_negatives={num_negatives}: must be 1 or more.")

@@ -6,10 +6,11 @@ from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
-from hybrid_seq_gnn.negatives.seen import Seen, check_negatives
+from hybrid_seq_gnn.limits import AtLeast1, Limited
+from hybrid_seq_gnn.negatives.seen import Seen
 
 
-class Uniform(nn.Module):
+class Uniform(Limited, nn.Module):
     """K items a row, uniform over those that are not in the training part of the row's user; never padding.
 
         log q = -log(num_items - distinct items of the user)
@@ -28,9 +29,8 @@ class Uniform(nn.Module):
         ValueError: K < 1, or a user has had every item.
     """
 
-    def __init__(self, sequences: Sequences, split: Split, *, num_negatives: int = 1) -> None:
+    def __init__(self, sequences: Sequences, split: Split, *, num_negatives: AtLeast1 = 1) -> None:
         super().__init__()
-        check_negatives(num_negatives)
         self.num_negatives = num_negatives
         self.seen = Seen(sequences, split)
         rank = torch.arange(len(self.seen.key)) - self.seen.first[self.seen.key // self.seen.stride]

@@ -269,10 +269,14 @@ def given(value: Any) -> Any:
     return None if value is pd.NA or value != value else value
 
 
-def write(runs: list[Run], folder: Path, objectives: Sequence[str] = OBJECTIVES) -> str:
-    """Write leaderboard.csv and leaderboard.md to `folder`, each whole or not at all; returns what to print."""
+def write(runs: list[Run], folder: Path, objectives: Sequence[str] = OBJECTIVES, answer: str = "") -> str:
+    """Write leaderboard.csv and leaderboard.md to `folder`, each whole or not at all; returns what to print.
+
+    Args:
+        answer: what stands below the tables.
+    """
     frame = table(runs, objectives)
-    text = show(frame, objectives)
+    text = "\n\n".join(part for part in (show(frame, objectives), answer) if part)
     csv = io.StringIO()
     frame.to_csv(csv, index=False)
     write_text(folder / "leaderboard.csv", csv.getvalue())

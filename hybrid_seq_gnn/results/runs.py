@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
 from hybrid_seq_gnn.results.leaderboard import numbers, settings
 from hybrid_seq_gnn.results.names import short_names
+from hybrid_seq_gnn.run.identity import counts
 from hybrid_seq_gnn.run.record import read_results
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 TRACES = {"train.log", "metrics.jsonl", "checkpoint.pt"}  # of a run that has begun
 COLUMNS = ("user", "target", "length", "group", "rank", "alpha")
-CHANGES_NO_NUMBER = ("training.resume", "evaluation.batch_size")  # and all of data: the hash of the split stands for it
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class RunData:
     def settings(self) -> dict[str, Any]:
         """The options in use and every setting that may change a number, without the seed and the data."""
         own = settings(self.results)
-        return {k: v for k, v in own.items() if k.split(".")[0] not in ("seed", "data") and k not in CHANGES_NO_NUMBER}
+        return {k: v for k, v in own.items() if k.split(".")[0] not in ("seed", "data") and counts(k)}
 
     @cached_property
     def per_user(self) -> "pd.DataFrame":

@@ -56,16 +56,3 @@ TEX |= {character: f"\\{character}" for character in "&%$#_{}"} | {"<": "$<$", "
 def escape(text: str) -> str:
     """A text in which nothing is a command of LaTeX."""
     return "".join(TEX.get(character, character) for character in text)
-
-
-def run_table(results: dict[str, Any]) -> str:
-    """Test metrics of one run, by history length."""
-    alpha = results.get("alpha_stats")
-    header = ["test users", "count", *HEADLINE, *(["mean alpha"] if alpha else [])]
-    rows = []
-    for group in GROUPS:
-        found = results["grouped_metrics"][group]
-        row = [group, found["count"], *(found[name] for name in HEADLINE)]
-        rows.append([*row, alpha[group]["mean"]] if alpha else row)
-    best = f"best epoch {results['best_epoch']}, validation NDCG@10 {cell(results['best_val_metric'])}"
-    return f"{markdown(header, rows)}\n{best}, {results['seconds']['total']:.0f} s"

@@ -6,7 +6,7 @@ import torch
 
 from hybrid_seq_gnn.data.prepare import Prepared
 from hybrid_seq_gnn.graph.sparse import SparseMatrix
-from hybrid_seq_gnn.run.check import check_node, conform, needs_of, target_class
+from hybrid_seq_gnn.run.check import check_node, conform, needs_of, settings_of, target_class
 from hybrid_seq_gnn.run.identity import Config, digest
 
 TOP_LEVEL: dict[str, Any] = {"seed": int, "name": str | None, "debug": bool}
@@ -38,6 +38,15 @@ def groups_in_use(config: Config) -> set[str]:
     return used
 
 
+def without_fusion(training: Config) -> Config:
+    """How a model without a fusion is trained, given how one with a fusion would be."""
+    alone: str | None = getattr(target_class("training", training), "alone", None)
+    if alone is None:
+        return training
+    known = settings_of(target_class("training", {"_target_": alone}))
+    return {"_target_": alone} | {name: value for name, value in training.items() if name in known}
+
+
 def checked(config: Config) -> Config:
     """Every value of a run checked, and groups that this model and loss do not use set to None.
 
@@ -53,6 +62,8 @@ def checked(config: Config) -> Config:
     if top["seed"] < 0:
         raise ValueError(f"seed={top['seed']}: expected a whole number from 0 up.")
     used = groups_in_use(config)
+    if "fusion" not in used and "training" in config:
+        config["training"] = without_fusion(config["training"])
     whole = {key: check_node(key, config[key]) if key in GROUPS else top[key] for key in config}
     return {key: value if key not in GROUPS or key in used else None for key, value in whole.items()}
 

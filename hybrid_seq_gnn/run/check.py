@@ -11,10 +11,11 @@ import inspect
 import math
 import types
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from hybrid_seq_gnn.limits import refusal
 
 PACKAGE = "hybrid_seq_gnn."
-WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "null"}
 
 
 def target_class(key: str, node: Mapping[str, Any]) -> type:
@@ -78,6 +79,8 @@ def conform(key: str, value: Any, hint: Any) -> Any:
     Raises:
         ValueError: it cannot be that.
     """
+    if get_origin(hint) is Annotated:  # the limits are held by whoever is made, see `limits`
+        return conform(key, value, get_args(hint)[0])
     if get_origin(hint) is Literal:
         if value in get_args(hint):
             return value
@@ -100,23 +103,7 @@ def conform(key: str, value: Any, hint: Any) -> Any:
         return str(value)
     elif isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
-    raise ValueError(f"{key}={'null' if value is None else value}: expected {describe(hint)}.")
-
-
-def describe(hint: Any) -> str:
-    """An annotation in words."""
-    if get_origin(hint) is Literal:
-        return listing([str(option) for option in get_args(hint)])
-    if get_origin(hint) in (Union, types.UnionType):
-        return listing([describe(option) for option in get_args(hint)])
-    if get_origin(hint) in (list, tuple):
-        return f"a list [...], each {describe(get_args(hint)[0])}"
-    return WORDS.get(hint, getattr(hint, "__name__", str(hint)))
-
-
-def listing(words: list[str]) -> str:
-    """a, b or c."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+    raise ValueError(refusal(key, value, hint))
 
 
 def did_you_mean(name: str, known: Iterable[str], group: str) -> str:

@@ -1,38 +1,45 @@
 """A run folder: held by one process, and what is written to it beside results.json."""
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml as safe_yaml
+import yaml
 
 from hybrid_seq_gnn.data.prepare import Prepared
 from hybrid_seq_gnn.evaluation.evaluate import Ranking
+from hybrid_seq_gnn.evaluation.groups import LengthGroups
 from hybrid_seq_gnn.files import atomic, locked
 from hybrid_seq_gnn.run.identity import Config
 
+log = logging.getLogger(__name__)
+
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def alone_in(folder: Path, *, wait: bool) -> Iterator[None]:
     """Hold a run folder against other processes.
 
     Raises:
-        ValueError: another process runs there.
+        ValueError: another process runs there, and `wait` is false.
     """
     with ExitStack() as held:
         try:
             held.enter_context(locked(folder / ".lock", wait=False))
         except BlockingIOError as error:
-            raise ValueError(
-                f"another process is running in {folder}; wait for it or choose another folder with hydra.run.dir=…"
-            ) from error
+            if not wait:
+                raise ValueError(
+                    f"another process is running in {folder}; wait for it or choose another folder with hydra.run.dir=…"
+                ) from error
+            log.info("waiting for another process, which is running in %s", folder)
+            held.enter_context(locked(folder / ".lock"))
         yield
 
 
-def write_per_user(path: Path, prepared: Prepared, test: Ranking, group: np.ndarray) -> None:
+def write_per_user(path: Path, prepared: Prepared, test: Ranking, groups: LengthGroups) -> None:
     """One row a test user, with the ids of the source: user, target, length, group, rank, alpha (null if none)."""
     sequences = prepared.sequences
     target = sequences.items[sequences.indptr[test.users] + test.lengths]
@@ -41,7 +48,7 @@ def write_per_user(path: Path, prepared: Prepared, test: Ranking, group: np.ndar
             "user": sequences.user_ids[test.users],
             "target": sequences.item_ids[target - 1],
             "length": test.lengths,
-            "group": group,
+            "group": groups.group_of(test.lengths),
             "rank": test.ranks,
             "alpha": np.full(len(test.users), np.nan) if test.alpha is None else test.alpha.astype(np.float64),
         }
@@ -50,7 +57,7 @@ def write_per_user(path: Path, prepared: Prepared, test: Ranking, group: np.ndar
         table.to_parquet(beside, index=False)
 
 
-def yaml(config: Config) -> str:
+def as_yaml(config: Config) -> str:
     """The configuration as a file that can be read back."""
     plain = json.loads(json.dumps(config))  # a tuple is a list in YAML
-    return str(safe_yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
+    return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))

@@ -3,14 +3,24 @@
 import json
 import platform
 import resource
+import shlex
 import subprocess
 import sys
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from hybrid_seq_gnn.evaluation.alpha import alpha_statistics
+from hybrid_seq_gnn.evaluation.groups import OVERALL, grouped_metrics
+
+if TYPE_CHECKING:
+    from hybrid_seq_gnn.evaluation.evaluate import Ranking
+    from hybrid_seq_gnn.run.run import Run
+    from hybrid_seq_gnn.training.strategy import Outcome
 
 SCHEMA_VERSION = 1
+LONGEST_ON_CURVE = 200  # events
 PACKAGES = ("hybrid_seq_gnn", "torch", "torch-geometric", "numpy", "pandas", "hydra-core", "omegaconf", "optuna")
 
 
@@ -31,6 +41,53 @@ def read_results(folder: Path) -> dict[str, Any] | None:
     if schema != SCHEMA_VERSION:
         raise ValueError(f"{path} has schema version {schema}; this version reads {SCHEMA_VERSION}.")
     return dict(results)
+
+
+def results_of(run: "Run", outcome: "Outcome", valid: "Ranking", test: "Ranking") -> dict[str, Any]:
+    """results.json of a run that has just been trained and ranked."""
+    import torch
+
+    from hybrid_seq_gnn.training import distributed
+
+    groups, prepared, progress = run.measure.settings.groups, run.prepared, outcome.progress
+    measured = {"": grouped_metrics(test.ranks, test.lengths, groups)}
+    measured["validation_"] = grouped_metrics(valid.ranks, valid.lengths, groups)
+    seconds = {
+        "data": run.seconds["data"],
+        "training": progress.training_seconds,
+        "evaluation": progress.evaluation_seconds + run.seconds["evaluation"],
+    }
+    results: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "options": run.asked.options}
+    for name, found in measured.items():
+        results[f"{name or 'test_'}metrics"] = {k: v for k, v in found[OVERALL].items() if k != "count"}
+        results[f"{name}grouped_metrics"] = found
+    results |= {
+        "best_epoch": progress.best_epoch,
+        "best_val_metric": progress.best_metric,
+        "epochs": progress.epoch,
+        "seed": run.seed,
+        "config": run.config,
+        "overrides": run.asked.overrides,
+        "command": shlex.join(["python", "-m", "hybrid_seq_gnn", *run.asked.overrides]),
+        "identity": run.identity,
+        "address": run.address,
+        "data": run.measure.card() | {"filters": list(prepared.log)},
+        "graph": run.graph,
+        "stages": outcome.stages or None,
+        "parameters": run.parameters,
+        "seconds": {**seconds, "total": sum(seconds.values()) + outcome.stages.get("graph", {}).get("seconds", 0.0)},
+        "peak_memory_mib": peak_memory_mib(),
+        "device": str(run.device),
+        "threads": run.strategy.threads,
+        "processes": distributed.world_size(),
+        "versions": versions(),
+        "git": git_state(),
+    }
+    if test.alpha is not None:
+        lengths = torch.arange(1, LONGEST_ON_CURVE + 1, device=run.device)
+        results["alpha_stats"] = alpha_statistics(test.alpha, test.lengths, groups)
+        results["alpha_curve"] = {"length": lengths.tolist(), "alpha": run.model.alpha_curve(lengths).tolist()}
+    return results
 
 
 def versions() -> dict[str, str | None]:

@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from hybrid_seq_gnn.data.batches import TrainingWindows
 from hybrid_seq_gnn.training import checkpoint, distributed
+from hybrid_seq_gnn.training.allocator import release_freed_memory
 from hybrid_seq_gnn.training.average import WeightAverage
-from hybrid_seq_gnn.training.memory import release_freed_memory
 from hybrid_seq_gnn.training.settings import TrainingSettings
 
 log = logging.getLogger(__name__)
@@ -51,20 +51,34 @@ class Progress:
     evaluation_seconds: float = 0.0
 
 
-def train(
-    model: nn.Module,
-    loss: nn.Module,
-    windows: TrainingWindows,
-    validate: Callable[[], dict[str, float | None]],
-    settings: TrainingSettings,
-    *,
-    seed: int,
-    path: Path,
-    identity: str,
-    on_epoch: Callable[[list[dict[str, Any]]], None] = lambda history: None,
-    quiet: bool | None = None,
-) -> Progress:
-    """Train `model` in place and leave it with its best weights.
+@dataclass(frozen=True)
+class Stage:
+    """What is trained, and what it is told and kept by.
+
+    Attributes:
+        model: has `training_scores(batch, targets)`, which gives scores, targets and users of the rows to learn from;
+            on its device already.
+        loss: from (scores, targets, users) to a scalar.
+        windows: the training part.
+        validate: metrics of the validation split for the model as it is.
+        seed: of this run.
+        path: the checkpoint.
+        identity: what this run is; a checkpoint of another run is refused.
+        on_epoch: told all records so far after each epoch, and once when a run is taken up again.
+    """
+
+    model: nn.Module
+    loss: nn.Module
+    windows: TrainingWindows
+    validate: Callable[[], dict[str, float | None]]
+    seed: int
+    path: Path
+    identity: str
+    on_epoch: Callable[[list[dict[str, Any]]], None] = lambda history: None
+
+
+def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None) -> Progress:
+    """Train a model in place and leave it with its best weights.
 
     Every random number of an epoch follows from (seed, epoch), so a run that was killed and starts again from its last
     whole epoch ends with the same bits as one that was not.
@@ -73,22 +87,14 @@ def train(
     of its own from (seed, epoch, rank); all hold the same weights, and only the first writes.
 
     Args:
-        model: has `training_scores(batch, targets)`, which gives scores, targets and users of the rows to learn from;
-            on its device already.
-        loss: from (scores, targets, users) to a scalar.
-        windows: the training part.
-        validate: metrics of the validation split for the model as it is.
-        settings: see there.
-        seed: of this run.
-        path: the checkpoint.
-        identity: what this run is (configuration and data); a checkpoint of another run is refused.
-        on_epoch: told all records so far after each epoch, and once when a run is taken up again.
+        stage, settings: see there.
         quiet: no progress bar; by default there is one on a terminal only.
 
     Raises:
         Diverged: the loss became infinite or NaN; the checkpoint of the last good epoch stays.
         ValueError: the checkpoint belongs to another run or is damaged, or there is nothing to train on.
     """
+    model, loss, windows, path = stage.model, stage.loss, stage.windows, stage.path
     if windows.num_targets == 0:
         raise ValueError(
             "no user has two training events, so there is nothing to learn from; see data.min_user_events."
@@ -98,24 +104,24 @@ def train(
     penalty: Callable[[], Tensor] | None = getattr(model, "penalty", None)
     now = Progress(history=[])
     if not parameters:  # a model that only counts
-        return evaluated_once(validate, now, on_epoch)
+        return evaluated_once(stage)
 
     optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
     average = WeightAverage(model, settings.ema)
     if settings.resume and distributed.broadcast(path.exists()):
         state = checkpoint.load(path, device)
-        now = restore(state, model, optimizer, identity, path)
+        now = restore(state, stage, optimizer)
         average.weights = state["average"]
         log.info("resumed after epoch %d from %s", now.epoch, path)
     assert now.history is not None
-    on_epoch(now.history)
+    stage.on_epoch(now.history)
     distributed.same_weights(model, loss)
 
     while now.epoch < settings.epochs and not out_of_patience(now, settings):
         epoch = now.epoch + 1
         started = time.perf_counter()
-        torch.manual_seed(seed * 1_000_003 + epoch + (distributed.rank() << 40))
-        rng = np.random.default_rng([seed, epoch])
+        torch.manual_seed(stage.seed * 1_000_003 + epoch + (distributed.rank() << 40))
+        rng = np.random.default_rng([stage.seed, epoch])
         model.train()
         total = 0.0
         bar = tqdm(windows.epoch(rng), f"epoch {epoch}", len(windows), leave=False, disable=quiet, unit="batch")
@@ -152,7 +158,7 @@ def train(
         if epoch % settings.eval_every == 0 or epoch == settings.epochs:
             started = time.perf_counter()
             with average.in_place_of(model):
-                metrics = validate()
+                metrics = stage.validate()
                 weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
             now.evaluation_seconds += time.perf_counter() - started
             record["validation"] = metrics
@@ -163,10 +169,10 @@ def train(
         release_freed_memory()
         now.epoch = epoch
         now.history.append(record)
-        state = snapshot(now, model, optimizer, identity) | {"average": average.weights}
+        state = snapshot(now, stage, optimizer) | {"average": average.weights}
         if distributed.is_first():
             checkpoint.save(state, path)
-        on_epoch(now.history)
+        stage.on_epoch(now.history)
         log.info("%s", describe(record, now))
 
     if now.best_weights is None:
@@ -175,19 +181,16 @@ def train(
     return now
 
 
-def evaluated_once(
-    validate: Callable[[], dict[str, float | None]], now: Progress, on_epoch: Callable[[list[dict[str, Any]]], None]
-) -> Progress:
+def evaluated_once(stage: Stage) -> Progress:
     """The progress of a model that has nothing to learn: one validation, as epoch 0."""
     started = time.perf_counter()
-    metrics = validate()
+    metrics = stage.validate()
     metric = metrics[MONITOR]
     if metric is None:
         raise ValueError(NO_TARGETS)
-    now.evaluation_seconds, now.best_metric = time.perf_counter() - started, metric
-    now.history = [{"epoch": 0, "loss": None, "seconds": 0.0, "validation": metrics}]
-    on_epoch(now.history)
-    return now
+    history: list[dict[str, Any]] = [{"epoch": 0, "loss": None, "seconds": 0.0, "validation": metrics}]
+    stage.on_epoch(history)
+    return Progress(best_metric=metric, history=history, evaluation_seconds=time.perf_counter() - started)
 
 
 def out_of_patience(now: Progress, settings: TrainingSettings) -> bool:
@@ -204,25 +207,23 @@ def describe(record: dict[str, Any], now: Progress) -> str:
     return f"{line}  {record['seconds']:.1f} s"
 
 
-def snapshot(now: Progress, model: nn.Module, optimizer: torch.optim.Optimizer, identity: str) -> dict[str, Any]:
+def snapshot(now: Progress, stage: Stage, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """All that is needed to go on."""
     return {
-        "identity": identity,
+        "identity": stage.identity,
         "progress": dict(vars(now)),
-        "model": model.state_dict(),
+        "model": stage.model.state_dict(),
         "optimizer": optimizer.state_dict(),
     }
 
 
-def restore(
-    state: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer, identity: str, path: Path
-) -> Progress:
+def restore(state: dict[str, Any], stage: Stage, optimizer: torch.optim.Optimizer) -> Progress:
     """Take up a run where `snapshot` left it."""
-    if state["identity"] != identity:
+    if state["identity"] != stage.identity:
         raise ValueError(
-            f"{path} belongs to a run with another configuration or other data. Give the same settings to continue it, "
-            "another output folder, or training.resume=false to start anew here."
+            f"{stage.path} belongs to a run with another configuration or other data. Give the same settings to "
+            "continue it, another output folder, or training.resume=false to start anew here."
         )
-    model.load_state_dict(state["model"])
+    stage.model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return Progress(**state["progress"])

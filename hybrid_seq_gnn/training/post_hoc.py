@@ -1,207 +1,159 @@
 """Fusion after the fact: a sequence model that was trained alone, mixed with a memory that only counts.
 
 In joint training a memory that explains the easy targets leaves the sequence model less to learn from, and the graph
-holds the very edges that lead to the targets. Here the sequence model is as good as it is alone, and the weights of the
-mixture are fitted where the memory has seen nothing: on the validation split.
+holds the very edges that lead to the targets. Here the sequence model is as good as it is alone, and what the fusion
+leaves open is fitted where the memory has seen nothing: on the validation split.
 
 What is used for what: the training part trains the encoder and fills the memory, at test too (validation events are
 not added to it). The validation split stops the encoder's training AND fits the fusion. With one to four weights that
-bias is small, but the validation metric of a post hoc hybrid is a little kinder to it than to its encoder; the test
-split is free of it. `fusion=gated`, with a thousand weights, is stopped early by cross-validation over
-users, see `fit`.
+bias is small, but the validation metric of a fitted hybrid is a little kinder to it than to its encoder; the test
+split is free of it. `fusion=gated`, with a thousand weights, is stopped early by cross-validation over users, see
+`fusion_fit`. A fixed alpha fits nothing.
 """
 
+import json
 import logging
 import time
-from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
-import numpy as np
-import torch
 from torch import nn
 
-from hybrid_seq_gnn.data.batches import TrainingWindows, ranking_batches
-from hybrid_seq_gnn.data.sequences import Sequences
-from hybrid_seq_gnn.evaluation.evaluate import SCORES_AT_A_TIME, evaluating
-from hybrid_seq_gnn.evaluation.metrics import per_user
-from hybrid_seq_gnn.evaluation.ranks import mask_history, rank_of_target
-from hybrid_seq_gnn.evaluation.settings import EvaluationSettings
+from hybrid_seq_gnn.limits import Weight
 from hybrid_seq_gnn.model.hybrid import Hybrid
-from hybrid_seq_gnn.model.scores import MixtureScores
-from hybrid_seq_gnn.training.encoder import load_encoder
-from hybrid_seq_gnn.training.fit import Binned, Evidence, choose, maximise
-from hybrid_seq_gnn.training.loop import MONITOR, NO_TARGETS, Progress, evaluated_once, train
-from hybrid_seq_gnn.training.settings import PostHocSettings
+from hybrid_seq_gnn.training import checkpoint
+from hybrid_seq_gnn.training.fusion_fit import check_chosen, fit
+from hybrid_seq_gnn.training.held_out import collect
+from hybrid_seq_gnn.training.joint import Joint
+from hybrid_seq_gnn.training.loop import evaluated_once
+from hybrid_seq_gnn.training.strategy import Outcome, Run, Strategy, stage_of
 
 log = logging.getLogger(__name__)
 
 
-def train_post_hoc(
-    model: nn.Module,
-    loss: nn.Module,
-    windows: TrainingWindows,
-    validate: Callable[[nn.Module], dict[str, float | None]],
-    sequences: Sequences,
-    end: np.ndarray,
-    evaluation: EvaluationSettings,
-    settings: PostHocSettings,
-    *,
-    origin: dict[str, Any],
-    seed: int,
-    path: Path,
-    identity: str,
-    on_epoch: Callable[[list[dict[str, Any]]], None],
-) -> tuple[Progress, dict[str, Any]]:
-    """Train the hybrid's encoder alone, or load it; then fit the fusion on the validation split.
+@dataclass(frozen=True, kw_only=True)
+class PostHoc(Strategy):
+    """The hybrid's encoder alone, exactly as that model trains alone; then only the fusion, on the validation split.
 
-    The first stage is `train` on the encoder, so a seed gives the weights that it gives to the model alone, and a run
-    that was killed goes on from its last epoch. The second takes seconds and is done anew.
+    The first stage is a run of its own: one that is finished already is used, wherever it is below outputs/, and one
+    that is not is trained where the next run will find it.
 
-    Args:
-        model: the hybrid; left with both sides in place.
-        loss, windows: of the first stage.
-        validate: validation metrics of a model.
-        sequences, end: all histories, and the place of each user's validation target (-1: none).
-        evaluation: how is ranked.
-        settings, seed, identity: of the run.
-        origin: `config`, `item_ids` and `split_hash` of this run, which a checkpoint must fit.
-        path: the checkpoint of the first stage.
-        on_epoch: told all records so far after each epoch of the first stage.
-
-    Returns:
-        Progress of the encoder, with the hybrid's validation NDCG@10 as its best metric; records of both stages.
+    Attributes:
+        encoders: folder of the shared runs of encoders; null trains one in the run's own folder, for this run only.
+        encoder_checkpoint: model.pt of a run of the encoder alone (model=sasrec ...) or of a training=post_hoc, in the
+            place of the first stage.
+        select: what the fusion is fitted by: the `likelihood` of the validation targets, or validation `ndcg`
+            (NDCG@10; only for alphas that are null in fusion=fixed and discrete, which are chosen from `alphas`).
+            `auto` is ndcg for these two and likelihood for those that learn. `none` fits nothing: a search over what
+            a learned fusion starts with is then a search over its curve.
+        alphas: what alphas that are null are chosen from, each in [0, 1].
 
     Raises:
-        ValueError: the hybrid cannot be fitted post hoc, or a checkpoint does not fit.
+        ValueError: a value is out of range.
     """
-    hybrid = fit_for_post_hoc(model, settings)
-    started = time.perf_counter()
-    if settings.encoder_checkpoint is None:
-        log.info("stage 1 of 2: the encoder alone")
-        progress = train(
-            hybrid.encoder,
-            loss,
-            windows,
-            lambda: validate(hybrid.encoder),
-            settings,
-            seed=seed,
-            path=path,
-            identity=identity,
-            on_epoch=on_epoch,
-        )
-        encoder: dict[str, Any] = {"best_epoch": progress.best_epoch, "epochs": progress.epoch}
-        encoder["seconds"] = progress.training_seconds + progress.evaluation_seconds
-    else:
-        source = Path(settings.encoder_checkpoint).expanduser()
-        load_encoder(hybrid.encoder, source, origin, settings.torch_device())
-        log.info("stage 1 of 2: the encoder, taken from %s", source)
-        progress = evaluated_once(lambda: validate(hybrid.encoder), Progress(history=[]), on_epoch)
-        encoder = {"path": str(source), "seconds": time.perf_counter() - started}
-    encoder["best_val_metric"] = progress.best_metric
 
-    started = time.perf_counter()
-    hybrid.encoder.requires_grad_(False)
-    by = criterion(hybrid, settings)
-    evidence = collect(hybrid, sequences, end, evaluation, settings, ranked=by == "ndcg")
-    if isinstance(hybrid.fusion, Binned):
-        fusion = choose(hybrid.fusion, evidence, by)
-    else:
-        assert isinstance(hybrid.fusion, nn.Module)
-        fusion = maximise(hybrid.fusion, evidence)
-    metric = validate(hybrid)[MONITOR]
-    if metric is None:
-        raise ValueError(NO_TARGETS)
-    fusion |= {"users": len(evidence.seq), "best_val_metric": metric, "seconds": time.perf_counter() - started}
-    log.info(
-        "stage 2 of 2: the fusion, by validation %s of %s users: NDCG@10 %.4f, of the encoder alone %.4f",
-        by,
-        f"{len(evidence.seq):,}",
-        metric,
-        progress.best_metric,
-    )
-    progress.best_metric = metric
-    progress.training_seconds += fusion["seconds"]
-    return progress, {"encoder": encoder, "fusion": fusion}
+    encoders: str | None = "outputs/encoders"
+    encoder_checkpoint: str | None = None
+    select: Literal["auto", "ndcg", "likelihood", "none"] = "auto"
+    alphas: tuple[Weight, ...] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+    alone: ClassVar[str | None] = f"{Joint.__module__}.{Joint.__qualname__}"
+
+    def __post_init__(self) -> None:
+        """Check every value in the words of the command line."""
+        super().__post_init__()
+        if not self.alphas:
+            raise ValueError("training.alphas=[]: expected one or more weights in [0, 1].")
+
+    def __call__(self, run: Run) -> Outcome:
+        """Train or take the run's encoder, then fit the fusion.
+
+        Raises:
+            ValueError: the hybrid cannot be fitted post hoc, or a checkpoint does not fit.
+        """
+        hybrid = fit_for_post_hoc(run.model)
+        fusion = hybrid.fusion
+        assert isinstance(fusion, nn.Module)
+        by = self.criterion(fusion)
+        if self.encoder_checkpoint is None:
+            baseline: Path | None = run.encoder()
+            path = baseline / "model.pt"  # type: ignore[operator]
+        else:
+            baseline, path = None, Path(self.encoder_checkpoint).expanduser()
+        checkpoint.load_encoder(hybrid.encoder, path, run)
+        baseline = baseline or run_of(path)
+        hybrid.encoder.requires_grad_(False)
+        stages: dict[str, Any] = {"encoder": {"path": str(path)}}
+        started = time.perf_counter()
+        if by is not None:
+            batches = run.measure.batches(run.measure.valid_end, hybrid.max_length)
+            alphas = self.alphas if by == "ndcg" else None
+            held_out = collect(
+                hybrid, batches, mask=run.measure.settings.mask_history, alphas=alphas, device=run.device
+            )
+            stages["fusion"] = fit(fusion, held_out, by, self.alphas)
+            stages["fusion"]["seconds"] = time.perf_counter() - started
+            log.info("the fusion is fitted by validation %s", by)
+        valid = run.measure.rank(hybrid, run.measure.valid_end)
+        stage = replace(stage_of(run, hybrid, run.loss), validate=lambda: run.measure.metrics_of(valid))
+        progress = evaluated_once(stage)
+        progress.training_seconds = time.perf_counter() - started - progress.evaluation_seconds
+        return Outcome(progress, stages, baseline, valid if self.valid_users is None else None)
+
+    def criterion(self, fusion: nn.Module) -> str | None:
+        """What the fusion is fitted by, `ndcg` or `likelihood`; None where nothing is open.
+
+        Raises:
+            ValueError: training.select asks for what this fusion does not have.
+        """
+        if self.select == "none":
+            check_chosen(fusion)
+            return None
+        if any(p.requires_grad for p in fusion.parameters()):
+            if self.select == "ndcg":
+                raise ValueError(
+                    "training.select=ndcg chooses alphas that are null in fusion=fixed or discrete; this fusion is "
+                    "fitted by likelihood."
+                )
+            return "likelihood"
+        if not getattr(fusion, "unset", False):
+            return None
+        return "ndcg" if self.select == "auto" else self.select
 
 
-def fit_for_post_hoc(model: nn.Module, settings: PostHocSettings) -> Hybrid:
+def can_be_fitted(model: nn.Module) -> bool:
+    """Whether a model is a mixture of scores with a graph side that only counts."""
+    return isinstance(model, Hybrid) and model.fusion.level == "score" and model.remembers
+
+
+def fit_for_post_hoc(model: nn.Module) -> Hybrid:
     """The model, if its fusion can be fitted post hoc.
 
     Raises:
         ValueError: it cannot; the message says what to choose.
     """
     if not isinstance(model, Hybrid):
-        raise ValueError("training=post_hoc fits a fusion, and this model has none; use model=hybrid.")
+        raise ValueError("training=post_hoc fits a fusion, and this model has none; use training=joint.")
     if model.fusion.level != "score":
         raise ValueError(
-            "training=post_hoc mixes two finished distributions of the next item; set fusion.level=score. (The "
-            "embeddings of two models that were trained apart have no directions in common.)"
+            "training=post_hoc mixes the scores of two finished models (fusion.level=score); item embeddings are mixed "
+            "while they are trained: training=joint, or +experiment=study/embeddings for the whole form of the study."
         )
     if not model.remembers:
         raise ValueError(
-            "training=post_hoc trains no graph network, and this gnn has weights to learn; use gnn=transitions, or "
-            "training=two_stage for a graph side that is trained first."
+            "training=post_hoc trains no graph network, and this gnn has weights to learn. Use training=joint (with "
+            "fusion.level=embedding it is +experiment=study/embeddings), training=two_stage, or gnn=evidence."
         )
-    criterion(model, settings)
     return model
 
 
-def criterion(hybrid: Hybrid, settings: PostHocSettings) -> str:
-    """`ndcg` or `likelihood`: what the fusion is fitted by."""
-    if isinstance(hybrid.fusion, Binned):
-        return "ndcg" if settings.select == "auto" else settings.select
-    assert isinstance(hybrid.fusion, nn.Module)
-    if not any(p.requires_grad for p in hybrid.fusion.parameters()):
-        raise ValueError(
-            f"training=post_hoc: {type(hybrid.fusion).__name__} has neither weights to learn nor constants to choose; "
-            "use another fusion, or train jointly (training=default)."
-        )
-    if settings.select == "ndcg":
-        raise ValueError(
-            "training.select=ndcg chooses from training.alphas, for fusion=fixed and discrete only; this fusion "
-            "is fitted by likelihood."
-        )
-    return "likelihood"
-
-
-def collect(
-    hybrid: Hybrid,
-    sequences: Sequences,
-    end: np.ndarray,
-    evaluation: EvaluationSettings,
-    settings: PostHocSettings,
-    *,
-    ranked: bool,
-) -> Evidence:
-    """What both sides say of each user's held-out item; `ranked` also ranks it at every weight of `training.alphas`."""
-    device = settings.torch_device()
-    users = np.flatnonzero(end >= 0)
-    if not len(users):
-        raise ValueError(NO_TARGETS)
-    batch_size = max(1, min(evaluation.batch_size, SCORES_AT_A_TIME // (sequences.num_items + 1)))
-    alphas = torch.tensor(settings.alphas, device=device)
-    rows: list[tuple[torch.Tensor, ...]] = []
-    ranks: list[torch.Tensor] = []
-    with evaluating(hybrid):
-        for item in ranking_batches(sequences, users, end, hybrid.max_length, batch_size):
-            batch, targets = item.batch.to(device), item.targets.to(device)
-            scores = hybrid.next_item_scores(batch)
-            assert isinstance(scores, MixtureScores)
-            seq, graph = scores.seq.log_probabilities(), scores.graph.log_probabilities()
-            column = targets.unsqueeze(1)
-            rows.append(
-                (seq.gather(1, column)[:, 0], graph.gather(1, column)[:, 0], batch.length.amax(1), scores.states)
-            )
-            if ranked:
-                history = item.history.to(device) if evaluation.mask_history else torch.zeros_like(column)
-                tried = []
-                for alpha in alphas:
-                    mixed = MixtureScores(scores.seq, scores.graph, alpha.expand(len(targets)), scores.states)
-                    tried.append(rank_of_target(mask_history(mixed.mix(seq, graph), history, targets), targets))
-                ranks.append(torch.stack(tried, dim=1))
-    gains = None
-    if ranked:
-        gains = torch.from_numpy(per_user(torch.cat(ranks).cpu().numpy())[MONITOR]).to(device)
-    seq, graph, length, states = (torch.cat(part) for part in zip(*rows, strict=True))
-    return Evidence(seq, graph, length, states, alphas, gains)
+def run_of(path: Path) -> Path | None:
+    """The folder of the finished run of the encoder alone that a model.pt comes from; None where there is none."""
+    results = path.parent / "results.json"
+    if not results.is_file():
+        return None
+    found = json.loads(results.read_text(encoding="utf-8"))
+    if found["config"]["fusion"] is None:
+        return path.parent
+    places = [path.parent / "encoder", Path((found.get("baseline") or {}).get("folder", "encoder"))]
+    return next((place for place in places if (place / "results.json").is_file()), None)

@@ -6,11 +6,12 @@ from typing import Literal
 
 import torch
 
+from hybrid_seq_gnn.limits import AtLeast0, AtLeast1, Limited, NotNegative, Positive, Share
 from hybrid_seq_gnn.training import distributed
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingSettings:
+class TrainingSettings(Limited):
     """Settings of the training loop.
 
     Attributes:
@@ -36,40 +37,26 @@ class TrainingSettings:
         ValueError: a value is out of range, or CUDA is asked for where there is none.
     """
 
-    epochs: int = 100
-    patience: int = 10
-    batch_size: int = 64
-    lr: float = 1e-3
-    weight_decay: float = 0.01
+    epochs: AtLeast1 = 100
+    patience: AtLeast0 = 10
+    batch_size: AtLeast1 = 64
+    lr: Positive = 1e-3
+    weight_decay: NotNegative = 0.01
     schedule: Literal["constant", "cosine"] = "constant"
-    warmup: float = 0.0
-    clip_norm: float | None = None
-    ema: float = 0.0
+    warmup: NotNegative = 0.0
+    clip_norm: Positive | None = None
+    ema: Share = 0.0
     amp: Literal["off", "bf16"] = "off"
     compile: bool = False
-    train_users: int | None = None
-    valid_users: int | None = None
-    eval_every: int = 1
+    train_users: AtLeast1 | None = None
+    valid_users: AtLeast1 | None = None
+    eval_every: AtLeast1 = 1
     device: str = "auto"
-    threads: int = 1
+    threads: AtLeast1 = 1
     resume: bool = True
 
     def __post_init__(self) -> None:
         """Check every value in the words of the command line."""
-        for name in ("epochs", "batch_size", "eval_every", "threads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"training.{name}={getattr(self, name)}: must be 1 or more.")
-        if self.lr <= 0:
-            raise ValueError(f"training.lr={self.lr}: must be greater than 0.")
-        for name in ("clip_norm", "train_users", "valid_users"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ValueError(f"training.{name}={value}: must be greater than 0, or null.")
-        if not 0 <= self.ema < 1:
-            raise ValueError(f"training.ema={self.ema}: must lie in [0, 1).")
-        for name in ("weight_decay", "patience", "warmup"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"training.{name}={getattr(self, name)}: must be 0 or more.")
         if 0 < self.patience < self.eval_every:
             raise ValueError(
                 f"training.patience={self.patience} is shorter than training.eval_every={self.eval_every}, so training "
@@ -107,61 +94,3 @@ class TrainingSettings:
             found = f"{count} CUDA device(s)" if count and torch.cuda.is_available() else "no CUDA device"
             raise ValueError(f"training.device={self.device}: PyTorch finds {found} here; use auto or cpu.")
         return device
-
-
-@dataclass(frozen=True, kw_only=True)
-class QuickSettings(TrainingSettings):
-    """The plan's quick test: does it run and learn at all? A check list ends it, and the run fails with the list."""
-
-    epochs: int = 5
-    train_users: int | None = 1000
-    valid_users: int | None = 200
-
-
-@dataclass(frozen=True, kw_only=True)
-class TwoStageSettings(TrainingSettings):
-    """First the graph side alone, then the hybrid on top of it.
-
-    Attributes:
-        graph_epochs: most epochs of the first stage.
-        graph_lr: learning rate of the first stage.
-        freeze: the graph side is not trained in the second stage.
-        graph_checkpoint: graph.pt of an earlier run, in the place of a first stage; null trains one.
-    """
-
-    graph_epochs: int = 10
-    graph_lr: float = 1e-3
-    freeze: bool = True
-    graph_checkpoint: str | None = None
-
-    def __post_init__(self) -> None:
-        """Check every value in the words of the command line."""
-        super().__post_init__()
-        if self.graph_epochs < 1:
-            raise ValueError(f"training.graph_epochs={self.graph_epochs}: must be 1 or more.")
-        if self.graph_lr <= 0:
-            raise ValueError(f"training.graph_lr={self.graph_lr}: must be greater than 0.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PostHocSettings(TrainingSettings):
-    """The hybrid's encoder alone, exactly as that model trains alone; then only the fusion, on the validation split.
-
-    Attributes:
-        encoder_checkpoint: model.pt of an earlier run of the encoder alone (model=sasrec ...) or of an earlier
-            training=post_hoc, in the place of the first stage; null trains one.
-        select: how the fusion is fitted: by the `likelihood` of the validation targets, or by validation `ndcg`
-            (NDCG@10; only for fusion=fixed and discrete, whose alphas are chosen from `alphas`). `auto` is ndcg for
-            these two and likelihood for those that learn.
-        alphas: what fusion=fixed and discrete choose from, each in [0, 1].
-    """
-
-    encoder_checkpoint: str | None = None
-    select: Literal["auto", "ndcg", "likelihood"] = "auto"
-    alphas: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-
-    def __post_init__(self) -> None:
-        """Check every value in the words of the command line."""
-        super().__post_init__()
-        if not self.alphas or not all(0 <= alpha <= 1 for alpha in self.alphas):
-            raise ValueError(f"training.alphas={list(self.alphas)}: expected one or more weights in [0, 1].")

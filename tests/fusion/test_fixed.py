@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from hybrid_seq_gnn.fusion.discrete import Discrete
 from hybrid_seq_gnn.fusion.fixed import Fixed
 
 
@@ -24,5 +25,16 @@ def test_a_weight_outside_the_unit_interval_is_refused_by_name(alpha):
     ("side", "sides"), [("both", (True, True)), ("input", (True, False)), ("candidate", (False, True))]
 )
 def test_side_says_where_it_acts(side, sides):
-    fusion = Fixed(side=side)
+    fusion = Fixed(side=side, level="embedding")
     assert (fusion.fuses_inputs, fusion.fuses_candidates) == sides
+
+
+def test_a_weight_that_is_null_is_yet_to_be_chosen_and_travels_with_the_weights():
+    for kind, names in ((Fixed, ["alpha"]), (Discrete, ["alpha_short", "alpha_mid", "alpha_long"])):
+        assert not kind().unset
+        for name in names:
+            fusion = kind(**{name: None})
+            assert fusion.unset
+            assert fusion.values.isnan().tolist() == [other == name for other in names]
+            fusion.load_state_dict(kind().state_dict())
+            assert not fusion.unset

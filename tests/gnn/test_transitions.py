@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from hybrid_seq_gnn.data.batches import Batch
-from hybrid_seq_gnn.gnn.transitions import UNIFORM, Transitions
+from hybrid_seq_gnn.gnn.evidence import UNIFORM
+from hybrid_seq_gnn.gnn.transitions import Transitions
 from tests.conftest import leave_last_two_out, make_sequences
 
 ITEMS = 6  # few, so that items come again close to each other
@@ -78,6 +79,18 @@ def test_in_training_an_events_own_pairs_are_left_out_even_where_items_come_agai
         for t in range(1, len(row))
     ]
     assert np.allclose(found.numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.75, 1.0])
+def test_in_training_the_pairs_are_left_out_of_the_whole_distribution_too(exponent, world):
+    rows = training_histories(world)
+    batch, targets = whole_histories(rows)
+    some = torch.arange(0, len(targets), 2)
+    found = memory(world, exponent).of_all(batch, some, targets[some])
+    expected = [
+        slow(rows, row[:t], exponent, without=(user, t)) for user, row in enumerate(rows) for t in range(1, len(row))
+    ]
+    assert np.allclose(found.numpy(), np.array(expected)[::2], atol=1e-6)
 
 
 def test_without_leaving_out_the_target_has_the_probability_that_it_has_among_all(world):

@@ -13,6 +13,8 @@ from hybrid_seq_gnn.logger.tensorboard import TensorBoard
 from hybrid_seq_gnn.logger.wandb import WandB
 from tests.test_command_line import SMALL, fail, results, succeed
 
+TRAINED = [*SMALL, "+experiment=study/embeddings"]  # one stage, whose epochs are the run's
+
 HISTORY = [
     {"epoch": epoch, "loss": 1 / epoch, "seconds": 0.5, "validation": {"NDCG@10": epoch / 10, "NDCG@10/long": None}}
     for epoch in (1, 2, 3)
@@ -94,7 +96,7 @@ def expected(history, name):
 
 @needs("tensorboard")
 def test_tensorboard_holds_what_the_jsonl_holds_and_the_test_metrics(tmp_path):
-    succeed(*SMALL, "logger=tensorboard", "hydra.run.dir=run", cwd=tmp_path)
+    succeed(*TRAINED, "logger=tensorboard", "hydra.run.dir=run", cwd=tmp_path)
     found, history = read_tensorboard(tmp_path / "run" / "tensorboard"), jsonl(tmp_path / "run")
     for name in ("loss", "validation/NDCG_at_10", "validation/HR_at_10/short"):
         assert found[name] == expected(history, name)
@@ -105,7 +107,7 @@ def test_tensorboard_holds_what_the_jsonl_holds_and_the_test_metrics(tmp_path):
 @needs("mlflow")
 @pytest.mark.filterwarnings("ignore")  # of the package, for itself, when it is read
 def test_mlflow_holds_what_the_jsonl_holds_and_the_test_metrics(tmp_path):
-    succeed(*SMALL, "logger=mlflow", "name=base", "hydra.run.dir=run", cwd=tmp_path)
+    succeed(*TRAINED, "logger=mlflow", "name=base", "hydra.run.dir=run", cwd=tmp_path)
     found, run = read_mlflow(f"sqlite:///{tmp_path}/outputs/mlflow.db")
     history, final = jsonl(tmp_path / "run"), results(tmp_path / "run")
     for name in ("loss", "validation/NDCG_at_10"):
@@ -117,7 +119,7 @@ def test_mlflow_holds_what_the_jsonl_holds_and_the_test_metrics(tmp_path):
 
 @needs("wandb")
 def test_wandb_holds_what_the_jsonl_holds_and_the_test_metrics(tmp_path):
-    succeed(*SMALL, "logger=wandb", "hydra.run.dir=run", cwd=tmp_path)
+    succeed(*TRAINED, "logger=wandb", "hydra.run.dir=run", cwd=tmp_path)
     found, final, config = read_wandb(tmp_path / "run")
     history, whole = jsonl(tmp_path / "run"), results(tmp_path / "run")
     for name in ("loss", "validation/NDCG_at_10"):
@@ -163,7 +165,7 @@ def test_a_logger_that_was_told_nothing_writes_nothing(name, tmp_path):
 def test_a_missing_package_is_said_before_anything_is_done_with_what_installs_it(name, tmp_path, monkeypatch):
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda n, *more: None if n == name else find_spec(n, *more))
-    message = fail(*SMALL, f"logger={name}", "hydra.run.dir=run", cwd=tmp_path)
+    message = fail(*TRAINED, f"logger={name}", "hydra.run.dir=run", cwd=tmp_path)
     assert f"logger={name} needs the package {name}" in message
     assert f"pip install 'hybrid_seq_gnn[{name}]'" in message
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
@@ -171,16 +173,16 @@ def test_a_missing_package_is_said_before_anything_is_done_with_what_installs_it
 
 @needs("tensorboard")
 def test_the_logger_is_no_part_of_a_run(tmp_path):
-    succeed(*SMALL, "hydra.run.dir=run", cwd=tmp_path)
-    assert "finished already" in succeed(*SMALL, "logger=tensorboard", "hydra.run.dir=run", cwd=tmp_path).stdout
-    succeed(*SMALL, "logger=tensorboard", "hydra.run.dir=other", cwd=tmp_path)
+    succeed(*TRAINED, "hydra.run.dir=run", cwd=tmp_path)
+    assert "finished already" in succeed(*TRAINED, "logger=tensorboard", "hydra.run.dir=run", cwd=tmp_path).stdout
+    succeed(*TRAINED, "logger=tensorboard", "hydra.run.dir=other", cwd=tmp_path)
     for key in ("identity", "grouped_metrics", "best_val_metric"):
         assert results(tmp_path / "run")[key] == results(tmp_path / "other")[key]
 
 
 @needs("tensorboard")
 def test_a_sweep_goes_on_with_another_logger(tmp_path):
-    line = [*SMALL, "training.epochs=1", "fusion.alpha=0.3,0.5", "-m", "hydra.sweep.dir=sweep"]
+    line = [*TRAINED, "training.epochs=1", "fusion.alpha=0.3,0.5", "-m", "hydra.sweep.dir=sweep"]
     succeed(*line, cwd=tmp_path)
     done = succeed(*line, "logger=tensorboard", cwd=tmp_path)
     assert "2 done" in done.stdout
@@ -192,7 +194,7 @@ def test_a_sweep_goes_on_with_another_logger(tmp_path):
 def test_a_logger_that_fails_is_said_once_and_the_run_goes_on(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "tensorboard").write_text("a file where a folder should be")
-    done = succeed(*SMALL, "logger=tensorboard", "hydra.run.dir=run", cwd=tmp_path)
+    done = succeed(*TRAINED, "logger=tensorboard", "hydra.run.dir=run", cwd=tmp_path)
     assert done.stdout.count("TensorBoard is told no more of this run") == 1
     assert results(tmp_path / "run")["best_epoch"] >= 1
 

@@ -33,7 +33,7 @@ def test_scores_are_cosines_over_the_temperature_in_training_as_in_ranking(model
     )
 
 
-@pytest.mark.parametrize("fusion", [Fixed(alpha=0.3), Learnable(init_short=0.3)])
+@pytest.mark.parametrize("fusion", [Fixed(alpha=0.3, level="embedding"), Learnable(init_short=0.3, level="embedding")])
 def test_a_hybrid_mixes_the_cosines_of_both_tables(fusion):
     model = hybrid(fusion, cosine=T).double().eval()
     batch = batch_of([3, 1, 4], [5, 9])

@@ -20,7 +20,7 @@ class ByLength(Fusion):
     """alpha = n / 10: a fusion that cannot be folded into one table."""
 
     def __init__(self, side="both"):
-        super().__init__("embedding", side)
+        super().__init__("embedding", side, "geometric")
 
     def alpha(self, length, state=None):
         return length.double() / 10
@@ -59,7 +59,7 @@ ENCODERS = {
 def test_alpha_one_is_the_encoder_to_the_last_bit_before_and_after_training(encoder, side, tied):
     torch.manual_seed(0)
     plain = ENCODERS[encoder]()
-    mixed = hybrid(Fixed(alpha=1.0, side=side), tied=tied, encoder=encoder)
+    mixed = hybrid(Fixed(alpha=1.0, side=side, level="embedding"), tied=tied, encoder=encoder)
     for _ in range(2):
         batch = batch_of([3, 1, 4], [7, 2])
         plain.eval(), mixed.eval()
@@ -69,7 +69,7 @@ def test_alpha_one_is_the_encoder_to_the_last_bit_before_and_after_training(enco
 
 
 def test_alpha_zero_uses_the_graph_table_alone():
-    model = hybrid(Fixed(alpha=0.0)).eval()
+    model = hybrid(Fixed(alpha=0.0, level="embedding")).eval()
     batch = batch_of([3, 1, 4], [7, 2])
     before = model.next_item_scores(batch).all()
     with torch.no_grad():
@@ -104,7 +104,7 @@ def test_folding_a_constant_alpha_into_the_table_changes_nothing():
         def alpha(self, length, state=None):
             return torch.full(length.shape, 0.3, dtype=torch.float64)
 
-    folded, unfolded = hybrid(Fixed(alpha=0.3)).double().eval(), hybrid(Constant()).double().eval()
+    folded, unfolded = hybrid(Fixed(alpha=0.3, level="embedding")).double().eval(), hybrid(Constant()).double().eval()
     batch = batch_of([3, 1, 4], [7, 2])
     assert torch.allclose(folded.next_item_scores(batch).all(), unfolded.next_item_scores(batch).all(), atol=1e-7)
 
@@ -124,6 +124,6 @@ def test_tied_tables_share_one_embedding():
 
 
 def test_every_parameter_of_a_hybrid_learns():
-    model = hybrid(Fixed(alpha=0.5))
+    model = hybrid(Fixed(alpha=0.5, level="embedding"))
     steps(model, 1)
     assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []

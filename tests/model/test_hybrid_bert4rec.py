@@ -82,7 +82,7 @@ def test_a_memory_is_asked_after_the_event_before_and_leaves_out_the_pairs_of_th
 
 @pytest.mark.parametrize("hide", [False, True])
 def test_on_the_input_side_only_the_items_that_are_seen_are_mixed(hide):
-    model = hybrid(Fixed(alpha=0.3, side="input"), encoder="bert4rec").double().eval()
+    model = hybrid(Fixed(alpha=0.3, side="input", level="embedding"), encoder="bert4rec").double().eval()
     places = [(0, 2)] if hide else []
     before = learned(model, places)[0].query
     with torch.no_grad():

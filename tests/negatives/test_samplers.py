@@ -10,7 +10,7 @@ from hybrid_seq_gnn.negatives.dynamic import Dynamic
 from hybrid_seq_gnn.negatives.hard import Hard
 from hybrid_seq_gnn.negatives.in_batch import InBatch
 from hybrid_seq_gnn.negatives.mixed import Mixed
-from hybrid_seq_gnn.negatives.popularity import Popularity, training_counts
+from hybrid_seq_gnn.negatives.popularity import Popularity
 from tests.conftest import leave_last_two_out, make_sequences
 
 DRAWS = 40_000
@@ -52,7 +52,7 @@ def test_draws_follow_log_q(cls, settings, world):
 
 def test_in_batch_draws_follow_log_q_where_the_batch_is_all_of_training(world):
     sequences, split = world
-    counts = training_counts(sequences, split)
+    counts = sequences.training_counts(split)
     targets = torch.from_numpy(np.repeat(np.arange(len(counts)), counts))
     users = torch.full_like(targets, USER)
     ids, log_q = draw(InBatch(sequences, split, num_negatives=1000), users, targets)
@@ -65,7 +65,7 @@ def test_in_batch_draws_follow_log_q_where_the_batch_is_all_of_training(world):
 
 def test_hard_negatives_are_the_most_popular_that_the_user_has_not_had(world):
     sequences, split = world
-    counts = training_counts(sequences, split)
+    counts = sequences.training_counts(split)
     sampler = Hard(sequences, split, num_negatives=500, pool=4)
     for user in range(sequences.num_users):
         seen = set(sequences.history(user, split.train_end[user]).tolist())

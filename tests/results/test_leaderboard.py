@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from hybrid_seq_gnn.results.leaderboard import Run, read_runs, show, table, write
-from hybrid_seq_gnn.results.tables import markdown, run_table
+from hybrid_seq_gnn.results.run_table import run_table
+from hybrid_seq_gnn.results.tables import markdown
 
 
 def results(validation, test, alpha=None, model="hybrid", seed=0):

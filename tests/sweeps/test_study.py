@@ -16,8 +16,9 @@ from hybrid_seq_gnn.app.arguments import expanded
 from tests.sweeps.test_sweeper import ONE, load, start, trials, wait_for  # noqa: F401
 from tests.test_command_line import SMALL, command, fail, results, succeed
 
-TINY = [*SMALL, "training.epochs=1"]
-LONG = [*SMALL, "data.users=400", "training.epochs=4", "training.patience=0", "hydra.sweep.dir=sweep", "-m"]
+STUDY = [*SMALL, "+experiment=study/embeddings"]  # every trial trains: these are about sweeps
+TINY = [*STUDY, "training.epochs=1"]
+LONG = [*STUDY, "data.users=400", "training.epochs=4", "training.patience=0", "hydra.sweep.dir=sweep", "-m"]
 
 
 def finished(folder):
@@ -293,7 +294,7 @@ def test_a_failed_run_is_left_alone_where_that_is_asked_for(tmp_path):
     succeed(*ONE, "fusion.alpha=0.3,1.7", cwd=tmp_path)
     again = succeed(*ONE, "fusion.alpha=0.3,1.7", "study.retry_failed=false", cwd=tmp_path)
     assert "1 done, 1 failed, 0 to run" in again.stdout
-    assert "must lie in [0, 1]" in again.stdout
+    assert "expected a number in [0, 1]" in again.stdout
 
 
 def test_joblib_workers_share_a_sweep(tmp_path):

@@ -20,7 +20,7 @@ def losses(folder):
 @needs_compiler
 def test_a_compiled_run_has_the_losses_and_metrics_of_one_that_is_not(tmp_path):
     for name, value in (("plain", "false"), ("compiled", "true")):
-        run = [*SMALL, f"training.compile={value}", f"hydra.run.dir={name}"]
+        run = [*SMALL, "+experiment=study/embeddings", f"training.compile={value}", f"hydra.run.dir={name}"]
         done = succeed(*run, cwd=tmp_path, how=process, TORCHINDUCTOR_COMPILE_THREADS="1")
         assert "error" not in done.stderr.lower(), done.stderr
     plain, compiled = losses(tmp_path / "plain"), losses(tmp_path / "compiled")

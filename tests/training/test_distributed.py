@@ -59,6 +59,7 @@ def assert_same_run(one, two):
         # a batch of one leaves one process without rows; the penalty must count once
         [
             *(
+                "+experiment=study/embeddings",
                 "data.users=40",
                 "training.batch_size=1",
                 "training.epochs=2",
@@ -87,7 +88,7 @@ def test_two_processes_give_the_numbers_of_one(arguments, tmp_path):
 def test_two_processes_learn_as_well_from_negatives_and_dropout_of_their_own(tmp_path):
     sampled = [
         *WORLD,
-        "model=hybrid",
+        "+experiment=study/embeddings",
         "training=two_stage",
         "training.graph_epochs=1",
         "loss=bce",

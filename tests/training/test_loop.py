@@ -9,7 +9,7 @@ from hybrid_seq_gnn.evaluation.evaluate import evaluating, rank_users
 from hybrid_seq_gnn.evaluation.metrics import metrics
 from hybrid_seq_gnn.loss.cross_entropy import CrossEntropy
 from hybrid_seq_gnn.model.sasrec import SASRec
-from hybrid_seq_gnn.training.loop import Diverged, train
+from hybrid_seq_gnn.training.loop import Diverged, Stage, train
 from hybrid_seq_gnn.training.settings import TrainingSettings
 from tests.conftest import leave_last_two_out, make_sequences
 
@@ -37,18 +37,9 @@ class World:
         return metrics(ranking.ranks)
 
     def train(self, **extra):
-        return train(
-            self.model,
-            extra.pop("loss", CrossEntropy()),
-            extra.pop("windows", self.windows),
-            extra.pop("validate", self.validate),
-            self.settings,
-            seed=3,
-            path=self.path,
-            identity=extra.pop("identity", "x"),
-            on_epoch=lambda history: self.records.append(json.dumps(history)),
-            **extra,
-        )
+        stage = {"loss": CrossEntropy(), "windows": self.windows, "validate": self.validate, "identity": "x"} | extra
+        record = lambda history: self.records.append(json.dumps(history))  # noqa: E731
+        return train(Stage(model=self.model, seed=3, path=self.path, on_epoch=record, **stage), self.settings)
 
 
 class DiesInEpoch(TrainingWindows):

@@ -8,7 +8,8 @@ from torch import nn
 
 from hybrid_seq_gnn.model.linear_cross_entropy import linear_cross_entropy
 from hybrid_seq_gnn.training.average import WeightAverage
-from hybrid_seq_gnn.training.settings import TrainingSettings, TwoStageSettings
+from hybrid_seq_gnn.training.settings import TrainingSettings
+from hybrid_seq_gnn.training.two_stage import TwoStage
 from tests.test_command_line import SMALL, command, fail, results, succeed
 from tests.training.test_loop import World
 
@@ -109,7 +110,7 @@ def test_bfloat16_is_near_the_full_precision():
 
 
 def test_bfloat16_runs_end_well_with_a_graph(tmp_path):
-    succeed(*SMALL, "training.amp=bf16", "hydra.run.dir=run", cwd=tmp_path)
+    succeed(*SMALL, "+experiment=study/embeddings", "training.amp=bf16", "hydra.run.dir=run", cwd=tmp_path)
     assert 0 <= results(tmp_path / "run")["test_metrics"]["HR@10"] <= 1
 
 
@@ -123,10 +124,10 @@ def test_a_bad_setting_is_refused_by_name(setting):
 
 def test_a_bad_stage_is_refused_by_name():
     with pytest.raises(ValueError, match=r"training\.graph_epochs=0"):
-        TwoStageSettings(graph_epochs=0)
+        TwoStage(graph_epochs=0)
 
 
-TWO = [*SMALL, "training=two_stage", "training.epochs=2", "training.graph_epochs=3"]
+TWO = [*SMALL, "+experiment=study/embeddings", "training=two_stage", "training.epochs=2", "training.graph_epochs=3"]
 
 
 def saved(path, name="model"):
@@ -170,7 +171,8 @@ def test_a_model_without_a_graph_side_is_refused(tmp_path):
 
 
 def test_quick_prints_its_check_list_and_keeps_to_its_users(tmp_path):
-    done = succeed("data=synthetic", "data.users=300", "training=quick", "training.valid_users=50", cwd=tmp_path)
+    quick = ["data=synthetic", "data.users=300", "training=quick", "training.valid_users=50"]
+    done = succeed(*quick, "hydra.run.dir=run", cwd=tmp_path)
     for point in ("the loss falls", "groups are there", "alpha is in [0, 1]", "the best model is saved"):
         assert f"ok      {point}" in done.stdout
     assert command("data=synthetic", "training=quick", "training.train_users=0", cwd=tmp_path).returncode == 1

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from statistics import median
 
 import optuna
 from hydra_plugins.hybrid_seq_gnn_sweeper._trials import (
@@ -18,21 +19,29 @@ from hydra_plugins.hybrid_seq_gnn_sweeper._trials import (
 )
 from optuna.trial import FrozenTrial
 
+from hybrid_seq_gnn.results.against_encoders import against_encoders
 from hybrid_seq_gnn.results.leaderboard import Run, read_runs, write
+from hybrid_seq_gnn.results.runs import RunData
 from hybrid_seq_gnn.study.settings import StudySettings
 
 log = logging.getLogger(__name__)
 
 
-def write_board(study: optuna.Study, settings: StudySettings, folder: Path) -> str:
-    """Rewrite the leaderboard from what the run folders hold and from what the study knows of the others."""
+def write_board(study: optuna.Study, settings: StudySettings, folder: Path, final: bool = False) -> str:
+    """Rewrite the leaderboard from what the run folders hold and from what the study knows of the others.
+
+    Args:
+        final: nothing follows soon: compare the hybrids with their encoders too, which takes some seconds.
+    """
     runs = {run.folder: run for run in read_runs(folder)}
     for slot, trial in standing(study.get_trials(deepcopy=False)).items():
         names = trial.user_attrs.get("folders", [str(slot)])
         if trial.state == WAITING or all(name in runs and runs[name].results is not None for name in names):
             continue
         runs |= {name: without_results(name, trial) for name in names if name not in runs or runs[name].error}
-    return write(list(runs.values()), folder, settings.objectives)
+    done = [RunData(folder / run.folder, run.results) for run in runs.values() if run.results is not None]
+    answer = against_encoders(done) if final else ""
+    return write(list(runs.values()), folder, settings.objectives, answer)
 
 
 def without_results(name: str, trial: FrozenTrial) -> Run:
@@ -71,7 +80,7 @@ def progress(study: optuna.Study, trial: FrozenTrial, settings: StudySettings, s
     line += "".join(f"; {n} {word}" for n, word in ((now.failed, "failed"), (now.pruned, "pruned")) if n)
     others = now.running
     line += f"; {others} more running" if others else ""
-    left = sum(seconds) / len(seconds) * now.waiting / (1 + others)
+    left = median(seconds) * now.waiting / (1 + others)
     return line + (f"; about {duration(left)} left" if now.waiting else "")
 
 

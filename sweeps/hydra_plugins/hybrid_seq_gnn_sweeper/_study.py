@@ -181,10 +181,10 @@ def run_study(config: DictConfig, hydra_context: HydraContext, arguments: list[s
     except TooManyFailures as error:
         failure = str(error)
     except KeyboardInterrupt:
-        _board.write_board(study, settings, folder)
+        _board.write_board(study, settings, folder, final=True)
         log.info("interrupted: %s; the same command goes on from there.", state(count(study)))
         raise
-    board = _board.write_board(study, settings, folder)
+    board = _board.write_board(study, settings, folder, final=True)
     log.info("\n%s\n\nwritten to %s and leaderboard.csv", board, shown(folder / "leaderboard.md"))
     now = count(study)
     if failure is None and now.total and now.failed == now.total:

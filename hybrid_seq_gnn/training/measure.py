@@ -1,16 +1,19 @@
 """How a model of this run is measured: ranking on either split, shared among the processes of the run."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
+from hybrid_seq_gnn.data.batches import RankingBatch, ranking_batches
 from hybrid_seq_gnn.data.prepare import Prepared
-from hybrid_seq_gnn.evaluation.evaluate import Ranking, evaluating, merged, part_of, rank_users
+from hybrid_seq_gnn.evaluation.evaluate import SCORES_AT_A_TIME, Ranking, evaluating, merged, part_of, rank_users
 from hybrid_seq_gnn.evaluation.metrics import metrics
 from hybrid_seq_gnn.evaluation.settings import EvaluationSettings
 from hybrid_seq_gnn.training import distributed
+from hybrid_seq_gnn.training.loop import NO_TARGETS
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,28 @@ class Measure:
     device: torch.device
     valid_users: int | None
 
+    def card(self) -> dict[str, Any]:
+        """The data in numbers, for results.json; groups count test users."""
+        sequences, test = self.prepared.sequences, self.prepared.split.test
+        of_users = self.settings.groups.group_of(test[test >= 0])
+        return {
+            "hash": self.prepared.data_hash,
+            "split_hash": self.prepared.split_hash,
+            "users": sequences.num_users,
+            "items": sequences.num_items,
+            "events": len(sequences.items),
+            "groups": {name: int((of_users == name).sum()) for name in self.settings.groups.names},
+        }
+
+    def description(self) -> str:
+        """The same in one line."""
+        card = self.card()
+        groups = ", ".join(f"{count:,} {name}" for name, count in card["groups"].items())
+        return (
+            f"data: {card['users']:,} users, {card['items']:,} items, {card['events']:,} events; "
+            f"test users by history: {groups}; split {self.prepared.split_hash[:12]}"
+        )
+
     def rank(self, model: Any, end: np.ndarray) -> Ranking:
         """The rank of each user's item at `end`, see `rank_users`."""
         with evaluating(model):
@@ -42,6 +67,18 @@ class Measure:
             )
         return merged(distributed.gather(mine))
 
+    def batches(self, end: np.ndarray, max_length: int) -> Iterator[RankingBatch]:
+        """The users who have a target at `end`, with their whole histories, some at a time.
+
+        Raises:
+            ValueError: nobody has one.
+        """
+        users = np.flatnonzero(end >= 0)
+        if not len(users):
+            raise ValueError(NO_TARGETS)
+        size = max(1, min(self.settings.batch_size, SCORES_AT_A_TIME // (self.prepared.sequences.num_items + 1)))
+        return ranking_batches(self.prepared.sequences, users, end, max_length, size)
+
     @property
     def valid_end(self) -> np.ndarray:
         """Places of the validation targets that count in training."""
@@ -49,7 +86,10 @@ class Measure:
 
     def validate(self, model: Any) -> dict[str, float | None]:
         """Validation metrics: of all users (`NDCG@10`) and of each length group (`NDCG@10/short`)."""
-        found = self.rank(model, self.valid_end)
+        return self.metrics_of(self.rank(model, self.valid_end))
+
+    def metrics_of(self, found: Ranking) -> dict[str, float | None]:
+        """The same, of a ranking."""
         measured: dict[str, float | None] = dict(metrics(found.ranks))
         for name, rows in self.settings.groups.members(found.lengths).items():
             if name in self.settings.groups.names:

@@ -1,0 +1,176 @@
+"""The hybrids of a study against their encoders alone: one table, and one sentence that answers."""
+
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
+from hybrid_seq_gnn.evaluation.significance import combined_p, holm
+from hybrid_seq_gnn.results.comparison import compare
+from hybrid_seq_gnn.results.run_table import METRIC, interval_of, p_of, percent, significant
+from hybrid_seq_gnn.results.runs import Configuration, RunData, grouped, named, read_run
+from hybrid_seq_gnn.results.tables import Number, markdown
+from hybrid_seq_gnn.run.encoders import OUTPUTS, asked_alone, config_alone
+from hybrid_seq_gnn.run.identity import identity
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RESAMPLES = 2_000
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A configuration of hybrids, the encoders alone that they have inside, and what compares the two.
+
+    Attributes:
+        hybrid, encoder: with the same seeds.
+        rows: of `NDCG@10`, by group: relative difference, its interval, p after Holm's correction.
+    """
+
+    hybrid: Configuration
+    encoder: Configuration
+    rows: dict[str, dict[str, Any]]
+
+
+def against_encoders(runs: Iterable[RunData]) -> str:
+    """What to add to the leaderboard of a study; empty where no run has an encoder inside.
+
+    Differences are paired over users, seeds averaged first. p is corrected (Holm) over all hybrids for all users, and
+    over all hybrids and groups for the groups.
+    """
+    runs = list(runs)
+    hybrids = [run for run in runs if config_alone(run.results["config"]) is not None]
+    if not hybrids:
+        return ""
+    found = encoders_of(hybrids, runs)
+    if missing := [run for run in hybrids if run.folder not in found]:
+        return no_baseline(missing[0])
+    pairs = compared_pairs(hybrids, found)
+    pairs.sort(key=lambda pair: -validation(pair.hybrid))
+    title = f"Against the encoder alone, {METRIC} on test (p by Holm over the {len(pairs)} hybrids):"
+    return "\n\n".join([title, table(pairs), sentence(pairs[0])])
+
+
+def encoders_of(hybrids: Sequence[RunData], beside: Sequence[RunData]) -> dict[Path, RunData]:
+    """The finished run of each hybrid's encoder alone, by the hybrid's folder: as recorded, or any that is found."""
+    wanted = {run.folder: identity_alone(run) for run in hybrids}
+    known = {run.results["identity"]: run for run in beside}
+    recorded = [Path(run.results["baseline"]["folder"]) for run in hybrids if run.results.get("baseline")]
+    for folder in dict.fromkeys(recorded):
+        add(known, folder)
+    if not set(wanted.values()) <= set(known):
+        for path in sorted(OUTPUTS.rglob("results.json")):
+            add(known, path.parent)
+    return {folder: known[one] for folder, one in wanted.items() if one in known}
+
+
+def add(known: dict[str, RunData], folder: Path) -> None:
+    """Note a finished run by its identity; what cannot be read is no baseline."""
+    try:
+        run = read_run(folder)
+    except ValueError:
+        return
+    known.setdefault(str(run.results.get("identity")), run)
+
+
+def identity_alone(run: RunData) -> str:
+    """The identity of the run of a hybrid's encoder alone."""
+    config = config_alone(run.results["config"])
+    assert config is not None
+    return identity(config, run.split_hash)
+
+
+def compared_pairs(hybrids: Sequence[RunData], found: dict[Path, RunData]) -> list[Pair]:
+    """Every configuration of hybrids with its encoders, tested; those of one encoder in one go."""
+    together, _ = grouped(hybrids)
+    encoders: list[tuple[RunData, ...]] = []
+    for runs in together:
+        mine = {run.seed: found[run.folder] for run in runs}
+        encoders.append(tuple(mine[seed] for seed in sorted(mine)))
+    distinct = list({tuple(run.folder for run in each): each for each in encoders}.values())
+    configurations = named([*together, *distinct])
+    pairs = []
+    for encoder in configurations[len(together) :]:
+        folders = tuple(run.folder for run in encoder.runs)
+        mine_of = [h for h, e in zip(configurations, encoders, strict=False) if tuple(r.folder for r in e) == folders]
+        rows = rows_of(compare(encoder, mine_of, [METRIC], resamples=RESAMPLES))
+        pairs += [Pair(hybrid, encoder, rows[hybrid.name]) for hybrid in mine_of]
+    return corrected(pairs)
+
+
+def rows_of(frame: "pd.DataFrame") -> dict[str, dict[str, dict[str, Any]]]:
+    """The rows of a comparison by configuration and group, with None where there is no number."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in frame.to_dict("records"):
+        p = float(combined_p(np.array(row["p_t"]), np.array(row["p_permutation"]), RESAMPLES))
+        clean = {"relative": row["relative"], "low": row["relative_low"], "high": row["relative_high"]}
+        clean |= {"baseline": row["baseline"], "hybrid": row["mean"], "p": p}
+        clean |= {"difference": row["difference"], "users": row["users"]}
+        found.setdefault(str(row["name"]), {})[str(row["group"])] = {
+            key: None if value != value else value for key, value in clean.items()
+        }
+    return found
+
+
+def corrected(pairs: list[Pair]) -> list[Pair]:
+    """Holm's correction: over all hybrids for all users, and over all hybrids and groups for the groups."""
+    for groups in ((OVERALL,), LengthGroups.names):
+        rows = [pair.rows[group] for pair in pairs for group in groups]
+        p = holm(np.array([np.nan if row["p"] is None else row["p"] for row in rows]))
+        for row, value in zip(rows, p, strict=True):
+            row["p_holm"] = None if value != value else float(value)
+    return pairs
+
+
+def validation(configuration: Configuration) -> float:
+    """Mean validation NDCG@10 over seeds."""
+    return mean(float(run.results["best_val_metric"]) for run in configuration.runs)
+
+
+def table(pairs: Sequence[Pair]) -> str:
+    """The encoders as baseline rows, then every hybrid, best on validation first."""
+    header = ["configuration", "seeds", f"validation {METRIC}", METRIC, "difference", "95 % interval", "p (Holm)"]
+    body: list[list[Any]] = []
+    for encoder in {pair.encoder.name: pair.encoder for pair in pairs}.values():
+        rows = next(pair.rows for pair in pairs if pair.encoder is encoder)
+        name = f"baseline: {encoder.name}"
+        body.append([name, len(encoder.runs), validation(encoder), rows[OVERALL]["baseline"], *[Number("")] * 3])
+    for pair in pairs:
+        row = pair.rows[OVERALL]
+        shown = [Number(percent(row["relative"])), Number(interval_of(row)), p_of(row)]
+        body.append([pair.hybrid.name, len(pair.hybrid.runs), validation(pair.hybrid), row["hybrid"], *shown])
+    return markdown(header, body)
+
+
+def sentence(pair: Pair) -> str:
+    """Is the hybrid that is best on validation better than its encoder alone, and for whom?"""
+    overall = pair.rows[OVERALL]
+    say = f"{percent(overall['relative'])} {METRIC} (95 % interval {interval_of(overall)}, p {p_of(overall)})"
+    start = f"Best on validation is {pair.hybrid.name}:"
+    if not significant(overall):
+        return f"{start} no difference from its encoder alone can be told: {say}."
+    groups = {name: pair.rows[name] for name in LengthGroups.names if pair.rows[name]["users"]}
+    clear = [f"{name} {percent(row['relative'])}" for name, row in groups.items() if significant(row)]
+    unclear = [name for name, row in groups.items() if not significant(row)]
+    parts = [f"for {', '.join(clear)}"] if clear else []
+    parts += [f"for {', '.join(unclear)} histories alone nothing can be told"] if unclear else []
+    word = "better" if overall["difference"] > 0 else "worse"
+    return f"{start} {word} than its encoder alone, {say}; {'; '.join(parts)}."
+
+
+def no_baseline(run: RunData) -> str:
+    """That there is nothing to compare with, and the command that mends it."""
+    config = config_alone(run.results["config"])
+    assert config is not None
+    _, overrides = asked_alone(run.results["options"], run.results["overrides"], config)
+    command = shlex.join(["python", "-m", "hybrid_seq_gnn", *overrides])
+    return (
+        "No baseline: the encoder alone has not been run with these settings, so nothing says whether a hybrid is "
+        f"better.\nThis adds it (then give the command of this sweep again):\n\n    {command}"
+    )

@@ -1,0 +1,116 @@
+"""What the two sides of a hybrid say of held-out items, which is all that fitting its fusion needs."""
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from hybrid_seq_gnn.data.batches import RankingBatch
+from hybrid_seq_gnn.evaluation.evaluate import evaluating
+from hybrid_seq_gnn.evaluation.metrics import per_user
+from hybrid_seq_gnn.evaluation.ranks import mask_history, rank_of_target
+from hybrid_seq_gnn.model.hybrid import Hybrid
+from hybrid_seq_gnn.model.scores import MixtureScores
+from hybrid_seq_gnn.training.loop import MONITOR, NO_TARGETS
+from hybrid_seq_gnn.training.normaliser import interpolate, polynomial
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What both sides say of the held-out item of U users.
+
+    Attributes:
+        seq, graph: (U,) log-probability of the item on either side, among all items; finite if `log_z` is given.
+        length: (U,) events before the item.
+        states: (U, D) what the sequence side knew.
+        log_z: (U, C) the normaliser of a geometric mixture as a function of alpha, see `normaliser`; None if the
+            mixture is linear.
+        alphas: (A,) weights at which the item was ranked, None where nobody asked.
+        gains: (U, A) NDCG@10 of each user at each of these weights.
+    """
+
+    seq: Float[Tensor, "U"]
+    graph: Float[Tensor, "U"]
+    length: Int[Tensor, "U"]
+    states: Float[Tensor, "U D"]
+    log_z: Float[Tensor, "U C"] | None = None
+    alphas: Float[Tensor, "A"] | None = None
+    gains: Float[Tensor, "U A"] | None = None
+
+    def log_p(self, alpha: Float[Tensor, "R A"], rows: Tensor | slice = slice(None)) -> Float[Tensor, "R A"]:
+        """Log-probability of the item of some users under the mixture, at A weights each.
+
+        linear:     log(alpha p_seq + (1 - alpha) p_graph)
+        geometric:  alpha log p_seq + (1 - alpha) log p_graph - log Z(alpha)
+        """
+        seq, graph = self.seq[rows].unsqueeze(1), self.graph[rows].unsqueeze(1)
+        if self.log_z is None:
+            return torch.logaddexp(alpha.log() + seq, torch.log1p(-alpha) + graph)
+        return alpha * seq + (1 - alpha) * graph - interpolate(self.log_z[rows], alpha)
+
+    def log_likelihood(self, alpha: Float[Tensor, "R"], rows: Tensor | slice = slice(None)) -> Float[Tensor, ""]:
+        """Mean of it over some users, at one weight each."""
+        return self.log_p(alpha.unsqueeze(1), rows).mean()
+
+
+def collect(
+    hybrid: Hybrid,
+    batches: Iterable[RankingBatch],
+    *,
+    mask: bool,
+    alphas: tuple[float, ...] | None,
+    device: torch.device,
+) -> HeldOut:
+    """What both sides of a hybrid say of the held-out item of each user.
+
+    Args:
+        hybrid: mixes scores (fusion.level=score).
+        batches: the users.
+        mask: leave the user's history out where the item is ranked.
+        alphas: weights of the mixture at which the item is ranked; None ranks nothing.
+        device: where the hybrid is.
+
+    Cost: a product and a softmax of either side over all items, 15 more for the normaliser of a geometric mixture, and
+    a ranking for each of `alphas`.
+
+    Raises:
+        ValueError: there are no users.
+    """
+    rows: list[tuple[Tensor, ...]] = []
+    with evaluating(hybrid):
+        for item in batches:
+            batch, targets = item.batch.to(device), item.targets.to(device)
+            scores = hybrid.next_item_scores(batch)
+            assert isinstance(scores, MixtureScores)
+            sides, column = scores.sides(), targets.unsqueeze(1)
+            found = [side.gather(1, column)[:, 0] for side in sides]
+            extra = []
+            if scores.geometric:
+                extra.append(polynomial(*(side[:, 1:] for side in sides)))
+                found = [one - side[:, 1:].logsumexp(1) for one, side in zip(found, sides, strict=True)]
+            if alphas is not None:
+                history = item.history.to(device) if mask else torch.zeros_like(column)
+                extra.append(ranks_at(scores, sides, alphas, history, targets))
+            rows.append((*found, batch.length.amax(1), scores.states, *extra))
+    if not rows:
+        raise ValueError(NO_TARGETS)
+    seq, graph, length, states, *more = (torch.cat(part) for part in zip(*rows, strict=True))
+    log_z = more.pop(0) if hybrid.fusion.geometric else None
+    if alphas is None:
+        return HeldOut(seq, graph, length, states, log_z)
+    gains = torch.from_numpy(per_user(more[0].cpu().numpy())[MONITOR]).to(device)
+    return HeldOut(seq, graph, length, states, log_z, torch.tensor(alphas, device=device), gains)
+
+
+def ranks_at(
+    scores: MixtureScores, sides: tuple[Tensor, Tensor], alphas: tuple[float, ...], history: Tensor, targets: Tensor
+) -> Int[Tensor, "B A"]:
+    """The rank of each user's item at each weight of the mixture."""
+    ranks = []
+    for alpha in alphas:
+        mixture = dataclasses.replace(scores, alpha=torch.full_like(scores.alpha, alpha))
+        ranks.append(rank_of_target(mask_history(mixture.mix(*sides), history, targets), targets))
+    return torch.stack(ranks, dim=1)

@@ -1,0 +1,21 @@
+"""All weights at once, by one loss: the training of every model without a fusion, and the study's own of a hybrid."""
+
+from dataclasses import dataclass
+
+from hybrid_seq_gnn.training.fusion_fit import check_chosen
+from hybrid_seq_gnn.training.loop import train
+from hybrid_seq_gnn.training.strategy import Outcome, Run, Strategy, stage_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joint(Strategy):
+    """One stage over the whole model."""
+
+    def __call__(self, run: Run) -> Outcome:
+        """Train the run's model, in place.
+
+        Raises:
+            ValueError: an alpha of the fusion is null.
+        """
+        check_chosen(getattr(run.model, "fusion", None))
+        return Outcome(train(stage_of(run, run.model, run.loss), self))

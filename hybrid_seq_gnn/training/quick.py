@@ -1,0 +1,48 @@
+"""The plan's quick test: does it run and learn at all?"""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hybrid_seq_gnn.limits import AtLeast1
+from hybrid_seq_gnn.training.joint import Joint
+from hybrid_seq_gnn.training.post_hoc import PostHoc, can_be_fitted
+from hybrid_seq_gnn.training.strategy import Outcome, Run
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quick(PostHoc):
+    """A few epochs for a few users, post hoc where the model can be, else jointly; a check list ends it."""
+
+    epochs: AtLeast1 = 5
+    train_users: AtLeast1 | None = 1000
+    valid_users: AtLeast1 | None = 200
+    alone: ClassVar[str | None] = None
+
+    def __call__(self, run: Run) -> Outcome:
+        """Train the run's model, in place."""
+        return super().__call__(run) if can_be_fitted(run.model) else Joint.__call__(self, run)  # type: ignore[arg-type]
+
+    def conclude(self, results: dict[str, Any], folder: Path) -> None:
+        """Say what was found, point by point.
+
+        Raises:
+            RuntimeError: a point does not hold.
+        """
+        history = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+        first, last = history[0]["loss"], history[-1]["loss"]
+        counts = {name: group["count"] for name, group in results["grouped_metrics"].items()}
+        points = [("groups are there", set(counts) == {"short", "medium", "long", "overall"}, str(counts))]
+        points += [("the best model is saved", (folder / "model.pt").exists(), str(folder / "model.pt"))]
+        if first is not None:
+            points += [("the loss falls", last < first or len(history) == 1, f"{first:.4f} -> {last:.4f}")]
+        if alpha := results.get("alpha_stats"):
+            low, high = alpha["overall"]["min"], alpha["overall"]["max"]
+            points += [("alpha is in [0, 1]", 0 <= low <= high <= 1, f"{low:.4f} to {high:.4f}")]
+        log.info("%s", "\n".join(f"{'ok    ' if good else 'FAILED'}  {what}: {found}" for what, good, found in points))
+        if failed := [what for what, good, _ in points if not good]:
+            raise RuntimeError(f"training=quick: not so: {'; '.join(failed)}.")

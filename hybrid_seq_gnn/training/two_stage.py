@@ -1,0 +1,101 @@
+"""The graph side alone first, then the hybrid on top of it."""
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hybrid_seq_gnn.limits import AtLeast1, Positive
+from hybrid_seq_gnn.loss.bpr import BPR
+from hybrid_seq_gnn.model.graph_side import GraphSide
+from hybrid_seq_gnn.model.hybrid import Hybrid
+from hybrid_seq_gnn.negatives.uniform import Uniform
+from hybrid_seq_gnn.training import checkpoint, distributed
+from hybrid_seq_gnn.training.fusion_fit import check_chosen
+from hybrid_seq_gnn.training.loop import train
+from hybrid_seq_gnn.training.strategy import Outcome, Run, Strategy, stage_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwoStage(Strategy):
+    """First the graph side alone with BPR, then the hybrid.
+
+    What the graph side learned is kept in graph.pt of the run folder, for this run if it is resumed and for others by
+    path.
+
+    Attributes:
+        graph_epochs: most epochs of the first stage.
+        graph_lr: learning rate of the first stage.
+        freeze: the graph side is not trained in the second stage.
+        graph_checkpoint: graph.pt of an earlier run, in the place of a first stage; null trains one.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    graph_epochs: AtLeast1 = 10
+    graph_lr: Positive = 1e-3
+    freeze: bool = True
+    graph_checkpoint: str | None = None
+
+    def __call__(self, run: Run) -> Outcome:
+        """Train the run's model, in place.
+
+        Raises:
+            ValueError: the model has no graph side to train, or a checkpoint does not fit.
+        """
+        hybrid = run.model
+        if not isinstance(hybrid, Hybrid):
+            raise ValueError("training=two_stage trains a graph side first, and this model has none; use model=hybrid.")
+        if self.freeze and hybrid.graph_items is hybrid.encoder.items:
+            raise ValueError(
+                "model.tied=true leaves the graph side no table of its own to freeze; set training.freeze=false."
+            )
+        check_chosen(hybrid.fusion)
+        side = GraphSide(hybrid).to(run.device)
+        path = run.folder / "graph.pt"
+        if self.graph_checkpoint is not None:
+            record = load(side, Path(self.graph_checkpoint).expanduser(), run, None)
+        elif self.resume and distributed.broadcast(path.exists()):
+            record = load(side, path, run, run.identity)
+        else:
+            record = self.train_side(side, path, run)
+        if self.freeze:
+            side.requires_grad_(False)
+        log.info("stage 2 of 2: the hybrid, with the graph side %s", "frozen" if self.freeze else "trained further")
+        return Outcome(train(stage_of(run, hybrid, run.loss), self), {"graph": record})
+
+    def train_side(self, side: GraphSide, path: Path, run: Run) -> dict[str, Any]:
+        """The first stage: train, and keep the weights in `path`. Returns a record for results.json."""
+        log.info("stage 1 of 2: the graph side alone, BPR, %d epochs", self.graph_epochs)
+        loss = BPR(Uniform(run.measure.prepared.sequences, run.measure.prepared.split, num_negatives=1)).to(run.device)
+        settings = replace(self, epochs=self.graph_epochs, lr=self.graph_lr, patience=0)
+        stage = stage_of(run, side, loss, "graph")
+        progress = train(stage, settings)
+        record = {
+            "best_epoch": progress.best_epoch,
+            "best_val_metric": progress.best_metric,
+            "epochs": progress.epoch,
+            "seconds": progress.training_seconds + progress.evaluation_seconds,
+        }
+        if distributed.is_first():
+            checkpoint.save({"identity": run.identity, "model": side.state_dict(), "stage": record}, path)
+            stage.path.unlink(missing_ok=True)
+        return record
+
+
+def load(side: GraphSide, path: Path, run: Run, identity: str | None) -> dict[str, Any]:
+    """Take a trained graph side from a file; its run must be `identity`, if that is given."""
+    if not path.exists():
+        raise ValueError(f"training.graph_checkpoint={path}: there is no such file; expected graph.pt of a run folder.")
+    state = checkpoint.load(path, run.device)
+    if identity is not None and state["identity"] != identity:
+        raise ValueError(f"{path} belongs to another run; choose another folder with hydra.run.dir=…")
+    try:
+        side.load_state_dict(state["model"])
+    except (RuntimeError, KeyError) as error:
+        raise ValueError(f"{path} does not fit this model and data: {str(error).splitlines()[-1].strip()}") from error
+    log.info("stage 1 of 2: taken from %s", path)
+    return {**state["stage"], "path": str(path)}

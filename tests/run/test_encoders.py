@@ -1,0 +1,138 @@
+"""Encoders are trained once: found by what they are, shared by all, and never stale."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from hybrid_seq_gnn.run import identity as identities
+from tests.test_command_line import SMALL, results, succeed
+
+
+def stored(folder):
+    return sorted((folder / "outputs/encoders").glob("*"))
+
+
+def times_trained(encoder):
+    return (encoder / "train.log").read_text().count("epoch   1  ")
+
+
+def test_a_hybrid_is_the_run_of_its_encoder_and_then_a_mixture(tmp_path):
+    said = succeed(*SMALL, "hydra.run.dir=outputs/hybrid", cwd=tmp_path).stdout
+    (encoder,) = stored(tmp_path)
+    hybrid, alone = results(tmp_path / "outputs/hybrid"), results(encoder)
+    assert hybrid["baseline"]["folder"] == str(encoder.relative_to(tmp_path))
+    assert hybrid["baseline"]["identity"] == alone["identity"]
+    assert alone["config"]["fusion"] is alone["config"]["gnn"] is None
+    assert alone["options"]["training"] == "joint"
+    assert {p.name for p in encoder.iterdir()} >= {"results.json", "per_user.parquet", "model.pt", "train.log"}
+    assert "encoder alone" in said
+    assert any(word in said for word in ("than its encoder alone", "can be told"))
+    again = succeed(*SMALL, "model=sasrec", "hydra.run.dir=outputs/base", cwd=tmp_path)
+    assert results(tmp_path / "outputs/base")["test_metrics"] == alone["test_metrics"]
+    assert results(tmp_path / "outputs/base")["identity"] == alone["identity"]
+    assert "no effect" not in again.stdout
+
+
+def test_the_next_run_takes_the_encoder_and_says_so(tmp_path):
+    succeed(*SMALL, "hydra.run.dir=outputs/a", cwd=tmp_path)
+    (encoder,) = stored(tmp_path)
+    made = (encoder / "results.json").stat().st_mtime_ns
+    said = succeed(*SMALL, "fusion.alpha=0.9", "gnn.window=3", "hydra.run.dir=outputs/b", cwd=tmp_path).stdout
+    assert f"taken from {encoder.relative_to(tmp_path)}" in said
+    assert stored(tmp_path) == [encoder]
+    assert (encoder / "results.json").stat().st_mtime_ns == made
+    for changed in ("seed=1", "model.dropout=0.2", "training.lr=0.01", "data.users=81", "training.threads=2"):
+        succeed(*SMALL, changed, "hydra.run.dir=outputs/c", "training.resume=false", cwd=tmp_path)
+    assert len(stored(tmp_path)) == 6
+
+
+def test_with_all_weight_on_the_encoder_every_user_has_its_rank(tmp_path):
+    succeed(*SMALL, "fusion.alpha=1", "hydra.run.dir=outputs/a", cwd=tmp_path)
+    mine, alone = (pd.read_parquet(f / "per_user.parquet") for f in (tmp_path / "outputs/a", *stored(tmp_path)))
+    assert mine["rank"].tolist() == alone["rank"].tolist()
+
+
+@pytest.mark.parametrize("name", ["sasrec", "gru4rec", "bert4rec"])
+def test_an_earlier_run_of_the_encoder_alone_counts(name, tmp_path):
+    small = [a for a in SMALL if not a.startswith("model.num_blocks")]
+    layers = "model.num_layers=2" if name == "gru4rec" else "model.num_blocks=2"
+    succeed(*small, f"model={name}", layers, "hydra.run.dir=outputs/2026-01-01/12-00-00", cwd=tmp_path)
+    succeed(*small, f"model.encoder={name}", "model.num_blocks=2", "hydra.run.dir=elsewhere/run", cwd=tmp_path)
+    assert stored(tmp_path) == []
+    assert results(tmp_path / "elsewhere/run")["baseline"]["folder"] == "outputs/2026-01-01/12-00-00"
+
+
+def test_null_trains_privately(tmp_path):
+    succeed(*SMALL, "hydra.run.dir=outputs/a", cwd=tmp_path)
+    succeed(*SMALL, "training.encoders=null", "hydra.run.dir=outputs/b", cwd=tmp_path)
+    assert results(tmp_path / "outputs/b")["baseline"]["folder"] == "outputs/b/encoder"
+    assert len(stored(tmp_path)) == 1
+    assert times_trained(tmp_path / "outputs/b/encoder") == 1
+    both = [results(tmp_path / f"outputs/{name}") for name in "ab"]
+    assert both[0]["identity"] == both[1]["identity"]
+    assert both[0]["test_metrics"] == both[1]["test_metrics"]
+
+
+def test_nothing_stale_is_used(tmp_path, monkeypatch):
+    succeed(*SMALL, "hydra.run.dir=outputs/a", cwd=tmp_path)
+    monkeypatch.setattr(identities, "code", lambda: "the package has changed since")
+    succeed(*SMALL, "hydra.run.dir=outputs/b", cwd=tmp_path)
+    assert len(stored(tmp_path)) == 2
+
+
+def test_a_run_that_is_made_anew_keeps_the_encoder_of_the_others(tmp_path):
+    succeed(*SMALL, "hydra.run.dir=outputs/a", cwd=tmp_path)
+    succeed(*SMALL, "hydra.run.dir=outputs/a", "training.resume=false", cwd=tmp_path)
+    (encoder,) = stored(tmp_path)
+    assert times_trained(encoder) == 1
+
+
+def test_what_changes_no_number_makes_no_other_run(tmp_path):
+    succeed(*SMALL, "hydra.run.dir=outputs/a", cwd=tmp_path)
+    said = succeed(
+        *SMALL, "evaluation.batch_size=7", "name=other", "data.cache=false", "hydra.run.dir=outputs/a", cwd=tmp_path
+    ).stdout
+    assert "finished already" in said
+
+
+LONG = ["data=synthetic", "data.users=400", "data.items=60", "training.epochs=12", "training.patience=0"]
+
+
+def start(folder, run):
+    command = [sys.executable, "-m", "hybrid_seq_gnn", *LONG, f"hydra.run.dir={run}"]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def test_two_that_want_the_same_encoder_at_once_train_one(tmp_path):
+    both = [start(tmp_path, f"outputs/{name}") for name in "ab"]
+    said = [process.communicate(timeout=200)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    (encoder,) = stored(tmp_path)
+    assert times_trained(encoder) == 1
+    assert {results(tmp_path / f"outputs/{name}")["baseline"]["folder"] for name in "ab"} == {
+        str(encoder.relative_to(tmp_path))
+    }
+
+
+def test_a_killed_encoder_goes_on_from_its_last_epoch(tmp_path):
+    killed = start(tmp_path, "outputs/a")
+    waited_until = time.monotonic() + 60
+    while not list(tmp_path.glob("outputs/encoders/*/checkpoint.pt")):
+        assert time.monotonic() < waited_until
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    (encoder,) = stored(tmp_path)
+    assert not (encoder / "results.json").exists()
+    done = start(tmp_path, "outputs/b")
+    said = done.communicate(timeout=200)[0]
+    assert done.returncode == 0
+    assert "resumed after epoch" in said
+    assert times_trained(encoder) == 1
+    assert len((encoder / "metrics.jsonl").read_text().splitlines()) == 12
+    assert json.loads((tmp_path / "outputs/b/results.json").read_text())["baseline"]
