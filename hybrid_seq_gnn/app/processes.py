@@ -1,9 +1,10 @@
 """The command line under torchrun: one process speaks and writes, the others only compute."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 
 SILENT = ["hydra/job_logging=none", "hydra/hydra_logging=none", "hydra.run.dir=."]  # leaves no file and no folder
 
@@ -20,19 +21,19 @@ def one_of_several() -> Iterator[None]:
         return
     from hybrid_seq_gnn.training import distributed
 
-    with distributed.processes():
+    with distributed.processes(), ExitStack() as held:
         refuse_sweeps(sys.argv[1:])
-        if distributed.is_first():
-            yield
-            return
-        own = [a for a in sys.argv if a.partition("=")[0] not in ("hydra/job_logging", "hydra/hydra_logging")]
-        sys.argv[:] = [*own, *SILENT]
-        with open(os.devnull, "w") as nowhere:
-            sys.stdout = nowhere
-            try:
-                yield
-            finally:
-                sys.stdout = sys.__stdout__
+        if not distributed.is_first():
+            own = [a for a in sys.argv if a.partition("=")[0] not in ("hydra/job_logging", "hydra/hydra_logging")]
+            sys.argv[:] = [*own, *SILENT]
+            held.enter_context(redirect_stdout(held.enter_context(open(os.devnull, "w"))))
+        yield
+    # All is written. A thread of PyTorch's process group that outlives Python's own end would abort some processes now
+    # and then ("terminate called without an active exception"), and torchrun would call the whole run failed.
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def refuse_sweeps(arguments: list[str]) -> None:

@@ -50,7 +50,7 @@ def against_encoders(runs: Iterable[RunData]) -> str:
         return ""
     found = encoders_of(hybrids, runs)
     if missing := [run for run in hybrids if run.folder not in found]:
-        return no_baseline(missing[0])
+        return no_baseline(missing)
     pairs = compared_pairs(hybrids, found)
     pairs.sort(key=lambda pair: -validation(pair.hybrid))
     title = f"Against the encoder alone, {METRIC} on test (p by Holm over the {len(pairs)} hybrids):"
@@ -79,11 +79,11 @@ def add(known: dict[str, RunData], folder: Path) -> None:
     known.setdefault(str(run.results.get("identity")), run)
 
 
-def identity_alone(run: RunData) -> str:
+def identity_alone(run: RunData, *, seed: bool = True) -> str:
     """The identity of the run of a hybrid's encoder alone."""
     config = config_alone(run.results["config"])
     assert config is not None
-    return identity(config, run.split_hash)
+    return identity(config, run.split_hash, seed=seed)
 
 
 def compared_pairs(hybrids: Sequence[RunData], found: dict[Path, RunData]) -> list[Pair]:
@@ -164,12 +164,16 @@ def sentence(pair: Pair) -> str:
     return f"{start} {word} than its encoder alone, {say}; {'; '.join(parts)}."
 
 
-def no_baseline(run: RunData) -> str:
-    """That there is nothing to compare with, and the command that mends it."""
-    config = config_alone(run.results["config"])
+def no_baseline(missing: Sequence[RunData]) -> str:
+    """That there is nothing to compare with, and the command that mends it, with all seeds of the first encoder."""
+    run, config = missing[0], config_alone(missing[0].results["config"])
     assert config is not None
+    mine = identity_alone(run, seed=False)
+    seeds = {other.seed for other in missing if identity_alone(other, seed=False) == mine}
     _, overrides = asked_alone(run.results["options"], run.results["overrides"], config)
-    command = shlex.join(["python", "-m", "hybrid_seq_gnn", *overrides])
+    overrides = [line for line in overrides if not line.startswith("seed=")]
+    overrides.append(f"seed={','.join(map(str, sorted(seeds)))}")
+    command = shlex.join(["python", "-m", "hybrid_seq_gnn", *overrides, *(["-m"] if len(seeds) > 1 else [])])
     return (
         "No baseline: the encoder alone has not been run with these settings, so nothing says whether a hybrid is "
         f"better.\nThis adds it (then give the command of this sweep again):\n\n    {command}"

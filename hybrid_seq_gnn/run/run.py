@@ -171,6 +171,7 @@ class Run:
         assert config is not None
         if distributed.is_first():
             folder.mkdir(parents=True, exist_ok=True)
+        folder = distributed.broadcast(folder)  # it is there now, for all
         log.info("the encoder alone, in %s", files.shown(folder))
         options, overrides = encoders.asked_alone(self.asked.options, self.asked.overrides, config)
         with encoders.own_log(folder):

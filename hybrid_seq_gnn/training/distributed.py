@@ -69,6 +69,8 @@ def processes() -> Iterator[None]:
             time.sleep(2)  # torchrun ends all when one ends: the first to fail must have spoken
             sys.exit(1)
         raise
+    with together():
+        dist.barrier()  # who leaves while another still works may be aborted on the way out
     dist.destroy_process_group()
 
 

@@ -38,15 +38,15 @@ def test_two_seeds_have_a_baseline_of_two_seeds(tmp_path):
 
 
 def test_a_study_without_a_baseline_gives_the_command_that_adds_one(tmp_path):
-    joint = [*SMALL, "+experiment=study/embeddings", "fusion.alpha=0.3,0.6", "hydra.sweep.dir=sweep", "-m"]
+    joint = [*SMALL, "+experiment=study/embeddings", "fusion.alpha=0.3,0.6", "seed=0,1", "hydra.sweep.dir=sweep", "-m"]
     said = succeed(*joint, cwd=tmp_path).stdout
     assert "No baseline" in said
     (command,) = [line.strip() for line in said.splitlines() if line.startswith("    python -m hybrid_seq_gnn ")]
-    succeed(*command.split()[3:], "hydra.run.dir=outputs/base", cwd=tmp_path)
+    assert command.endswith("seed=0,1 -m")
+    succeed(*command.split()[3:], cwd=tmp_path)
     again = succeed(*joint, cwd=tmp_path).stdout
-    assert "2 done, 0 to run" in again
+    assert "4 done, 0 to run" in again
     assert "| baseline: model=sasrec " in again
-    assert results(tmp_path / "outputs/base")["config"]["fusion"] is None
 
 
 @pytest.mark.parametrize("fusion", ["learnable", "length_gate"])
