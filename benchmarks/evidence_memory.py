@@ -32,7 +32,7 @@ sequences = Sequences(np.arange(users + 1) * LENGTH, items[: users * LENGTH], No
 print(f"data: {peak()}")
 started = time.perf_counter()
 memory = Evidence(sequences, leave_one_out(sequences))
-print(f"built: {time.perf_counter() - started:.0f} s, {len(memory.then):,} edges, {peak()}")
+print(f"built: {time.perf_counter() - started:.0f} s, {len(memory.successors.then):,} edges, {peak()}")
 end = sequences.lengths - 1
 batch = next(ranking_batches(sequences, np.arange(64), end, 50, 64)).batch
 started = time.perf_counter()

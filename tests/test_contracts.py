@@ -1,8 +1,10 @@
 """What every option of a group promises; a new yaml is tested without another line here."""
 
+import numpy as np
 import pytest
 import torch
 
+from hybrid_seq_gnn.data.batches import TrainingWindows
 from hybrid_seq_gnn.model.scores import DotScores
 from hybrid_seq_gnn.run.build import build
 from hybrid_seq_gnn.run.check import check_node
@@ -17,7 +19,7 @@ def make(group, name, settings=None, **given):
     return build(check_node(group, node), **given)
 
 
-MIXTURES = [("score", mix, gnn) for mix in ("linear", "geometric") for gnn in ("lightgcn", "transitions")]
+MIXTURES = [("score", mix, gnn) for mix in ("linear", "geometric") for gnn in ("lightgcn", "transitions", "evidence")]
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +52,15 @@ def criterion(world, loss="cross_entropy", negatives="uniform"):
     return make("loss", loss, negatives=make("negatives", negatives, **world), num_items=ITEMS)
 
 
-def two_steps(model, loss):
-    """The loss before each of two steps of training."""
+def two_steps(model, loss, world):
+    """The loss before each of two steps of training on positions that are in its graph and in its memory."""
     optimizer = torch.optim.SGD([*model.parameters(), *loss.parameters()], lr=0.5)
-    batch, next_items = batch_of([3, 1, 4, 1], [5, 9]), torch.tensor([1, 4, 1, 5, 9, 2])
+    windows = TrainingWindows(world["sequences"], world["split"], max_length=10, batch_size=6)
+    training = next(windows.epoch(np.random.default_rng(0)))
     values = []
     for _ in range(2):
         torch.manual_seed(1)
-        step = loss(*model.training_scores(batch, next_items))
+        step = loss(*model.training_scores(training.batch, training.targets))
         optimizer.zero_grad()
         step.backward()
         optimizer.step()
@@ -104,7 +107,7 @@ class TestFusion:
     def test_a_hybrid_learns_with_it(self, name, level, mix, gnn, world):
         model = recommender(world, fusion=name, level=level, mix=mix, gnn=gnn)
         before = {key: value.clone() for key, value in model.fusion.named_parameters()}
-        first, second = two_steps(model, criterion(world))
+        first, second = two_steps(model, criterion(world), world)
         assert second < first
         for key, value in model.fusion.named_parameters():
             assert not torch.equal(value, before[key]) or not value.any() or key.startswith("hidden"), key
@@ -127,7 +130,7 @@ class TestGraphNetwork:
     @pytest.mark.parametrize("level", ["embedding", "score"])
     @pytest.mark.parametrize("graph", options("graph"))
     def test_a_hybrid_learns_with_it_on_every_graph(self, name, level, graph, world):
-        first, second = two_steps(recommender(world, gnn=name, graph=graph, level=level), criterion(world))
+        first, second = two_steps(recommender(world, gnn=name, graph=graph, level=level), criterion(world), world)
         assert second < first
 
 
@@ -151,7 +154,7 @@ class TestModel:
     def test_it_learns_or_has_nothing_to_learn(self, name, world):
         model = recommender(world, model=name)
         if list(model.parameters()):
-            first, second = two_steps(model, criterion(world))
+            first, second = two_steps(model, criterion(world), world)
             assert second < first
         else:
             assert name in ("popularity", "markov", "item_knn", "ease")
@@ -159,7 +162,7 @@ class TestModel:
     def test_saved_and_loaded_it_scores_the_same(self, name, world, tmp_path):
         model, fresh = recommender(world, model=name), recommender(world, model=name)
         if list(model.parameters()):
-            two_steps(model, criterion(world))
+            two_steps(model, criterion(world), world)
         torch.save(model.state_dict(), tmp_path / "model.pt")
         fresh.load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))
         batch = batch_of([3, 1, 4], [7])
@@ -188,12 +191,12 @@ def test_negatives_are_neither_padding_nor_what_the_user_had(name, world):
 
 @pytest.mark.parametrize("name", options("loss"))
 def test_a_loss_falls_in_training(name, world):
-    first, second = two_steps(recommender(world, model="sasrec"), criterion(world, loss=name))
+    first, second = two_steps(recommender(world, model="sasrec"), criterion(world, loss=name), world)
     assert second < first
 
 
 @pytest.mark.parametrize(("level", "mix", "gnn"), MIXTURES)
 @pytest.mark.parametrize("name", options("loss"))
 def test_a_loss_falls_in_training_a_mixture(name, level, mix, gnn, world):
-    first, second = two_steps(recommender(world, level=level, mix=mix, gnn=gnn), criterion(world, loss=name))
+    first, second = two_steps(recommender(world, level=level, mix=mix, gnn=gnn), criterion(world, loss=name), world)
     assert second < first

@@ -40,8 +40,8 @@ class Transitions(Evidence):
             exponent=exponent,
         )
 
-    def prior(self) -> Float[Tensor, "N"]:
+    def where_nothing_is_known(self) -> Float[Tensor, "N"]:
         """Uniform; padding has none."""
-        uniform = self.total.new_full((self.size,), 1 / (self.size - 1))
+        uniform = self.events.new_full((self.size,), 1 / (self.size - 1))
         uniform[0] = 0.0
         return uniform

@@ -6,7 +6,6 @@ import numpy as np
 
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
-from hybrid_seq_gnn.graph.normalize import heaviest
 
 PAIRS_AT_A_TIME = 1 << 24  # of events, before equal ones are counted together
 
@@ -24,39 +23,7 @@ def ordered_pairs(sequences: Sequences, split: Split, window: int, decay: float)
         i, j (ascending), weight, and the number of pairs, each (E,). Cost: the events are sorted `window` times, and
         memory holds the different pairs of each distance, not every pair of events.
     """
-    return together(list(blocks(sequences, split, window, decay)))
-
-
-def successors(
-    sequences: Sequences, split: Split, window: int, decay: float, top_k: int | None, most: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, int | None]:
-    """The same, with only the heaviest `top_k` successors of each item.
-
-    Memory is bounded in events and items: pairs are counted for some items i at a time, and pruned at once.
-
-    Args:
-        top_k: None keeps all, unless that may be more than `most` edges; then as many an item as fit.
-
-    Returns:
-        i, j (ascending), weight, each (E,), and the number of successors that were kept, None where all were.
-    """
-    found, edges = [], 0
-    for first, then, weight, count in blocks(sequences, split, window, decay):
-        if top_k is not None:
-            keep = heaviest(first, then, weight, top_k)
-            first, then, weight, count = first[keep], then[keep], weight[keep], count[keep]
-        edges += len(first)
-        if edges > most:
-            fits = max(1, most // max(sequences.num_items, 1))
-            assert top_k is None or fits < top_k
-            return successors(sequences, split, window, decay, fits, max(most, fits * sequences.num_items))
-        found.append((first, then, weight, count))
-    first, then, weight, _ = together(found)
-    return first, then, weight, top_k
-
-
-def together(found: list[Pairs]) -> Pairs:
-    """Blocks of pairs as one."""
+    found = list(blocks(sequences, split, window, decay))
     if not found:
         nothing = np.zeros(0, dtype=np.int64)
         return nothing, nothing, np.zeros(0), nothing
@@ -65,38 +32,35 @@ def together(found: list[Pairs]) -> Pairs:
 
 
 def blocks(sequences: Sequences, split: Split, window: int, decay: float) -> Iterator[Pairs]:
-    """The pairs of `ordered_pairs`, those of some items i at a time, in ascending order."""
+    """The pairs of `ordered_pairs`, those of some items i at a time, ascending, so that memory is bounded."""
     user, items = sequences.training(split)
-    window = min(window, int(sequences.lengths.max(initial=1)))  # a longer one has no more pairs
-    leading = np.cumsum(window * np.bincount(items, minlength=sequences.num_items + 1))
-    for block in range(1 + int(leading[-1]) // PAIRS_AT_A_TIME if len(items) else 0):
-        low, high = np.searchsorted(leading, [block * PAIRS_AT_A_TIME, (block + 1) * PAIRS_AT_A_TIME], side="right")
-        pairs = pairs_of(user, items, (int(low), int(high)), window, decay, sequences.num_items + 1)
-        if pairs is not None:
-            yield pairs
+    size = sequences.num_items + 1
+    after = np.minimum(np.cumsum(np.bincount(user))[user] - 1 - np.arange(len(user)), window)  # events in the window
+    up_to = np.cumsum(np.bincount(items, weights=after, minlength=size)).astype(np.int64)  # pairs that lead from 0..i
+    low = 0
+    while low < size:
+        before = up_to[low - 1] if low else 0
+        high = max(int(np.searchsorted(up_to, before + PAIRS_AT_A_TIME, side="right")), low + 1)
+        if up_to[high - 1] > before:
+            yield pairs_of(items, after, (low, high), decay, size)
+        low = high
 
 
-def pairs_of(
-    user: np.ndarray, items: np.ndarray, between: tuple[int, int], window: int, decay: float, stride: int
-) -> Pairs | None:
-    """The pairs whose first item lies in [low, high); None if there are none."""
-    keys, counts, weights = [], [], []
-    inside = (items >= between[0]) & (items < between[1])
-    for distance in range(1, window + 1):
-        same_user = user[distance:] == user[:-distance]
-        if not same_user.any():
-            break  # no history is as long as this
-        pair = np.flatnonzero(same_user & inside[:-distance])
-        first, then = items[pair], items[pair + distance]
+def pairs_of(items: np.ndarray, after: np.ndarray, between: tuple[int, int], decay: float, size: int) -> Pairs:
+    """The pairs whose first item lies in [low, high)."""
+    event = np.flatnonzero((items >= between[0]) & (items < between[1]) & (after > 0))
+    found = []
+    for distance in range(1, int(after[event].max()) + 1):
+        event = event[after[event] >= distance]
+        first, then = items[event], items[event + distance]
         differ = first != then
-        key, count = np.unique(first[differ] * stride + then[differ], return_counts=True)
-        keys.append(key)
-        counts.append(count)
-        weights.append(count * decay ** (distance - 1))
-    if not keys:
-        return None
-    pairs, inverse = np.unique(np.concatenate(keys), return_inverse=True)
-    count = np.bincount(inverse, weights=np.concatenate(counts), minlength=len(pairs)).astype(np.int64)
-    weight = np.bincount(inverse, weights=np.concatenate(weights), minlength=len(pairs))
-    first, then = np.divmod(pairs, stride)
+        found.append(np.unique(first[differ] * size + then[differ], return_counts=True))
+    pairs = np.sort(np.concatenate([key for key, _ in found]))
+    pairs = pairs[np.diff(pairs, prepend=-1) > 0]  # np.unique would hash them, which takes ten times as long
+    weight, count = np.zeros(len(pairs)), np.zeros(len(pairs), dtype=np.int64)
+    for steps, (key, times) in enumerate(found):
+        place = np.searchsorted(pairs, key)
+        count[place] += times
+        weight[place] += times * decay**steps
+    first, then = np.divmod(pairs, size)
     return first, then, weight, count

@@ -12,7 +12,7 @@ import numpy as np
 from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
 from hybrid_seq_gnn.evaluation.significance import combined_p, holm
 from hybrid_seq_gnn.results.comparison import compare
-from hybrid_seq_gnn.results.run_table import METRIC, interval_of, p_of, percent, significant
+from hybrid_seq_gnn.results.run_table import METRIC, interval_of, p_of, percent, verdict
 from hybrid_seq_gnn.results.runs import Configuration, RunData, grouped, named, read_run
 from hybrid_seq_gnn.results.tables import Number, markdown
 from hybrid_seq_gnn.run.encoders import OUTPUTS, asked_alone, config_alone
@@ -54,7 +54,8 @@ def against_encoders(runs: Iterable[RunData]) -> str:
     pairs = compared_pairs(hybrids, found)
     pairs.sort(key=lambda pair: -validation(pair.hybrid))
     title = f"Against the encoder alone, {METRIC} on test (p by Holm over the {len(pairs)} hybrids):"
-    return "\n\n".join([title, table(pairs), sentence(pairs[0])])
+    best = verdict(pairs[0].rows, f"Best on validation is {pairs[0].hybrid.name}")
+    return "\n\n".join([title, table(pairs), best])
 
 
 def encoders_of(hybrids: Sequence[RunData], beside: Sequence[RunData]) -> dict[Path, RunData]:
@@ -146,22 +147,6 @@ def table(pairs: Sequence[Pair]) -> str:
         shown = [Number(percent(row["relative"])), Number(interval_of(row)), p_of(row)]
         body.append([pair.hybrid.name, len(pair.hybrid.runs), validation(pair.hybrid), row["hybrid"], *shown])
     return markdown(header, body)
-
-
-def sentence(pair: Pair) -> str:
-    """Is the hybrid that is best on validation better than its encoder alone, and for whom?"""
-    overall = pair.rows[OVERALL]
-    say = f"{percent(overall['relative'])} {METRIC} (95 % interval {interval_of(overall)}, p {p_of(overall)})"
-    start = f"Best on validation is {pair.hybrid.name}:"
-    if not significant(overall):
-        return f"{start} no difference from its encoder alone can be told: {say}."
-    groups = {name: pair.rows[name] for name in LengthGroups.names if pair.rows[name]["users"]}
-    clear = [f"{name} {percent(row['relative'])}" for name, row in groups.items() if significant(row)]
-    unclear = [name for name, row in groups.items() if not significant(row)]
-    parts = [f"for {', '.join(clear)}"] if clear else []
-    parts += [f"for {', '.join(unclear)} histories alone nothing can be told"] if unclear else []
-    word = "better" if overall["difference"] > 0 else "worse"
-    return f"{start} {word} than its encoder alone, {say}; {'; '.join(parts)}."
 
 
 def no_baseline(missing: Sequence[RunData]) -> str:

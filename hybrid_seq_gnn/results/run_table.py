@@ -20,7 +20,7 @@ def run_table(results: dict[str, Any]) -> str:
     best = f"best epoch {results['best_epoch']}, validation NDCG@10 {cell(results['best_val_metric'])}"
     parts = [f"{markdown(header, rows)}\n{best}, {results['seconds']['total']:.0f} s"]
     if (baseline := results.get("baseline")) is not None:
-        parts += [baseline_table(baseline), verdict(baseline)]
+        parts += [baseline_table(baseline), verdict(baseline["metrics"][METRIC], "The hybrid")]
     return "\n\n".join(parts)
 
 
@@ -36,19 +36,24 @@ def baseline_table(baseline: dict[str, Any]) -> str:
     return f"{where}\n\n{markdown(header, rows)}"
 
 
-def verdict(baseline: dict[str, Any]) -> str:
-    """One sentence: is the hybrid better than its encoder alone, by how much, and for whom?"""
-    found = baseline["metrics"][METRIC]
-    overall = found["overall"]
+def verdict(rows: dict[str, dict[str, Any]], who: str) -> str:
+    """One sentence: is a hybrid better than its encoder alone, by how much, and for whom?
+
+    Args:
+        rows: by group, with relative difference, its interval and p_holm.
+        who: what it is called.
+    """
+    overall = rows["overall"]
     say = f"{percent(overall['relative'])} {METRIC} (95 % interval {interval_of(overall)}, p {p_of(overall)})"
     if not significant(overall):
-        return f"No difference from the encoder alone can be told: {say}."
+        return f"{who}: no difference from its encoder alone can be told, {say}."
     word = "better" if overall["difference"] > 0 else "worse"
-    clear = [f"{name} {percent(found[name]['relative'])}" for name in GROUPS[:-1] if significant(found[name])]
-    unclear = [name for name in GROUPS[:-1] if not significant(found[name]) and found[name]["users"]]
-    parts = [f"for {' and '.join(clear)}"] if clear else []
+    groups = {name: rows[name] for name in GROUPS[:-1] if rows[name]["users"]}
+    clear = [f"{name} {percent(row['relative'])}" for name, row in groups.items() if significant(row)]
+    unclear = [name for name, row in groups.items() if not significant(row)]
+    parts = [f"for {', '.join(clear)}"] if clear else []
     parts += [f"for {' and '.join(unclear)} histories alone nothing can be told"] if unclear else []
-    return f"The hybrid is {word} than its encoder alone: {say}; {'; '.join(parts)}."
+    return f"{who}: {word} than its encoder alone, {say}; {'; '.join(parts)}."
 
 
 def significant(row: dict[str, Any]) -> bool:

@@ -8,8 +8,9 @@ from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.gnn import evidence
 from hybrid_seq_gnn.gnn.evidence import UNIFORM, UNSEEN, Evidence
-from hybrid_seq_gnn.graph import pairs
-from hybrid_seq_gnn.graph.pairs import ordered_pairs, successors
+from hybrid_seq_gnn.graph import pairs, successors
+from hybrid_seq_gnn.graph.pairs import ordered_pairs
+from hybrid_seq_gnn.graph.successors import Successors
 from tests.conftest import leave_last_two_out, make_sequences
 from tests.model.test_sasrec import batch_of
 
@@ -156,7 +157,7 @@ def test_what_never_followed_keeps_its_popularity(world):
     sequences, split = world
     memory = Evidence(sequences, split, read="bayes", window=1)
     table, _ = counted(sequences, split, 1, 0.8)
-    p, prior = memory.of_all(batch_of([9]), torch.tensor([0]))[0], memory.prior()
+    p, prior = memory.of_all(batch_of([9]), torch.tensor([0]))[0], memory.prior
     never = [j for j in range(1, 15) if table[9, j] == 0]
     ratio = p[never] / prior[never]
     assert len(never) > 1
@@ -168,8 +169,8 @@ def test_after_an_item_that_nothing_ever_followed_all_have_their_popularity(worl
     sequences, split = world
     sequences.items[sequences.items == 14] = 13  # item 14 is known, and training never sees it
     memory = Evidence(sequences, split)
-    assert memory.total[14] == 0
-    assert torch.allclose(memory.of_all(batch_of([14]), torch.tensor([0]))[0], memory.prior(), atol=2e-6)
+    assert memory.successors.total[14] == 0
+    assert torch.allclose(memory.of_all(batch_of([14]), torch.tensor([0]))[0], memory.prior, atol=2e-6)
 
 
 def test_at_the_level_of_embeddings_an_item_becomes_the_mean_of_what_followed_it(world):
@@ -182,39 +183,91 @@ def test_at_the_level_of_embeddings_an_item_becomes_the_mean_of_what_followed_it
     assert torch.allclose(grad, torch.autograd.grad((dense @ items).pow(2).sum(), items)[0], atol=1e-5)
 
 
-def test_rows_some_at_a_time_are_the_rows_at_once(world, monkeypatch):
-    memory, batch = Evidence(*world), batch_of(*HISTORIES)
+@pytest.mark.parametrize("size", [1, 7, 40])
+@pytest.mark.parametrize("read", READS)
+def test_rows_some_at_a_time_are_the_rows_at_once(size, read, world, monkeypatch):
+    memory, batch = Evidence(*world, read=read), batch_of(*HISTORIES)
     rows = torch.arange(len(after_each(batch)))
     whole = memory.of_all(batch, rows)
-    monkeypatch.setattr(evidence, "EDGES_AT_A_TIME", 7)
+    assert memory.of_all(batch, rows[:0]).shape == (0, 15)
+    monkeypatch.setattr(evidence, "AT_A_TIME", size)
     assert torch.equal(whole, memory.of_all(batch, rows))
 
 
-def test_pairs_counted_some_items_at_a_time_are_the_pairs_counted_at_once(world, monkeypatch):
+@pytest.mark.parametrize("size", [1, 50])
+def test_pairs_counted_some_items_at_a_time_are_the_pairs_counted_at_once(size, world, monkeypatch):
     whole = ordered_pairs(*world, 4, 0.7)
-    monkeypatch.setattr(pairs, "PAIRS_AT_A_TIME", 50)
+    monkeypatch.setattr(pairs, "PAIRS_AT_A_TIME", size)
     assert len(list(pairs.blocks(*world, 4, 0.7))) > 3
     for one, other in zip(whole, ordered_pairs(*world, 4, 0.7), strict=True):
         assert (one == other).all()
 
 
-@pytest.mark.parametrize(("top_k", "most"), [(2, 10**9), (None, 14 * 3)])
+@pytest.mark.parametrize(("top_k", "most"), [(2, 10**9), (2, 3), (None, 14 * 3)])
 def test_the_heaviest_successors_are_kept_and_as_many_as_fit(top_k, most, world, monkeypatch):
     first, _, weight, _ = ordered_pairs(*world, 4, 0.7)
     monkeypatch.setattr(pairs, "PAIRS_AT_A_TIME", 50)
-    mine, next_items, weights, kept = successors(*world, 4, 0.7, top_k, most)
-    assert kept == (top_k or 3)
-    for item in range(1, 15):
-        own = np.sort(weight[first == item])[::-1][:kept]
-        assert np.sort(weights[mine == item])[::-1] == pytest.approx(own)
-    assert len(next_items) <= 14 * kept
+    rows = successors.counted(*world, 4, 0.7, top_k, most)
+    assert rows.top_k == (top_k or 3)
+    for item in range(15):
+        own = slice(rows.start[item], rows.start[item + 1])
+        heaviest = np.sort(weight[first == item])[::-1][: rows.top_k]
+        assert np.sort(rows.count[own])[::-1] == pytest.approx(heaviest)
+        assert (np.diff(rows.then[own]) > 0).all()
+        assert rows.total[item] == pytest.approx(heaviest.sum())
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_pruned_memory_leaves_out_only_what_it_holds(read, world):
+    """p still sums to one, and one item has the probability that it has among all."""
+    sequences, split = world
+    rows = [sequences.history(u, split.train_end[u]).tolist() for u in range(sequences.num_users)]
+    rows = [row for row in rows if len(row) >= 2]
+    batch, targets = batch_of(*(row[:-1] for row in rows)), torch.tensor([item for row in rows for item in row[1:]])
+    memory = Evidence(*world, read=read, top_k=3)
+    every = memory.of_all(batch, torch.arange(len(targets)), targets)
+    assert every.sum(1) == pytest.approx(1, abs=1e-5)
+    assert every.gather(1, targets[:, None])[:, 0] == pytest.approx(memory.of_targets(batch, targets, True), abs=1e-6)
 
 
 def test_what_is_kept_is_said_where_it_was_not_asked_for(world, monkeypatch, caplog):
-    monkeypatch.setattr(evidence, "MOST_EDGES", 30)
+    monkeypatch.setattr(successors, "MOST_EDGES", 30)
     with caplog.at_level("INFO"):
         Evidence(*world)
     assert "gnn.top_k=2" in caplog.text
+
+
+def test_runs_of_one_process_count_once_and_share_no_tensor(world, monkeypatch):
+    sequences, split = world
+    monkeypatch.setattr(successors, "_kept", {})
+    first = Successors(sequences, split, 3, 0.7)
+    monkeypatch.setattr(successors, "counted", None)  # cannot be called
+    second = Successors(sequences, split, 3, 0.7)
+    first.count.zero_()
+    assert second.count.min() > 0
+    with pytest.raises(TypeError):
+        Successors(sequences, split, 3, 0.8)
+    sequences.items[0] = sequences.items[0] % 14 + 1
+    with pytest.raises(TypeError):
+        Successors(sequences, split, 3, 0.7)
+
+
+@pytest.mark.parametrize("read", READS)
+def test_saved_and_loaded_it_says_the_same(read, world, tmp_path):
+    memory, batch = Evidence(*world, read=read), batch_of(*HISTORIES)
+    before = memory.of_all(batch, torch.arange(len(after_each(batch))))
+    torch.save(memory.state_dict(), tmp_path / "memory.pt")
+    again = Evidence(*world, read=read)
+    again.load_state_dict(torch.load(tmp_path / "memory.pt", weights_only=True))
+    assert torch.equal(again.of_all(batch, torch.arange(len(before))), before)
+    assert set(memory.state_dict()) == {"events", *(f"successors.{n}" for n in ("start", "then", "count", "total"))}
+
+
+def test_padding_and_company_change_nothing(world):
+    memory = Evidence(*world)
+    alone = [memory.of_all(batch_of(row), torch.tensor([len(row) - 1]))[0] for row in HISTORIES]
+    together, ends = batch_of(*HISTORIES, width=12), torch.tensor([len(row) for row in HISTORIES]).cumsum(0) - 1
+    assert torch.allclose(memory.of_all(together, ends), torch.stack(alone), atol=1e-7)
 
 
 @pytest.mark.parametrize(
