@@ -142,21 +142,21 @@ class TrainingWindows:
 
 
 def ranking_batches(
-    sequences: Sequences, users: np.ndarray, end: np.ndarray, max_length: int, batch_size: int
+    sequences: Sequences, users: np.ndarray, positions: np.ndarray, max_length: int, batch_size: int
 ) -> Iterator[RankingBatch]:
-    """The users' histories before position `end[u]`, and the item at it. Users of like length stand together.
+    """The users' histories before position `positions[u]`, and the item at it. Users of like length stand together.
 
     Args:
         sequences: all histories.
         users: (U,) rows to rank, each with a target.
-        end: (users,) position of the target in each user's sequence; the history is all that stands before.
+        positions: (users,) position of the target in each user's sequence; the history is all that stands before.
         max_length: the model reads only the latest `max_length` events.
         batch_size: users a batch.
     """
-    users = users[np.argsort(end[users], kind="stable")]
+    users = users[np.argsort(positions[users], kind="stable")]
     for start in range(0, len(users), batch_size):
         rows = users[start : start + batch_size]
-        begin, length = sequences.indptr[rows], end[rows]
+        begin, length = sequences.indptr[rows], positions[rows]
         size = np.minimum(length, max_length)
         seen = length - size
         items = _gather(sequences.items, begin + seen, size)

@@ -8,7 +8,7 @@ from hybrid_seq_gnn.data.events import Events
 from hybrid_seq_gnn.data.source import Source
 
 
-def filtered(events: Events, source: Source) -> tuple[Events, list[str]]:
+def filter_events(events: Events, source: Source) -> tuple[Events, list[str]]:
     """The events that pass all filters of `source`, in file order, and a line for each filter.
 
     Raises:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hybrid_seq_gnn.data.filters import filtered
+from hybrid_seq_gnn.data.filters import filter_events
 from hybrid_seq_gnn.data.sequences import Sequences, by_user
 from hybrid_seq_gnn.data.source import Source
 from hybrid_seq_gnn.data.split import Split, global_time, leave_one_out
@@ -89,7 +89,7 @@ def from_disk(source: Source) -> Prepared:
     path = cache_folder(source) / f"{source.key(content)}.npz"
     if source.cache and (found := load(path)) is not None:
         return found
-    events, lines = filtered(source.read(content), source)
+    events, lines = filter_events(source.read(content), source)
     sequences = by_user(events)
     if source.split == "global_time":
         split = global_time(sequences, source.valid_share, source.test_share)

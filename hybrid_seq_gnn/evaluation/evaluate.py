@@ -3,43 +3,17 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from hybrid_seq_gnn.data.batches import Batch, ranking_batches
+from hybrid_seq_gnn.data.batches import ranking_batches
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.evaluation.ranks import mask_history, rank_of_target
+from hybrid_seq_gnn.interfaces import Recommender
 
 SCORES_AT_A_TIME = 1 << 25  # scores held in memory: 128 MiB of float32
-
-
-@runtime_checkable
-class Scores(Protocol):
-    """Scores of all items for B users."""
-
-    @property
-    def alpha(self) -> Float[Tensor, "B"] | None:
-        """Weight of the sequence side, None where nothing is mixed."""
-        ...
-
-    def all(self) -> Float[Tensor, "B N"]:
-        """Every score; column 0 is padding."""
-        ...
-
-
-@runtime_checkable
-class Recommender(Protocol):
-    """A model that can be ranked."""
-
-    max_length: int
-
-    def next_item_scores(self, batch: Batch) -> Scores:
-        """Scores of what comes after each user's latest event."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -71,7 +45,7 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
         model.train(was_training)
 
 
-def merged(parts: list[Ranking]) -> Ranking:
+def merge(parts: list[Ranking]) -> Ranking:
     """One ranking of users who were ranked in parts, none of them twice."""
     if len(parts) == 1:
         return parts[0]
@@ -87,41 +61,41 @@ def merged(parts: list[Ranking]) -> Ranking:
     )
 
 
-def part_of(end: np.ndarray, share: Callable[[int], slice]) -> np.ndarray:
-    """`end` for this process's `share` of the users who have a target, -1 for the rest; long and short alike."""
-    users = np.flatnonzero(end >= 0)
-    users = users[np.argsort(end[users], kind="stable")]
+def part_of(positions: np.ndarray, share: Callable[[int], slice]) -> np.ndarray:
+    """`positions` for this process's `share` of the users who have a target, -1 for the rest; long and short alike."""
+    users = np.flatnonzero(positions >= 0)
+    users = users[np.argsort(positions[users], kind="stable")]
     users = users[share(len(users))]
-    part = np.full_like(end, -1)
-    part[users] = end[users]
+    part = np.full_like(positions, -1)
+    part[users] = positions[users]
     return part
 
 
 def rank_users(
     model: Recommender,
     sequences: Sequences,
-    end: np.ndarray,
+    positions: np.ndarray,
     *,
     batch_size: int,
     mask: bool,
     device: torch.device,
 ) -> Ranking:
-    """Rank each user's item at position `end[u]`, given all that stands before it.
+    """Rank each user's item at position `positions[u]`, given all that stands before it.
 
     Args:
         model: gives scores of all items.
         sequences: all histories.
-        end: (users,) position of the held-out item, -1 where a user has none.
+        positions: (users,) position of the held-out item, -1 where a user has none.
         batch_size: most users at a time; fewer where there are so many items that the scores would fill memory.
         mask: leave the user's full history out of the ranking (never the held-out item itself).
         device: where the model is.
     """
-    users = np.flatnonzero(end >= 0)
+    users = np.flatnonzero(positions >= 0)
     batch_size = max(1, min(batch_size, SCORES_AT_A_TIME // (sequences.num_items + 1)))
     ranks: list[Tensor] = []
     alphas: list[Tensor] = []
     order: list[Tensor] = []
-    for ranking in ranking_batches(sequences, users, end, model.max_length, batch_size):
+    for ranking in ranking_batches(sequences, users, positions, model.max_length, batch_size):
         targets = ranking.targets.to(device)
         history = ranking.history.to(device) if mask else targets.new_zeros(len(targets), 1)
         scores = model.next_item_scores(ranking.batch.to(device))
@@ -133,6 +107,6 @@ def rank_users(
     return Ranking(
         users=users,
         ranks=torch.cat(ranks)[by_user].numpy() if ranks else np.zeros(0, dtype=np.int64),
-        lengths=end[users],
+        lengths=positions[users],
         alpha=torch.cat(alphas)[by_user].numpy() if alphas else None,
     )

@@ -201,7 +201,7 @@ class Evidence(Limited, nn.Module):
         """`rows` of one item each, for which no other needs to be looked at."""
         count, total = self.counts(recent, targets, leave_out)
         weight, below = self.weights(recent, total)
-        return self.smoothed((weight * count).sum(1), below, self.prior[targets])
+        return self.smooth((weight * count).sum(1), below, self.prior[targets])
 
     def rows(self, recent: Int[Tensor, "R last"], edges: Edges, own: Int[Tensor, "R"] | None) -> Float[Tensor, "R N"]:
         """The weighted mean of the rows of C."""
@@ -209,7 +209,7 @@ class Evidence(Limited, nn.Module):
         weight, below = self.weights(recent, total)
         above = self.prior.new_zeros(len(recent), self.size)
         self.successors.add(above, edges, self.successors.count, weight)
-        p = self.smoothed(above, below.unsqueeze(1), self.prior)
+        p = self.smooth(above, below.unsqueeze(1), self.prior)
         if own is not None:
             p.scatter_(1, own.unsqueeze(1), self.rows_of_targets(recent, own, leave_out=True).unsqueeze(1))
         return p
@@ -225,7 +225,7 @@ class Evidence(Limited, nn.Module):
             score.scatter_(1, own.unsqueeze(1), (share.log() + gain.sum(1)).unsqueeze(1))
         return score
 
-    def smoothed(self, above: Tensor, below: Tensor, prior: Tensor) -> Tensor:
+    def smooth(self, above: Tensor, below: Tensor, prior: Tensor) -> Tensor:
         """above / below, with a little of the uniform distribution; the prior where nothing is known."""
         known = torch.where(below > 0, above / below.clamp(min=1e-12), prior)
         return (1 - UNIFORM) * known + UNIFORM / (self.size - 1)

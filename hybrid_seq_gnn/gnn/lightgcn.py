@@ -64,7 +64,7 @@ class LightGCN(Limited, nn.Module):
     def propagate(self, nodes: Float[Tensor, "nodes D"]) -> Float[Tensor, "nodes D"]:
         """The formula above, for all nodes."""
         thin = self.training and self.edge_dropout > 0
-        adjacency = self.adjacency.thinned(self.edge_dropout) if thin else self.adjacency
+        adjacency = self.adjacency.drop_edges(self.edge_dropout) if thin else self.adjacency
         layer, total = nodes, self.layer_weights[0] * nodes
         for weight in self.layer_weights[1:]:
             layer = adjacency(layer)

@@ -59,7 +59,7 @@ class SparseMatrix(nn.Module):
         return torch.arange(self.size, device=column.device).repeat_interleave(first.diff()), column
 
     def name_pairs(self) -> None:
-        """Number the pairs {row, column}, which `thinned` keeps or drops as one; before the matrix goes to a device."""
+        """Number the pairs {row, column}, each dropped as one by `drop_edges`; before the matrix goes to a device."""
         row, column = (t.numpy() for t in self.edges())
         ids, pair = np.unique(np.minimum(row, column) * self.size + np.maximum(row, column), return_inverse=True)
         self.num_pairs = len(ids)
@@ -68,13 +68,13 @@ class SparseMatrix(nn.Module):
             back = np.lexsort((row, column))  # the order in which the transpose keeps its entries
             self.register_buffer("back_pair", torch.from_numpy(pair[back]), persistent=False)
 
-    def thinned(self, share: float) -> "Thinned":
+    def drop_edges(self, share: float) -> "DroppedEdges":
         """The matrix without a random share of its pairs, the others scaled by 1 / (1 - share); see `name_pairs`.
 
         Both directions of a pair go or stay together, so a symmetric matrix stays symmetric. Cost: E.
         """
         kept = torch.rand(self.num_pairs, device=self.get_buffer("pair").device) >= share
-        return Thinned(self, kept / (1 - share))
+        return DroppedEdges(self, kept / (1 - share))
 
     def forward(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
         """A @ x."""
@@ -82,7 +82,7 @@ class SparseMatrix(nn.Module):
         return product
 
 
-class Thinned:
+class DroppedEdges:
     """A sparse matrix with a factor on each of its pairs of nodes.
 
     Args:
@@ -106,7 +106,7 @@ class Thinned:
 
 class _Product(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, sparse: "SparseMatrix | Thinned") -> Tensor:
+    def forward(ctx: Any, x: Tensor, sparse: "SparseMatrix | DroppedEdges") -> Tensor:
         ctx.sparse = sparse
         with torch.autocast(x.device.type, enabled=False):  # there is no sparse product in bfloat16 on a CPU
             return sparse.matrix("", x.dtype) @ x

@@ -76,7 +76,7 @@ class Successors(nn.Module):
     def __init__(self, sequences: Sequences, split: Split, window: int, decay: float, top_k: int | None = None) -> None:
         super().__init__()
         self.size = sequences.num_items + 1
-        rows = shared(sequences, split, window, decay, top_k, MOST_EDGES)
+        rows = cached_rows(sequences, split, window, decay, top_k, MOST_EDGES)
         self.top_k = rows.top_k
         for name in ("start", "then", "count", "total"):
             self.register_buffer(name, torch.tensor(getattr(rows, name)))  # a copy: others share the rows
@@ -126,24 +126,24 @@ class Successors(nn.Module):
 _kept: dict[tuple[str, int, float, int | None, int], Rows] = {}
 
 
-def shared(sequences: Sequences, split: Split, window: int, decay: float, top_k: int | None, most: int) -> Rows:
+def cached_rows(sequences: Sequences, split: Split, window: int, decay: float, top_k: int | None, most: int) -> Rows:
     """The rows, counted once for all runs of this process that want the same."""
     key = split.hash(sequences), window, decay, top_k, most
     if key not in _kept:
         while len(_kept) >= ROWS_KEPT:
             del _kept[next(iter(_kept))]
-        _kept[key] = counted(sequences, split, window, decay, top_k, most)
+        _kept[key] = count_rows(sequences, split, window, decay, top_k, most)
     return _kept[key]
 
 
-def counted(sequences: Sequences, split: Split, window: int, decay: float, top_k: int | None, most: int) -> Rows:
+def count_rows(sequences: Sequences, split: Split, window: int, decay: float, top_k: int | None, most: int) -> Rows:
     """The rows, counted and pruned for some items at a time."""
     found: list[Block] = []
     for first, then, weight, _ in blocks(sequences, split, window, decay):
-        found.append(pruned((first.astype(np.int32), then.astype(np.int32), weight.astype(np.float32)), top_k))
+        found.append(prune((first.astype(np.int32), then.astype(np.int32), weight.astype(np.float32)), top_k))
         if top_k is None and sum(len(block[0]) for block in found) > most:
             top_k = max(1, most // sequences.num_items)
-            found = [pruned(block, top_k) for block in found]
+            found = [prune(block, top_k) for block in found]
     found = found or [(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32))]
     first, then, weight = (np.concatenate(part) for part in zip(*found, strict=True))
     size = sequences.num_items + 1
@@ -151,7 +151,7 @@ def counted(sequences: Sequences, split: Split, window: int, decay: float, top_k
     return Rows(np.searchsorted(first, np.arange(size + 1)), then, weight, total, top_k)
 
 
-def pruned(block: Block, top_k: int | None) -> Block:
+def prune(block: Block, top_k: int | None) -> Block:
     """The heaviest `top_k` edges of each item; all if that is None."""
     if top_k is None:
         return block

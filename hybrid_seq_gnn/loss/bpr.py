@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from hybrid_seq_gnn.interfaces import Sampler, TrainingScores
 from hybrid_seq_gnn.limits import Limited, Positive
-from hybrid_seq_gnn.loss.protocol import Sampler, Scores, scaled
 
 
 class BPR(Limited, nn.Module):
@@ -32,9 +32,9 @@ class BPR(Limited, nn.Module):
         super().__init__()
         self.negatives, self.temperature = negatives, temperature
 
-    def forward(self, scores: Scores, targets: Int[Tensor, "M"], users: Int[Tensor, "M"]) -> Float[Tensor, ""]:
+    def forward(self, scores: TrainingScores, targets: Int[Tensor, "M"], users: Int[Tensor, "M"]) -> Float[Tensor, ""]:
         """The loss, with fresh negatives."""
-        scores = scaled(scores, self.temperature)
+        scores = scores.scaled(self.temperature)
         negatives, _ = self.negatives(users, targets, scores)
         logits = scores.at(torch.cat([targets.unsqueeze(1), negatives], dim=1))
         return -F.logsigmoid(logits[:, :1] - logits[:, 1:]).mean()

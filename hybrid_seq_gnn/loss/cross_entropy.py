@@ -3,8 +3,8 @@
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from hybrid_seq_gnn.interfaces import TrainingScores
 from hybrid_seq_gnn.limits import Limited, Positive, Share
-from hybrid_seq_gnn.loss.protocol import Scores, scaled
 
 
 class CrossEntropy(Limited, nn.Module):
@@ -27,6 +27,6 @@ class CrossEntropy(Limited, nn.Module):
         super().__init__()
         self.temperature, self.label_smoothing = temperature, label_smoothing
 
-    def forward(self, scores: Scores, targets: Int[Tensor, "M"], users: Int[Tensor, "M"]) -> Float[Tensor, ""]:
+    def forward(self, scores: TrainingScores, targets: Int[Tensor, "M"], users: Int[Tensor, "M"]) -> Float[Tensor, ""]:
         """The loss."""
-        return scaled(scores, self.temperature).cross_entropy(targets, self.label_smoothing)
+        return scores.scaled(self.temperature).cross_entropy(targets, self.label_smoothing)

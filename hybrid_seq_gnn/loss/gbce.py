@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from hybrid_seq_gnn.interfaces import Sampler, TrainingScores
 from hybrid_seq_gnn.limits import Limited, Positive, Weight
-from hybrid_seq_gnn.loss.protocol import Sampler, Scores, scaled
 
 
 class GBCE(Limited, nn.Module):
@@ -41,9 +41,9 @@ class GBCE(Limited, nn.Module):
         assert math.isfinite(self.beta)
         self.negatives, self.temperature = negatives, temperature
 
-    def forward(self, scores: Scores, targets: Int[Tensor, "M"], users: Int[Tensor, "M"]) -> Float[Tensor, ""]:
+    def forward(self, scores: TrainingScores, targets: Int[Tensor, "M"], users: Int[Tensor, "M"]) -> Float[Tensor, ""]:
         """The loss, with fresh negatives."""
-        scores = scaled(scores, self.temperature)
+        scores = scores.scaled(self.temperature)
         negatives, _ = self.negatives(users, targets, scores)
         logits = scores.at(torch.cat([targets.unsqueeze(1), negatives], dim=1))
         terms = torch.cat([self.beta * F.logsigmoid(logits[:, :1]), F.logsigmoid(-logits[:, 1:])], dim=1)

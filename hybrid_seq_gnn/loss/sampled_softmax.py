@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from hybrid_seq_gnn.interfaces import Sampler, TrainingScores
 from hybrid_seq_gnn.limits import Limited, Positive, Share
-from hybrid_seq_gnn.loss.protocol import Sampler, Scores, scaled
 
 
 class SampledSoftmax(Limited, nn.Module):
@@ -44,9 +44,9 @@ class SampledSoftmax(Limited, nn.Module):
         self.negatives, self.temperature = negatives, temperature
         self.correct, self.label_smoothing = correct, label_smoothing
 
-    def forward(self, scores: Scores, targets: Int[Tensor, "M"], users: Int[Tensor, "M"]) -> Float[Tensor, ""]:
+    def forward(self, scores: TrainingScores, targets: Int[Tensor, "M"], users: Int[Tensor, "M"]) -> Float[Tensor, ""]:
         """The loss, with fresh negatives."""
-        scores = scaled(scores, self.temperature)
+        scores = scores.scaled(self.temperature)
         negatives, log_q = self.negatives(users, targets, scores)
         logits = scores.at(torch.cat([targets.unsqueeze(1), negatives], dim=1))
         if self.correct:

@@ -59,7 +59,7 @@ class BERT4Rec(Encoder):
         self.norm = nn.LayerNorm(embedding_dim)
         self.apply(initialise)
 
-    def extended(self, batch: Batch, last: Int[Tensor, "B"]) -> Batch:
+    def append(self, batch: Batch, last: Int[Tensor, "B"]) -> Batch:
         """The histories with one more item at the end of each."""
         size = (batch.items > 0).sum(1, keepdim=True)
         longer = torch.cat([batch.items, torch.zeros_like(batch.items[:, :1])], dim=1)
@@ -69,16 +69,16 @@ class BERT4Rec(Encoder):
 
     def reading(self, batch: Batch, longer: Batch, hidden: Bool[Tensor, "B T1"]) -> Reading:
         """Ask for every hidden item of the longer histories."""
-        places = longer.items > 0
+        mask = longer.items > 0
         user, place = hidden.nonzero().T
         size = (batch.items > 0).sum(1)
         after = torch.where(place > 0, (size.cumsum(0) - size)[user] + place - 1, -1)
-        rows = hidden[places].nonzero()[:, 0]
-        return Reading(longer, rows, after, longer.length[hidden] - 1, hidden[places])
+        rows = hidden[mask].nonzero()[:, 0]
+        return Reading(longer, rows, after, longer.length[hidden] - 1, hidden[mask])
 
     def to_learn(self, batch: Batch, targets: Int[Tensor, "M"]) -> tuple[Reading, Int[Tensor, "R"], Int[Tensor, "R"]]:
         """Hide some items of each history, and always its last: they are asked for."""
-        longer = self.extended(batch, targets[last_positions(batch.items > 0)])
+        longer = self.append(batch, targets[last_positions(batch.items > 0)])
         hidden = (torch.rand(longer.items.shape, device=longer.items.device) < self.mask_share) & (longer.items > 0)
         hidden.scatter_(1, (batch.items > 0).sum(1, keepdim=True), True)
         reading = self.reading(batch, longer, hidden)
@@ -86,7 +86,7 @@ class BERT4Rec(Encoder):
 
     def to_rank(self, batch: Batch) -> Reading:
         """A hidden item after each history."""
-        longer = self.extended(batch, torch.ones_like(batch.users))  # any item: it is hidden
+        longer = self.append(batch, torch.ones_like(batch.users))  # any item: it is hidden
         size = (batch.items > 0).sum(1, keepdim=True)
         hidden = torch.zeros_like(longer.items, dtype=torch.bool).scatter_(1, size, True)
         return self.reading(batch, longer, hidden)
@@ -94,11 +94,11 @@ class BERT4Rec(Encoder):
     def read(self, inputs: Float[Tensor, "M D"], reading: Reading) -> Float[Tensor, "R D"]:
         """The states at the hidden places."""
         assert reading.hidden is not None
-        places = reading.batch.items > 0
-        place = (places.sum(1, keepdim=True) - places.cumsum(1))[places]  # 0 for the latest place
+        mask = reading.batch.items > 0
+        place = (mask.sum(1, keepdim=True) - mask.cumsum(1))[mask]  # 0 for the latest place
         known = torch.where(reading.hidden.unsqueeze(1), self.mask, inputs)
         x = self.dropout(known + self.positions(place))
         for block in self.blocks:
-            x = block(x, places)
+            x = block(x, mask)
         states: Tensor = self.norm(x)[reading.hidden]
         return states

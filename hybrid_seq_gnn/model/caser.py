@@ -15,7 +15,7 @@ from hybrid_seq_gnn.model.causal import CausalModel, initialise
 
 
 class Caser(CausalModel):
-    """Horizontal filters see runs of items, vertical ones weigh places, over a window of the last L items.
+    """Horizontal filters see runs of items, vertical ones weigh mask, over a window of the last L items.
 
         E_t   = [items[i_{t-L+1}]; ...; items[i_t]]                     (L, D), zeros before the first event
         o     = [max over time of relu(conv_h(E_t)) for h = 1..L;  vertical filters . E_t]
@@ -56,10 +56,10 @@ class Caser(CausalModel):
 
     def encode(self, inputs: Float[Tensor, "M D"], items: Int[Tensor, "B T"]) -> Float[Tensor, "M D"]:
         """The state after each position, see `CausalModel`."""
-        places = items > 0
+        mask = items > 0
         padded = inputs.new_zeros(len(items), items.shape[1] + self.window - 1, inputs.shape[1])
-        padded[:, self.window - 1 :][places] = inputs
-        windows = padded.unfold(1, self.window, 1)[places]  # (M, D, L)
+        padded[:, self.window - 1 :][mask] = inputs
+        windows = padded.unfold(1, self.window, 1)[mask]  # (M, D, L)
         runs = [F.relu(conv(windows)).amax(2) for conv in self.horizontal]
         seen = torch.cat([*runs, self.vertical(windows).flatten(1)], dim=1)
         states: Tensor = self.project(self.dropout(seen))

@@ -31,9 +31,9 @@ class CausalModel(Encoder):
 
     def to_rank(self, batch: Batch) -> Reading:
         """The latest position of each user."""
-        places = batch.items > 0
-        last = last_positions(places)
-        return Reading(batch, last, last, batch.length[places][last])
+        mask = batch.items > 0
+        last = last_positions(mask)
+        return Reading(batch, last, last, batch.length[mask][last])
 
     def read(self, inputs: Float[Tensor, "M D"], reading: Reading) -> Float[Tensor, "R D"]:
         """The states after the asked positions."""

@@ -62,8 +62,8 @@ def gram(sequences: Sequences, split: Split) -> Float[Tensor, "N N"]:
 
 def history_rows(batch: Batch, size: int, recency: float = 1.0) -> Float[Tensor, "B N"]:
     """Weight of every item in each user's history: recency ** (events since), the latest occurrence counts."""
-    places = batch.items > 0
-    since = (places.sum(1, keepdim=True) - places.cumsum(1)).clamp(min=0)
-    weight = torch.where(places, recency ** since.float(), 0.0)
+    mask = batch.items > 0
+    since = (mask.sum(1, keepdim=True) - mask.cumsum(1)).clamp(min=0)
+    weight = torch.where(mask, recency ** since.float(), 0.0)
     rows = torch.zeros(len(batch.items), size, device=batch.items.device)
     return rows.scatter_reduce_(1, batch.items, weight, "amax")

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.limits import Limited
-from hybrid_seq_gnn.model.scores import DotScores, compared
+from hybrid_seq_gnn.model.scores import DotScores, item_scores
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Encoder(Limited, nn.Module):
 
     def scores(self, reading: Reading) -> DotScores:
         """Scores of all items where they are asked for."""
-        return compared(self.read(self.items(reading.items), reading), self.items.weight, self.cosine)
+        return item_scores(self.read(self.items(reading.items), reading), self.items.weight, self.cosine)
 
     def training_scores(
         self, batch: Batch, targets: Int[Tensor, "M"]

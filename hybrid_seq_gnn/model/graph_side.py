@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.model.hybrid import Hybrid
 from hybrid_seq_gnn.model.layers import last_positions
-from hybrid_seq_gnn.model.scores import DotScores, compared
+from hybrid_seq_gnn.model.scores import DotScores, item_scores
 
 
 class GraphSide(nn.Module):
@@ -35,9 +35,9 @@ class GraphSide(nn.Module):
     ) -> tuple[DotScores, Int[Tensor, "M"], Int[Tensor, "M"]]:
         """Scores at every position, the item that came next there, and the user."""
         graph = self.gnn(self.graph_items.weight)
-        return compared(self._queries(batch, graph), graph, self.cosine), targets, batch.users_of_positions
+        return item_scores(self._queries(batch, graph), graph, self.cosine), targets, batch.users_of_positions
 
     def next_item_scores(self, batch: Batch) -> DotScores:
         """Scores of what comes after each user's latest event, (B, N)."""
         graph = self.gnn(self.graph_items.weight)
-        return compared(self._queries(batch, graph)[last_positions(batch.items > 0)], graph, self.cosine)
+        return item_scores(self._queries(batch, graph)[last_positions(batch.items > 0)], graph, self.cosine)

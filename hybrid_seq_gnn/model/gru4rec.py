@@ -49,10 +49,10 @@ class GRU4Rec(CausalModel):
 
     def encode(self, inputs: Float[Tensor, "M D"], items: Int[Tensor, "B T"]) -> Float[Tensor, "M D"]:
         """The state after each position, see `CausalModel`."""
-        places = items > 0
+        mask = items > 0
         inputs = self.dropout(inputs)
         padded = inputs.new_zeros(*items.shape, inputs.shape[1])
-        padded[places] = inputs
+        padded[mask] = inputs
         hidden, _ = self.gru(padded)  # padding is on the right: no position has seen it
-        states: Tensor = self.project(self.dropout(hidden[places]))
+        states: Tensor = self.project(self.dropout(hidden[mask]))
         return states

@@ -6,12 +6,12 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from hybrid_seq_gnn.data.batches import Batch
+from hybrid_seq_gnn.interfaces import Fusion, GraphNetwork, Memory
 from hybrid_seq_gnn.model.causal import initialise
 from hybrid_seq_gnn.model.encoder import Reading
 from hybrid_seq_gnn.model.encoders import Name, make_encoder, node_alone
-from hybrid_seq_gnn.model.protocol import Fusion, GraphNetwork, Memory
-from hybrid_seq_gnn.model.remembered import Remembered
-from hybrid_seq_gnn.model.scores import DotScores, MixtureScores, compared
+from hybrid_seq_gnn.model.memory_scores import MemoryScores
+from hybrid_seq_gnn.model.scores import DotScores, MixtureScores, item_scores
 
 
 class Hybrid(nn.Module):
@@ -133,12 +133,12 @@ class Hybrid(nn.Module):
 
     def graph_queries(self, batch: Batch, graph: Float[Tensor, "N D"]) -> Float[Tensor, "M D"]:
         """g_t: the recency-weighted mean of G over the items up to each position."""
-        places = batch.items > 0
+        mask = batch.items > 0
         steps = torch.arange(batch.items.shape[1], device=graph.device)
         back = steps[:, None] - steps
         weight = torch.where(back >= 0, self.graph_recency ** back.clamp(min=0).to(graph.dtype), 0.0)
         weight = weight / weight.sum(1, keepdim=True)  # padding is on the right: every earlier place holds an item
-        return (weight @ graph[batch.items])[places]
+        return (weight @ graph[batch.items])[mask]
 
     def graph_side(
         self,
@@ -146,7 +146,7 @@ class Hybrid(nn.Module):
         graph: Float[Tensor, "N D"] | None,
         rows: Int[Tensor, "R"] | None,
         own: Int[Tensor, "R"] | None,
-    ) -> DotScores | Remembered:
+    ) -> DotScores | MemoryScores:
         """p_graph after some of the positions; None means all, -1 after nothing.
 
         A memory leaves out the pairs of `own`, the items that came next.
@@ -155,10 +155,10 @@ class Hybrid(nn.Module):
             assert isinstance(self.gnn, Memory)
             if rows is None:
                 rows = torch.arange(int((batch.items > 0).sum()), device=batch.items.device)
-            return Remembered(self.gnn, batch, rows, own)
+            return MemoryScores(self.gnn, batch, rows, own)
         query = self.graph_queries(batch, graph)
         query = query if rows is None else nn.functional.pad(query, (0, 0, 0, 1))[rows]
-        return compared(query, graph, self.encoder.cosine)
+        return item_scores(query, graph, self.encoder.cosine)
 
     def score(self, batch: Batch, reading: Reading, own: Int[Tensor, "R"] | None = None) -> DotScores | MixtureScores:
         """Scores of all items where the encoder is asked; in training, `own` is what was there."""
@@ -167,7 +167,7 @@ class Hybrid(nn.Module):
         if self.fusion.level == "embedding":
             assert graph is not None
             return self.mix_embeddings(states, length, graph)
-        seq = compared(states, self.encoder.items.weight, self.encoder.cosine)
+        seq = item_scores(states, self.encoder.items.weight, self.encoder.cosine)
         side = self.graph_side(batch, graph, reading.after, own)
         return MixtureScores(seq, side, self.fusion.alpha(length, states), states, self.fusion.geometric)
 

@@ -23,7 +23,7 @@ class Block(nn.Module):
         causal: a position sees itself and what came before; otherwise the whole history.
 
     Shape:
-        x: (M, D) packed positions. places: (B, T), true where a row of x belongs; padding is on the right.
+        x: (M, D) packed positions. mask: (B, T), true where a row of x belongs; padding is on the right.
         Returns (M, D).
     """
 
@@ -40,35 +40,33 @@ class Block(nn.Module):
         self.contract = nn.Linear(feed_forward_dim, embedding_dim)
         self.dropout = nn.Dropout(dropout)
 
-    def attend(
-        self, x: Float[Tensor, "M D"], row: Int[Tensor, "M"], places: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "M D"]:
+    def attend(self, x: Float[Tensor, "M D"], row: Int[Tensor, "M"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "M D"]:
         """Multi-head attention. Padding is never seen: it lies in the future, or is masked."""
-        (users, positions), width = places.shape, x.shape[-1]
+        (users, positions), width = mask.shape, x.shape[-1]
         packed = self.qkv(x)
         qkv = packed.new_zeros(users * positions, 3 * width).index_copy(0, row, packed)
         q, k, v = qkv.view(users, positions, 3, self.num_heads, width // self.num_heads).permute(
             2, 0, 3, 1, 4
         )  # each (B, heads, T, D/heads)
-        mask = None if self.causal else places[:, None, None, :]
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=self.causal)
+        attn_mask = None if self.causal else mask[:, None, None, :]
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask, is_causal=self.causal)
         mixed: Tensor = self.project(out.transpose(1, 2).reshape(users * positions, width).index_select(0, row))
         return mixed
 
-    def forward(self, x: Float[Tensor, "M D"], places: Bool[Tensor, "B T"]) -> Float[Tensor, "M D"]:
+    def forward(self, x: Float[Tensor, "M D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "M D"]:
         """One block."""
-        return self.at_rows(x, places.flatten().nonzero()[:, 0], places)
+        return self.at_rows(x, mask.flatten().nonzero()[:, 0], mask)
 
     def at_rows(
-        self, x: Float[Tensor, "M D"], row: Int[Tensor, "M"], places: Bool[Tensor, "B T"]
+        self, x: Float[Tensor, "M D"], row: Int[Tensor, "M"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "M D"]:
         """One block, given where each position stands among B * T; nothing here depends on values, only on sizes."""
-        x = x + self.dropout(self.attend(self.attention_norm(x), row, places))
+        x = x + self.dropout(self.attend(self.attention_norm(x), row, mask))
         hidden = F.gelu(self.expand(self.feed_forward_norm(x)))
         change: Tensor = self.dropout(self.contract(self.dropout(hidden)))
         return x + change
 
 
-def last_positions(places: Bool[Tensor, "B T"]) -> Int[Tensor, "B"]:
+def last_positions(mask: Bool[Tensor, "B T"]) -> Int[Tensor, "B"]:
     """(B,) row of each user's latest position among the packed positions."""
-    return places.sum(1).cumsum(0) - 1
+    return mask.sum(1).cumsum(0) - 1

@@ -15,7 +15,7 @@ from hybrid_seq_gnn.limits import AtLeast1, Limited
 from hybrid_seq_gnn.model.scores import DotScores
 
 
-class LightGCN(Limited, nn.Module):
+class LightGCNRecommender(Limited, nn.Module):
     """Dot products of user and item embeddings after smoothing over the user-item graph of the training part.
 
         X_0 = [items; users],  X_k = A_hat X_{k-1},  X = mean(X_0 .. X_K);   score(u, j) = X_u . X_j

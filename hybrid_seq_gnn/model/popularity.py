@@ -10,7 +10,7 @@ from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.model.counts import DenseScores
 
 
-class Popularity(nn.Module):
+class PopularityRecommender(nn.Module):
     """score_j = events of item j in the training part. Nothing is learned.
 
     Args:

@@ -63,10 +63,10 @@ class SASRec(CausalModel):
 
     def encode(self, inputs: Float[Tensor, "M D"], items: Int[Tensor, "B T"]) -> Float[Tensor, "M D"]:
         """The state after each position, see `CausalModel`."""
-        places = items > 0
-        place = (places.sum(1, keepdim=True) - places.cumsum(1))[places]  # 0 for the latest event
+        mask = items > 0
+        place = (mask.sum(1, keepdim=True) - mask.cumsum(1))[mask]  # 0 for the latest event
         x = self.dropout(inputs + self.positions(place))
         for block in self.blocks:
-            x = block(x, places)
+            x = block(x, mask)
         states: Tensor = self.norm(x)
         return states

@@ -1,6 +1,6 @@
 """Scores of all items for M rows, kept factored until somebody needs them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hybrid_seq_gnn.model.linear_cross_entropy import Prior, linear_cross_entropy, linear_log_probability
-from hybrid_seq_gnn.model.remembered import Remembered
+from hybrid_seq_gnn.model.memory_scores import MemoryScores
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,10 @@ class DotScores:
         return F.log_softmax(scores, dim=1)
 
     def scaled(self, temperature: float) -> "DotScores":
-        """Scores divided by a temperature."""
-        return DotScores(self.query / temperature, self.table, self.alpha)
+        return self if temperature == 1 else replace(self, query=self.query / temperature)
 
 
-def compared(
+def item_scores(
     query: Float[Tensor, "M D"],
     table: Float[Tensor, "N D"],
     cosine: float | None,
@@ -86,7 +85,7 @@ class MixtureScores:
     """
 
     seq: DotScores
-    graph: DotScores | Remembered
+    graph: DotScores | MemoryScores
     alpha: Float[Tensor, "M"]
     states: Float[Tensor, "M D"]
     geometric: bool
@@ -120,6 +119,16 @@ class MixtureScores:
             seq, graph = self.sides()
             sides = seq.gather(1, some), graph.gather(1, some)
         return self.mix(*sides).masked_fill(items == 0, -torch.inf)
+
+    def scaled(self, temperature: float) -> "MixtureScores":
+        """The scores themselves.
+
+        Raises:
+            ValueError: temperature is not 1, which has no meaning for a mixture.
+        """
+        if temperature != 1:
+            raise ValueError("loss.temperature does not go with fusion.level=score; leave it at 1.")
+        return self
 
     def cross_entropy(self, targets: Int[Tensor, "M"], smoothing: float = 0.0) -> Float[Tensor, ""]:
         """Mean over rows of -log p(target): the mixture's own likelihood. Memory: a chunk of rows times N.

@@ -1,25 +1,15 @@
 """Negatives that the model itself mistakes for the target."""
 
-from typing import Protocol, runtime_checkable
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
+from hybrid_seq_gnn.interfaces import TrainingScores
 from hybrid_seq_gnn.limits import AtLeast1, Limited
 from hybrid_seq_gnn.negatives.seen import Seen
 from hybrid_seq_gnn.negatives.uniform import Uniform
-
-
-@runtime_checkable
-class Scores(Protocol):
-    """Scores of all items for M rows."""
-
-    def at(self, items: Int[Tensor, "M K"]) -> Float[Tensor, "M K"]:
-        """The scores of K items a row."""
-        ...
 
 
 class Dynamic(Limited, nn.Module):
@@ -50,7 +40,7 @@ class Dynamic(Limited, nn.Module):
         self.seen: Seen = self.uniform.seen
 
     def forward(
-        self, users: Int[Tensor, "M"], targets: Int[Tensor, "M"], scores: Scores
+        self, users: Int[Tensor, "M"], targets: Int[Tensor, "M"], scores: TrainingScores
     ) -> tuple[Int[Tensor, "M K"], Float[Tensor, "M K"]]:
         """Ids of the negatives, and the log of the probability of their draws."""
         pool, log_q = self.uniform(users, targets, scores)

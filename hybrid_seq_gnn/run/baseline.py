@@ -16,7 +16,7 @@ METRICS = ("NDCG@10", "HR@10")
 RESAMPLES = 2_000
 
 
-def against(baseline: Path, folder: Path, seed: int) -> dict[str, Any]:
+def compare_with(baseline: Path, folder: Path, seed: int) -> dict[str, Any]:
     """The `baseline` block of results.json.
 
     Holds for each of `METRICS`, overall and by history length: both means over test users, the difference, the same in

@@ -16,15 +16,15 @@ OF_A_SWEEP = "study"  # says how runs are made, and is no part of one
 BRINGS = {"gnn": "gnn", "fusion": "fusion", "adjacency": "graph", "negatives": "negatives"}
 
 
-def build(node: Config, **given: Any) -> Any:
-    """The object that a checked node describes; `given` is what the program adds to its settings.
+def build(node: Config, **parts: Any) -> Any:
+    """The object that a checked node describes; `parts` is what the program adds to its settings.
 
     Only what its constructor asks for is passed on, so that a class takes part by naming a parameter.
     """
     cls = target_class("", node)
     settings = {name: value for name, value in node.items() if name != "_target_"}
     inner = {name: build(value) for name, value in settings.items() if isinstance(value, dict) and "_target_" in value}
-    return cls(**settings | inner, **{name: given[name] for name in needs_of(cls)})
+    return cls(**settings | inner, **{name: parts[name] for name in needs_of(cls)})
 
 
 def groups_in_use(config: Config) -> set[str]:
@@ -68,7 +68,7 @@ def checked(config: Config) -> Config:
     return {key: value if key not in GROUPS or key in used else None for key, value in whole.items()}
 
 
-def part(config: Config, group: str, given: dict[str, Any]) -> Any:
+def build_group(config: Config, group: str, parts: dict[str, Any]) -> Any:
     """What a group stands for, None if it is not in use; each has initial weights of its own from the seed.
 
     So a hybrid's encoder starts with the weights of the encoder alone, whatever stands beside it.
@@ -76,7 +76,7 @@ def part(config: Config, group: str, given: dict[str, Any]) -> Any:
     if config[group] is None:
         return None
     torch.manual_seed(config["seed"] + (GROUPS.index(group) << 32 if group != "model" else 0))
-    return build(config[group], **given)
+    return build(config[group], **parts)
 
 
 _graphs: dict[str, tuple[SparseMatrix, dict[str, Any]]] = {}

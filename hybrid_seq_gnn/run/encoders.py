@@ -71,10 +71,10 @@ def find(run: "Run") -> Path | None:
     shared = home(run)
     if (results := read_results(shared)) is not None and results.get("address") == where:
         return shared
-    return next(finished(where, [run.folder.parent.glob("*/results.json"), OUTPUTS.rglob("results.json")]), None)
+    return next(finished_runs(where, [run.folder.parent.glob("*/results.json"), OUTPUTS.rglob("results.json")]), None)
 
 
-def finished(where: str, places: list[Iterator[Path]]) -> Iterator[Path]:
+def finished_runs(where: str, places: list[Iterator[Path]]) -> Iterator[Path]:
     """Folders of finished runs with this address."""
     for path in (path for place in places for path in place):
         try:

@@ -15,8 +15,8 @@ from hybrid_seq_gnn.data.batches import TrainingWindows
 from hybrid_seq_gnn.data.prepare import prepare
 from hybrid_seq_gnn.logger.protocol import Careful
 from hybrid_seq_gnn.run import encoders
-from hybrid_seq_gnn.run.baseline import against
-from hybrid_seq_gnn.run.build import build, graph_of, part
+from hybrid_seq_gnn.run.baseline import compare_with
+from hybrid_seq_gnn.run.build import build, build_group, graph_of
 from hybrid_seq_gnn.run.folder import alone_in, as_yaml, write_per_user
 from hybrid_seq_gnn.run.identity import Config, address, flatten, identity
 from hybrid_seq_gnn.run.record import read_results, results_of
@@ -96,8 +96,8 @@ class Run:
 
     def prepare(self) -> None:
         """Read and split the data, and know by that what this run is."""
-        self.given: dict[str, Any] = {"embedding_dim": self.config["model"].get("embedding_dim")}
-        self.given["fusion"] = part(self.config, "fusion", self.given)  # before the data: a bad alpha is said at once
+        self.parts: dict[str, Any] = {"embedding_dim": self.config["model"].get("embedding_dim")}
+        self.parts["fusion"] = build_group(self.config, "fusion", self.parts)  # first: a bad alpha is said at once
         with distributed.first_alone():
             self.prepared = prepare(build(self.config["data"]))
         self.measure = Measure(self.prepared, build(self.config["evaluation"]), self.device, self.strategy.valid_users)
@@ -128,15 +128,15 @@ class Run:
     def build(self) -> None:
         """Make the parts; each has initial weights of its own from the seed."""
         sequences, split = self.prepared.sequences, self.prepared.split
-        self.given |= {"sequences": sequences, "split": split, "num_items": sequences.num_items}
+        self.parts |= {"sequences": sequences, "split": split, "num_items": sequences.num_items}
         if self.config["graph"]:
-            self.given["adjacency"], self.graph = graph_of(self.config["graph"], self.prepared)
+            self.parts["adjacency"], self.graph = graph_of(self.config["graph"], self.prepared)
             numbers = {k: v for k, v in self.graph.items() if isinstance(v, int | float)}
             log.info("graph: %s", ", ".join(f"{name} {value:,.4g}" for name, value in numbers.items()))
-        self.given["gnn"] = part(self.config, "gnn", self.given)
-        self.model = part(self.config, "model", self.given).to(self.device)
-        self.given["negatives"] = part(self.config, "negatives", self.given)
-        self.loss = part(self.config, "loss", self.given).to(self.device)
+        self.parts["gnn"] = build_group(self.config, "gnn", self.parts)
+        self.model = build_group(self.config, "model", self.parts).to(self.device)
+        self.parts["negatives"] = build_group(self.config, "negatives", self.parts)
+        self.loss = build_group(self.config, "loss", self.parts).to(self.device)
         if self.strategy.compile:
             compile_blocks(self.model)
         trained = [p for p in (*self.model.parameters(), *self.loss.parameters()) if p.requires_grad]
@@ -189,7 +189,7 @@ class Run:
         write_per_user(self.folder / "per_user.parquet", self.prepared, test, self.measure.settings.groups)
         baseline = outcome.baseline or encoders.find(self)
         if baseline is not None:
-            results["baseline"] = against(baseline, self.folder, self.seed)
+            results["baseline"] = compare_with(baseline, self.folder, self.seed)
         if test.alpha is not None:
             files.write_json(self.folder / "alpha_stats.json", results["alpha_stats"])
         checkpoint.save({"model": self.model.state_dict(), **self.origin()}, self.folder / "model.pt")

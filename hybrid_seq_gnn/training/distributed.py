@@ -88,14 +88,14 @@ def together() -> Iterator[None]:
     try:
         yield
     except dist.DistError as error:
-        raise gone(error) from error
+        raise process_lost(error) from error
     except RuntimeError as error:  # gloo's own
         if "gloo" not in str(error):
             raise
-        raise gone(error) from error
+        raise process_lost(error) from error
 
 
-def gone(error: Exception) -> RuntimeError:
+def process_lost(error: Exception) -> RuntimeError:
     """The error of a process that waits for another in vain."""
     return RuntimeError(
         f"process {rank()} lost the others: one of them ended, was killed, or cannot be reached. The same command with "

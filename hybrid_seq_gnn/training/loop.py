@@ -104,7 +104,7 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None) -
     penalty: Callable[[], Tensor] | None = getattr(model, "penalty", None)
     now = Progress(history=[])
     if not parameters:  # a model that only counts
-        return evaluated_once(stage)
+        return evaluate_once(stage)
 
     optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
     average = WeightAverage(model, settings.ema)
@@ -181,7 +181,7 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None) -
     return now
 
 
-def evaluated_once(stage: Stage) -> Progress:
+def evaluate_once(stage: Stage) -> Progress:
     """The progress of a model that has nothing to learn: one validation, as epoch 0."""
     started = time.perf_counter()
     metrics = stage.validate()

@@ -9,7 +9,7 @@ import torch
 
 from hybrid_seq_gnn.data.batches import RankingBatch, ranking_batches
 from hybrid_seq_gnn.data.prepare import Prepared
-from hybrid_seq_gnn.evaluation.evaluate import SCORES_AT_A_TIME, Ranking, evaluating, merged, part_of, rank_users
+from hybrid_seq_gnn.evaluation.evaluate import SCORES_AT_A_TIME, Ranking, evaluating, merge, part_of, rank_users
 from hybrid_seq_gnn.evaluation.metrics import metrics
 from hybrid_seq_gnn.evaluation.settings import EvaluationSettings
 from hybrid_seq_gnn.training import distributed
@@ -54,39 +54,39 @@ class Measure:
             f"test users by history: {groups}; split {self.prepared.split_hash[:12]}"
         )
 
-    def rank(self, model: Any, end: np.ndarray) -> Ranking:
-        """The rank of each user's item at `end`, see `rank_users`."""
+    def rank(self, model: Any, positions: np.ndarray) -> Ranking:
+        """The rank of each user's item at `positions`, see `rank_users`."""
         with evaluating(model):
             mine = rank_users(
                 model,
                 self.prepared.sequences,
-                part_of(end, distributed.share),
+                part_of(positions, distributed.share),
                 batch_size=self.settings.batch_size,
                 mask=self.settings.mask_history,
                 device=self.device,
             )
-        return merged(distributed.gather(mine))
+        return merge(distributed.gather(mine))
 
-    def batches(self, end: np.ndarray, max_length: int) -> Iterator[RankingBatch]:
-        """The users who have a target at `end`, with their whole histories, some at a time.
+    def batches(self, positions: np.ndarray, max_length: int) -> Iterator[RankingBatch]:
+        """The users who have a target at `positions`, with their whole histories, some at a time.
 
         Raises:
             ValueError: nobody has one.
         """
-        users = np.flatnonzero(end >= 0)
+        users = np.flatnonzero(positions >= 0)
         if not len(users):
             raise ValueError(NO_TARGETS)
         size = max(1, min(self.settings.batch_size, SCORES_AT_A_TIME // (self.prepared.sequences.num_items + 1)))
-        return ranking_batches(self.prepared.sequences, users, end, max_length, size)
+        return ranking_batches(self.prepared.sequences, users, positions, max_length, size)
 
     @property
-    def valid_end(self) -> np.ndarray:
+    def valid_positions(self) -> np.ndarray:
         """Places of the validation targets that count in training."""
         return first_targets(self.prepared.split.valid, self.valid_users)
 
     def validate(self, model: Any) -> dict[str, float | None]:
         """Validation metrics: of all users (`NDCG@10`) and of each length group (`NDCG@10/short`)."""
-        return self.metrics_of(self.rank(model, self.valid_end))
+        return self.metrics_of(self.rank(model, self.valid_positions))
 
     def metrics_of(self, found: Ranking) -> dict[str, float | None]:
         """The same, of a ranking."""
@@ -97,9 +97,9 @@ class Measure:
         return measured
 
 
-def first_targets(end: np.ndarray, users: int | None) -> np.ndarray:
-    """`end` for the first so many users who have a target, -1 for the rest; None leaves all."""
-    kept = end.copy()
+def first_targets(positions: np.ndarray, users: int | None) -> np.ndarray:
+    """`positions` for the first so many users who have a target, -1 for the rest; None leaves all."""
+    kept = positions.copy()
     if users is not None:
-        kept[np.flatnonzero(end >= 0)[users:]] = -1
+        kept[np.flatnonzero(positions >= 0)[users:]] = -1
     return kept

@@ -26,7 +26,7 @@ from hybrid_seq_gnn.training import checkpoint
 from hybrid_seq_gnn.training.fusion_fit import check_chosen, fit
 from hybrid_seq_gnn.training.held_out import collect
 from hybrid_seq_gnn.training.joint import Joint
-from hybrid_seq_gnn.training.loop import evaluated_once
+from hybrid_seq_gnn.training.loop import evaluate_once
 from hybrid_seq_gnn.training.strategy import Outcome, Run, Strategy, stage_of
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class PostHoc(Strategy):
         stages: dict[str, Any] = {"encoder": {"path": str(path)}}
         started = time.perf_counter()
         if by is not None:
-            batches = run.measure.batches(run.measure.valid_end, hybrid.max_length)
+            batches = run.measure.batches(run.measure.valid_positions, hybrid.max_length)
             alphas = self.alphas if by == "ndcg" else None
             held_out = collect(
                 hybrid, batches, mask=run.measure.settings.mask_history, alphas=alphas, device=run.device
@@ -94,9 +94,9 @@ class PostHoc(Strategy):
             stages["fusion"] = fit(fusion, held_out, by, self.alphas)
             stages["fusion"]["seconds"] = time.perf_counter() - started
             log.info("the fusion is fitted by validation %s", by)
-        valid = run.measure.rank(hybrid, run.measure.valid_end)
+        valid = run.measure.rank(hybrid, run.measure.valid_positions)
         stage = replace(stage_of(run, hybrid, run.loss), validate=lambda: run.measure.metrics_of(valid))
-        progress = evaluated_once(stage)
+        progress = evaluate_once(stage)
         progress.training_seconds = time.perf_counter() - started - progress.evaluation_seconds
         return Outcome(progress, stages, baseline, valid if self.valid_users is None else None)
 

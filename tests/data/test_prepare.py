@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid_seq_gnn.data.events import events
-from hybrid_seq_gnn.data.filters import filtered
+from hybrid_seq_gnn.data.filters import filter_events
 from hybrid_seq_gnn.data.prepare import from_disk, prepare
 from hybrid_seq_gnn.data.sequences import by_user
 from hybrid_seq_gnn.data.source import Source
@@ -82,14 +82,14 @@ def test_a_k_core_is_iterated_until_it_holds():
     # item 9 holds user 3 up, and user 3 holds item 9 up: both go only in the second round
     user = np.array([1, 1, 2, 2, 3, 3, 4])
     item = np.array([5, 6, 5, 6, 5, 9, 9])
-    kept, log = filtered(events(user, item), Synthetic(k_core=2, min_user_events=1, split="global_time"))
+    kept, log = filter_events(events(user, item), Synthetic(k_core=2, min_user_events=1, split="global_time"))
     assert sorted(set(kept.user_ids[kept.user].tolist())) == [1, 2]
     assert log[0] == "data.k_core=2: removed 3 of 7 events, 2 users, 1 items"
 
 
 def test_each_filter_says_what_it_removed():
     told = events(np.array([1, 1, 1, 1, 2, 2]), np.array([5, 6, 7, 8, 5, 6]), rating=np.array([5.0, 4, 3, 4, 5, 1]))
-    kept, log = filtered(told, Synthetic(min_rating=4.0, min_user_events=3, max_users=1))
+    kept, log = filter_events(told, Synthetic(min_rating=4.0, min_user_events=3, max_users=1))
     assert len(kept) == 3
     assert log == [
         "data.min_rating=4: removed 2 of 6 events, 0 users, 1 items",
@@ -100,18 +100,18 @@ def test_each_filter_says_what_it_removed():
 
 def test_max_users_keeps_the_first_in_the_file():
     told = events(np.array([9, 3, 9, 7, 3, 7, 9, 3, 7]), np.arange(9))
-    kept, _ = filtered(told, Synthetic(min_user_events=3, max_users=2))
+    kept, _ = filter_events(told, Synthetic(min_user_events=3, max_users=2))
     assert set(kept.user_ids[kept.user].tolist()) == {9, 3}
 
 
 def test_a_rating_filter_without_ratings_is_refused():
     with pytest.raises(ValueError, match=r"data\.min_rating=4: these data have no ratings"):
-        filtered(events(np.array([1]), np.array([1])), Synthetic(min_rating=4.0))
+        filter_events(events(np.array([1]), np.array([1])), Synthetic(min_rating=4.0))
 
 
 def test_when_nobody_is_left_the_message_says_what_to_lower():
     with pytest.raises(ValueError, match=r"the longest history has 2 events.*Lower data\.min_user_events"):
-        filtered(events(np.array([1, 1, 2]), np.array([1, 2, 3])), Synthetic())
+        filter_events(events(np.array([1, 1, 2]), np.array([1, 2, 3])), Synthetic())
 
 
 @pytest.fixture

@@ -91,8 +91,8 @@ def world():
     return sequences, leave_last_two_out(sequences)
 
 
-def ranking(model, sequences, end, batch_size=3, mask=True):
-    return rank_users(model, sequences, end, batch_size=batch_size, mask=mask, device=torch.device("cpu"))
+def ranking(model, sequences, positions, batch_size=3, mask=True):
+    return rank_users(model, sequences, positions, batch_size=batch_size, mask=mask, device=torch.device("cpu"))
 
 
 @pytest.mark.parametrize("mask", [True, False])
@@ -111,8 +111,8 @@ def test_ranks_equal_counting_one_user_at_a_time_over_the_full_history(world, ma
 @given(st.integers(1, 12))
 def test_ranks_do_not_depend_on_the_batch_size(batch_size):
     sequences = make_sequences([3, 5, 8, 12, 40, 7, 4, 25, 15, 3], num_items=ITEMS)
-    end = leave_last_two_out(sequences).test
-    one, other = (ranking(Teller(10), sequences, end, size) for size in (1, batch_size))
+    positions = leave_last_two_out(sequences).test
+    one, other = (ranking(Teller(10), sequences, positions, size) for size in (1, batch_size))
     for name in ("users", "ranks", "lengths", "alpha"):
         assert np.array_equal(getattr(one, name), getattr(other, name)), name
 

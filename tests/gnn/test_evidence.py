@@ -32,7 +32,7 @@ def world():
     return sequences, leave_last_two_out(sequences)
 
 
-def counted(sequences, split, window, decay):
+def count_rows(sequences, split, window, decay):
     """C and the events of each item."""
     table, events = np.zeros((sequences.num_items + 1,) * 2), np.zeros(sequences.num_items + 1)
     for user in range(sequences.num_users):
@@ -48,7 +48,7 @@ def counted(sequences, split, window, decay):
 def slow(sequences, split, history, target=None, read="both"):
     """p of every item after a history; with a target, without its own pairs."""
     w = SETTINGS
-    table, events = counted(sequences, split, w["window"], w["decay"])
+    table, events = count_rows(sequences, split, w["window"], w["decay"])
     last = history[::-1][: w["last"]]
     if target is not None:
         for lag, item in enumerate(history[::-1][: min(w["window"], w["last"])]):
@@ -156,7 +156,7 @@ def test_who_the_users_are_and_what_is_held_out_changes_nothing(read, world):
 def test_what_never_followed_keeps_its_popularity(world):
     sequences, split = world
     memory = Evidence(sequences, split, read="bayes", window=1)
-    table, _ = counted(sequences, split, 1, 0.8)
+    table, _ = count_rows(sequences, split, 1, 0.8)
     p, prior = memory.of_all(batch_of([9]), torch.tensor([0]))[0], memory.prior
     never = [j for j in range(1, 15) if table[9, j] == 0]
     ratio = p[never] / prior[never]
@@ -174,7 +174,7 @@ def test_after_an_item_that_nothing_ever_followed_all_have_their_popularity(worl
 
 
 def test_at_the_level_of_embeddings_an_item_becomes_the_mean_of_what_followed_it(world):
-    table, _ = counted(*world, 10, 0.8)
+    table, _ = count_rows(*world, 10, 0.8)
     dense = torch.from_numpy(table / np.maximum(table.sum(1, keepdims=True), 1e-12))
     items = torch.randn(15, 4, dtype=torch.float64, requires_grad=True)
     smooth = Evidence(*world).double()(items)
@@ -207,7 +207,7 @@ def test_pairs_counted_some_items_at_a_time_are_the_pairs_counted_at_once(size, 
 def test_the_heaviest_successors_are_kept_and_as_many_as_fit(top_k, most, world, monkeypatch):
     first, _, weight, _ = ordered_pairs(*world, 4, 0.7)
     monkeypatch.setattr(pairs, "PAIRS_AT_A_TIME", 50)
-    rows = successors.counted(*world, 4, 0.7, top_k, most)
+    rows = successors.count_rows(*world, 4, 0.7, top_k, most)
     assert rows.top_k == (top_k or 3)
     for item in range(15):
         own = slice(rows.start[item], rows.start[item + 1])
@@ -241,7 +241,7 @@ def test_runs_of_one_process_count_once_and_share_no_tensor(world, monkeypatch):
     sequences, split = world
     monkeypatch.setattr(successors, "_kept", {})
     first = Successors(sequences, split, 3, 0.7)
-    monkeypatch.setattr(successors, "counted", None)  # cannot be called
+    monkeypatch.setattr(successors, "count_rows", None)  # cannot be called
     second = Successors(sequences, split, 3, 0.7)
     first.count.zero_()
     assert second.count.min() > 0

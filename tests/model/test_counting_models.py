@@ -9,7 +9,7 @@ import torch
 from hybrid_seq_gnn.model.ease import EASE
 from hybrid_seq_gnn.model.item_knn import ItemKNN
 from hybrid_seq_gnn.model.markov import Markov
-from hybrid_seq_gnn.model.popularity import Popularity
+from hybrid_seq_gnn.model.popularity import PopularityRecommender
 from tests.conftest import leave_last_two_out, make_sequences
 from tests.model.test_sasrec import batch_of
 
@@ -64,6 +64,6 @@ def test_markov_is_what_followed_the_last_item(world):
 
 
 def test_popularity_counts_the_training_part(world):
-    scores = Popularity(*world).next_item_scores(batch_of([5], [9])).all()
+    scores = PopularityRecommender(*world).next_item_scores(batch_of([5], [9])).all()
     assert np.array_equal(scores[0].numpy(), matrix(*world).sum(0))  # no user has an item twice here
     assert torch.equal(scores[0], scores[1])

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 
 from hybrid_seq_gnn.fusion.fixed import Fixed
 from hybrid_seq_gnn.gnn.transitions import Transitions
-from hybrid_seq_gnn.model import linear_cross_entropy, remembered
+from hybrid_seq_gnn.model import linear_cross_entropy, memory_scores
 from hybrid_seq_gnn.model.hybrid import Hybrid
-from hybrid_seq_gnn.model.remembered import Remembered
+from hybrid_seq_gnn.model.memory_scores import MemoryScores
 from hybrid_seq_gnn.model.sasrec import SASRec
 from hybrid_seq_gnn.model.scores import DotScores, MixtureScores
 from tests.conftest import leave_last_two_out, make_sequences
@@ -23,7 +23,7 @@ ALPHA = torch.tensor([0.2, 0.5, 0.9, 0.35, 0.7], dtype=torch.float64)
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """Two rows at a time, so that five rows are three chunks."""
-    for module in (linear_cross_entropy, remembered):
+    for module in (linear_cross_entropy, memory_scores):
         monkeypatch.setattr(module, "ROWS", 2)
 
 
@@ -45,7 +45,7 @@ def graph_side(kind, own=TARGETS):
     if kind == "dot":
         return DotScores(torch.randn(ROWS, 3, dtype=torch.float64), torch.randn(ITEMS + 1, 3, dtype=torch.float64))
     memory, batch, _ = world()
-    return Remembered(memory, batch, AFTER, own)
+    return MemoryScores(memory, batch, AFTER, own)
 
 
 def mixture(kind, geometric=True, alpha=ALPHA, own=TARGETS):
@@ -140,7 +140,7 @@ def test_what_a_memory_rules_out_gives_no_nan_at_any_weight():
             return torch.where(torch.arange(ITEMS + 1) == 2, 1.0, torch.zeros_like(p))
 
     sequences = make_sequences([12, 9], num_items=ITEMS)
-    side = Remembered(Sure(sequences, leave_last_two_out(sequences)), batch_of([3, 1]), torch.tensor([0, 1]))
+    side = MemoryScores(Sure(sequences, leave_last_two_out(sequences)), batch_of([3, 1]), torch.tensor([0, 1]))
     for alpha in (0.0, 0.5, 1.0):
         weights = torch.full((2,), alpha, requires_grad=True)
         scores = MixtureScores(DotScores(torch.randn(2, 3), torch.randn(10, 3)), side, weights, torch.zeros(2, 3), True)

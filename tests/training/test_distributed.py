@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from hybrid_seq_gnn.evaluation.evaluate import Ranking, merged, part_of
+from hybrid_seq_gnn.evaluation.evaluate import Ranking, merge, part_of
 from hybrid_seq_gnn.training import distributed
 from tests.test_command_line import results, succeed
 
@@ -163,13 +163,13 @@ def test_without_torchrun_nothing_is_distributed():
 
 
 def test_parts_of_a_ranking_are_dealt_and_merged_without_loss():
-    end = np.array([3, -1, 7, 2, 9, 1])
-    parts = [part_of(end, lambda rows, k=k: slice(k, rows, 4)) for k in range(4)]
-    assert np.array_equal(np.max(parts, axis=0), end)
+    positions = np.array([3, -1, 7, 2, 9, 1])
+    parts = [part_of(positions, lambda rows, k=k: slice(k, rows, 4)) for k in range(4)]
+    assert np.array_equal(np.max(parts, axis=0), positions)
     assert sum((part >= 0).sum() for part in parts) == 5
     rankings = [Ranking(np.flatnonzero(p >= 0), 10 * p[p >= 0], p[p >= 0], p[p >= 0] / 10) for p in parts]
     nobody = Ranking(*(np.zeros(0, dtype=np.int64),) * 3, None)
-    whole = merged([nobody, *rankings])
+    whole = merge([nobody, *rankings])
     assert whole.users.tolist() == [0, 2, 3, 4, 5]
     assert whole.lengths.tolist() == [3, 7, 2, 9, 1]
     assert whole.ranks.tolist() == [30, 70, 20, 90, 10]

@@ -7,12 +7,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hybrid_seq_gnn.data.batches import Batch
+from hybrid_seq_gnn.interfaces import Memory
 from hybrid_seq_gnn.model.linear_cross_entropy import ROWS
-from hybrid_seq_gnn.model.protocol import Memory
 
 
 @dataclass(frozen=True)
-class Remembered:
+class MemoryScores:
     """A memory's distribution of the next item after some positions of a batch.
 
     Attributes:
