@@ -35,7 +35,6 @@ class Batch:
         return self.users.repeat_interleave((self.items > 0).sum(1))
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch on another device."""
         return Batch(self.users.to(device), self.items.to(device), self.length.to(device))
 
 

@@ -25,7 +25,6 @@ class Events:
     item_ids: np.ndarray
 
     def __len__(self) -> int:
-        """Number of events."""
         return len(self.user)
 
     def keep(self, rows: np.ndarray) -> "Events":

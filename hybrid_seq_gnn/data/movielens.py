@@ -68,7 +68,6 @@ class MovieLens(Source):
         return raw
 
     def read(self, content: bytes) -> Events:
-        """All ratings."""
         header = {"user": "userId", "item": "movieId", "rating": "rating", "timestamp": "timestamp"}
         columns = header if self.columns is None else {name: name for name in COLUMNS}
         name = self.path or self.member

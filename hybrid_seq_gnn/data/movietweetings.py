@@ -22,7 +22,6 @@ class MovieTweetings(Source):
     k_core: int = 5
 
     def content(self) -> bytes:
-        """The bundled copy, or the file at `path`."""
         if self.path is None:
             packed = files("hybrid_seq_gnn.data").joinpath("bundled", "movietweetings-100k.dat.xz").read_bytes()
             return lzma.decompress(packed)

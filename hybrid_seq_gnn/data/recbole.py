@@ -26,7 +26,6 @@ class RecBole(Source):
     separator: str = "\t"
 
     def content(self) -> bytes:
-        """The file."""
         return read_bytes(self.file())
 
     def read(self, content: bytes) -> Events:

@@ -32,7 +32,6 @@ class Sequences:
 
     @property
     def num_users(self) -> int:
-        """Number of users."""
         return len(self.user_ids)
 
     @property

@@ -20,7 +20,6 @@ class SequencesFile(Source):
     separator: str | None = None
 
     def content(self) -> bytes:
-        """The file, unpacked."""
         return read_bytes(self.file())
 
     def read(self, content: bytes) -> Events:

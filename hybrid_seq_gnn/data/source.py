@@ -46,7 +46,6 @@ class Source(Limited):
     cache_dir: str | None = None
 
     def __post_init__(self) -> None:
-        """Check every value in the words of the command line."""
         if self.split == "leave_one_out" and max(self.min_user_events, self.k_core) < 3:
             raise ValueError(
                 f"data.min_user_events={self.min_user_events}: must be 3 or more with data.split=leave_one_out, "

@@ -45,7 +45,6 @@ class Synthetic(Source):
     seed: AtLeast0 = 0
 
     def __post_init__(self) -> None:
-        """Check every value in the words of the command line."""
         super().__post_init__()
         if self.path is not None:
             raise ValueError("data.path has no meaning for data=synthetic, which makes its own data.")
@@ -82,7 +81,6 @@ class Synthetic(Source):
         clusters: list[np.ndarray],
         popularity: np.ndarray,
     ) -> np.ndarray:
-        """One history."""
         favourite = clusters[rng.integers(len(clusters))]
         new = np.ones(self.items, dtype=bool)
         history = np.empty(length, dtype=np.int64)

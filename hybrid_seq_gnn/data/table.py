@@ -34,11 +34,9 @@ class Table(Source):
         return {field: name for field, name in named.items() if name is not None}
 
     def content(self) -> bytes:
-        """The file, unpacked."""
         return read_bytes(self.file())
 
     def read(self, content: bytes) -> Events:
-        """The columns, checked."""
         path = self.file()
         if path.suffix in (".parquet", ".pq"):
             return self.read_parquet(content)

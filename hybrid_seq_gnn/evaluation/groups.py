@@ -27,7 +27,6 @@ class LengthGroups:
     names: ClassVar[tuple[str, ...]] = ("short", "medium", "long")
 
     def __post_init__(self) -> None:
-        """Check the limits in the words of the command line."""
         if not 0 < self.short < self.long:
             raise ValueError(
                 f"evaluation.groups.short={self.short} evaluation.groups.long={self.long}: "

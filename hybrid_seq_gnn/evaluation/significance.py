@@ -66,7 +66,6 @@ class Paired:
 
     @property
     def difference(self) -> np.ndarray:
-        """Challenger minus baseline."""
         difference: np.ndarray = self.mean - self.baseline
         return difference
 

@@ -50,6 +50,5 @@ class Continuous(Fusion):
     def alpha(
         self, length: Int[Tensor, "*batch"], state: Float[Tensor, "*batch D"] | None = None
     ) -> Float[Tensor, "*batch"]:
-        """The formula above."""
         gate = torch.sigmoid(self.w * torch.log(length + 1.0) + self.b)
         return (gate * self.scale + self.offset).clamp(LOW, HIGH)

@@ -47,7 +47,6 @@ class Discrete(Fusion):
 
     @property
     def unset(self) -> bool:
-        """Whether a weight is yet to be chosen."""
         return bool(self.values.isnan().any())
 
     def bin_of(self, length: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
@@ -57,5 +56,4 @@ class Discrete(Fusion):
     def alpha(
         self, length: Int[Tensor, "*batch"], state: Float[Tensor, "*batch D"] | None = None
     ) -> Float[Tensor, "*batch"]:
-        """The weight of the bin."""
         return self.values[self.bin_of(length)]

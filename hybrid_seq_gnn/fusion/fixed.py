@@ -36,20 +36,16 @@ class Fixed(Fusion):
 
     @property
     def adaptive(self) -> bool:
-        """Never."""
         return False
 
     @property
     def unset(self) -> bool:
-        """Whether alpha is yet to be chosen."""
         return bool(self.values.isnan().any())
 
     def bin_of(self, length: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
-        """Everybody is in one bin."""
         return torch.zeros_like(length)
 
     def alpha(
         self, length: Int[Tensor, "*batch"], state: Float[Tensor, "*batch D"] | None = None
     ) -> Float[Tensor, "*batch"]:
-        """The constant."""
         return self.values[0].expand(length.shape)

@@ -44,7 +44,6 @@ class Gated(Fusion):
     def alpha(
         self, length: Int[Tensor, "*batch"], state: Float[Tensor, "*batch D"] | None = None
     ) -> Float[Tensor, "*batch"]:
-        """The formula above; without a state, at a state of zeros."""
         weight = self.hidden.weight
         known = torch.log1p(length.to(weight.dtype)).unsqueeze(-1)
         if state is None:

@@ -78,7 +78,6 @@ class Learnable(Fusion):
     def alpha(
         self, length: Int[Tensor, "*batch"], state: Float[Tensor, "*batch D"] | None = None
     ) -> Float[Tensor, "*batch"]:
-        """The weight of the bin."""
         return self.bins()[torch.bucketize(length, self.limits)]
 
     def penalty(self) -> Float[Tensor, ""]:

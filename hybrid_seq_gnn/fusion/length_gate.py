@@ -51,7 +51,6 @@ class LengthGate(Fusion):
     def alpha(
         self, length: Int[Tensor, "*batch"], state: Float[Tensor, "*batch D"] | None = None
     ) -> Float[Tensor, "*batch"]:
-        """The formula above."""
         middle = torch.log1p(self.log_midpoint.exp())
         gate = torch.sigmoid(self.slope * (torch.log1p(length.to(middle.dtype)) - middle))
         return self.low + (self.high - self.low) * gate

@@ -50,7 +50,6 @@ class Piecewise(Fusion):
     def alpha(
         self, length: Int[Tensor, "*batch"], state: Float[Tensor, "*batch D"] | None = None
     ) -> Float[Tensor, "*batch"]:
-        """The formula above."""
         values = torch.sigmoid(self.theta)
         n = length.to(self.knots.dtype).clamp(self.knots[0], self.knots[-1])
         right = torch.bucketize(n, self.knots).clamp(1, len(values) - 1)

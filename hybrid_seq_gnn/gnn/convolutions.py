@@ -62,7 +62,6 @@ class Convolutions(Limited, nn.Module):
     real: Tensor
 
     def forward(self, items: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-        """The formula above, for the items."""
         x = self.nodes(items)
         for k, layer in enumerate(self.layers, start=1):
             out = layer(x, self.edge_index)

@@ -58,11 +58,9 @@ class LightGCN(Limited, nn.Module):
         self.nodes = UserNodes(adjacency.size, num_items, embedding_dim)
 
     def forward(self, items: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-        """The formula above, for the items."""
         return self.propagate(self.nodes(items))[: len(items)]
 
     def propagate(self, nodes: Float[Tensor, "nodes D"]) -> Float[Tensor, "nodes D"]:
-        """The formula above, for all nodes."""
         thin = self.training and self.edge_dropout > 0
         adjacency = self.adjacency.drop_edges(self.edge_dropout) if thin else self.adjacency
         layer, total = nodes, self.layer_weights[0] * nodes

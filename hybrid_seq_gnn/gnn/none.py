@@ -12,5 +12,4 @@ class NoGraph(nn.Module):
     """
 
     def forward(self, items: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-        """The items."""
         return items

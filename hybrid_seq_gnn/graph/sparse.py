@@ -77,7 +77,6 @@ class SparseMatrix(nn.Module):
         return DroppedEdges(self, kept / (1 - share))
 
     def forward(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-        """A @ x."""
         product: Tensor = _Product.apply(x, self)  # type: ignore[no-untyped-call]
         return product
 
@@ -99,7 +98,6 @@ class DroppedEdges:
         return self.whole.matrix(prefix, dtype, values)
 
     def __call__(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-        """A @ x."""
         product: Tensor = _Product.apply(x, self)  # type: ignore[no-untyped-call]
         return product
 

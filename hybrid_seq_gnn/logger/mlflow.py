@@ -36,7 +36,6 @@ class MLflow:
         self.finished = False
 
     def epochs(self, history: list[Record]) -> None:
-        """See `Logger`."""
         if self.client is None:
             self._open()
         for record in history:
@@ -45,12 +44,10 @@ class MLflow:
         self.told = history[-1]["epoch"] + 1 if history else self.told
 
     def finish(self, results: Record) -> None:
-        """See `Logger`."""
         self._log(summary(results), results["best_epoch"])
         self.finished = True
 
     def close(self) -> None:
-        """See `Logger`."""
         if self.client is not None:
             self.client.set_terminated(self.run_id, "FINISHED" if self.finished else "KILLED")
 

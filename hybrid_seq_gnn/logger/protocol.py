@@ -49,7 +49,6 @@ class Careful:
         self._tell("finish", results)
 
     def close(self) -> None:
-        """See `Logger`."""
         self._tell("close")
 
     def _tell(self, what: str, *given: Any) -> None:

@@ -21,7 +21,6 @@ class TensorBoard:
         self.told = 0
 
     def epochs(self, history: list[Record]) -> None:
-        """See `Logger`."""
         if self.writer is None:
             from torch.utils.tensorboard import SummaryWriter
 
@@ -36,11 +35,9 @@ class TensorBoard:
         self.writer.flush()
 
     def finish(self, results: Record) -> None:
-        """See `Logger`."""
         for name, value in summary(results).items():
             self.writer.add_scalar(name, value, results["best_epoch"])
 
     def close(self) -> None:
-        """See `Logger`."""
         if self.writer is not None:
             self.writer.close()

@@ -27,7 +27,6 @@ class WandB:
         self.finished = False
 
     def epochs(self, history: list[Record]) -> None:
-        """See `Logger`."""
         if self.run is None:
             import wandb
 
@@ -46,11 +45,9 @@ class WandB:
         self.told = len(history)
 
     def finish(self, results: Record) -> None:
-        """See `Logger`."""
         self.run.summary.update(summary(results))
         self.finished = True
 
     def close(self) -> None:
-        """See `Logger`."""
         if self.run is not None:
             self.run.finish(exit_code=0 if self.finished else 1)

@@ -35,7 +35,6 @@ class BCE(Limited, nn.Module):
         self.temperature, self.label_smoothing = temperature, label_smoothing
 
     def forward(self, scores: TrainingScores, targets: Int[Tensor, "M"], users: Int[Tensor, "M"]) -> Float[Tensor, ""]:
-        """The loss, with fresh negatives."""
         scores = scores.scaled(self.temperature)
         negatives, _ = self.negatives(users, targets, scores)
         logits = scores.at(torch.cat([targets.unsqueeze(1), negatives], dim=1))  # (M, 1 + K), the target first

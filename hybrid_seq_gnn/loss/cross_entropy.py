@@ -28,5 +28,4 @@ class CrossEntropy(Limited, nn.Module):
         self.temperature, self.label_smoothing = temperature, label_smoothing
 
     def forward(self, scores: TrainingScores, targets: Int[Tensor, "M"], users: Int[Tensor, "M"]) -> Float[Tensor, ""]:
-        """The loss."""
         return scores.scaled(self.temperature).cross_entropy(targets, self.label_smoothing)

@@ -42,7 +42,6 @@ class GBCE(Limited, nn.Module):
         self.negatives, self.temperature = negatives, temperature
 
     def forward(self, scores: TrainingScores, targets: Int[Tensor, "M"], users: Int[Tensor, "M"]) -> Float[Tensor, ""]:
-        """The loss, with fresh negatives."""
         scores = scores.scaled(self.temperature)
         negatives, _ = self.negatives(users, targets, scores)
         logits = scores.at(torch.cat([targets.unsqueeze(1), negatives], dim=1))

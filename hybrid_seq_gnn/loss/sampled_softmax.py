@@ -45,7 +45,6 @@ class SampledSoftmax(Limited, nn.Module):
         self.correct, self.label_smoothing = correct, label_smoothing
 
     def forward(self, scores: TrainingScores, targets: Int[Tensor, "M"], users: Int[Tensor, "M"]) -> Float[Tensor, ""]:
-        """The loss, with fresh negatives."""
         scores = scores.scaled(self.temperature)
         negatives, log_q = self.negatives(users, targets, scores)
         logits = scores.at(torch.cat([targets.unsqueeze(1), negatives], dim=1))

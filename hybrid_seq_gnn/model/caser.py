@@ -55,7 +55,6 @@ class Caser(CausalModel):
         self.apply(initialise)
 
     def encode(self, inputs: Float[Tensor, "M D"], items: Int[Tensor, "B T"]) -> Float[Tensor, "M D"]:
-        """The state after each position, see `CausalModel`."""
         mask = items > 0
         padded = inputs.new_zeros(len(items), items.shape[1] + self.window - 1, inputs.shape[1])
         padded[:, self.window - 1 :][mask] = inputs

@@ -28,7 +28,6 @@ class DenseScores:
     alpha: None = None
 
     def all(self) -> Float[Tensor, "B N"]:
-        """The scores."""
         return self.scores
 
 

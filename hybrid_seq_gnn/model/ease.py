@@ -40,6 +40,5 @@ class EASE(Limited, nn.Module):
     weights: Tensor
 
     def next_item_scores(self, batch: Batch) -> DenseScores:
-        """The formula above."""
         rows = history_rows(batch, len(self.weights), self.recency)
         return DenseScores(rows.to(self.weights.dtype) @ self.weights)

@@ -48,7 +48,6 @@ class GRU4Rec(CausalModel):
         self.apply(initialise)
 
     def encode(self, inputs: Float[Tensor, "M D"], items: Int[Tensor, "B T"]) -> Float[Tensor, "M D"]:
-        """The state after each position, see `CausalModel`."""
         mask = items > 0
         inputs = self.dropout(inputs)
         padded = inputs.new_zeros(*items.shape, inputs.shape[1])

@@ -183,9 +183,7 @@ class Hybrid(nn.Module):
         return self.score(batch, self.encoder.to_rank(batch))
 
     def penalty(self) -> Float[Tensor, ""]:
-        """What the fusion adds to the loss."""
         return self.fusion.penalty()
 
     def alpha_curve(self, lengths: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
-        """The fusion's alpha over history lengths."""
         return self.fusion.curve(lengths)

@@ -55,6 +55,5 @@ class ItemKNN(Limited, nn.Module):
     similar: Tensor
 
     def next_item_scores(self, batch: Batch) -> DenseScores:
-        """The formula above."""
         rows = history_rows(batch, len(self.similar), self.recency)
         return DenseScores(rows.to(self.similar.dtype) @ self.similar)

@@ -54,7 +54,6 @@ class Block(nn.Module):
         return mixed
 
     def forward(self, x: Float[Tensor, "M D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "M D"]:
-        """One block."""
         return self.at_rows(x, mask.flatten().nonzero()[:, 0], mask)
 
     def at_rows(

@@ -67,6 +67,5 @@ class LightGCNRecommender(Limited, nn.Module):
         return DotScores(users[batch.users_of_positions], items), targets, batch.users_of_positions
 
     def next_item_scores(self, batch: Batch) -> DotScores:
-        """Scores for each user, (B, N)."""
         items, users = self.tables()
         return DotScores(users[batch.users], items)

@@ -55,6 +55,5 @@ class Markov(Limited, nn.Module):
     count: torch.Tensor
 
     def next_item_scores(self, batch: Batch) -> DenseScores:
-        """The formula above."""
         weight = history_rows(batch, self.size, self.recency)
         return DenseScores(self.follows(weight.T.contiguous()).T + POPULARITY * self.count)

@@ -26,5 +26,4 @@ class PopularityRecommender(nn.Module):
     count: Float[Tensor, "N"]
 
     def next_item_scores(self, batch: Batch) -> DenseScores:
-        """The same scores for every user."""
         return DenseScores(self.count.expand(len(batch.users), -1))

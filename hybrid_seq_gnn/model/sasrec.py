@@ -62,7 +62,6 @@ class SASRec(CausalModel):
         self.apply(initialise)
 
     def encode(self, inputs: Float[Tensor, "M D"], items: Int[Tensor, "B T"]) -> Float[Tensor, "M D"]:
-        """The state after each position, see `CausalModel`."""
         mask = items > 0
         place = (mask.sum(1, keepdim=True) - mask.cumsum(1))[mask]  # 0 for the latest event
         x = self.dropout(inputs + self.positions(place))

@@ -59,7 +59,6 @@ class Hard(Limited, nn.Module):
     def forward(
         self, users: Int[Tensor, "M"], targets: Int[Tensor, "M"], scores: object
     ) -> tuple[Int[Tensor, "M K"], Float[Tensor, "M K"]]:
-        """Ids of the negatives, and the log of their probability."""
         size = self.pool_size[users].unsqueeze(1)
         draw = torch.rand(len(users), self.num_negatives, device=users.device, dtype=torch.float64)
         place = (draw * size).long().clamp_(max=size - 1)

@@ -49,7 +49,6 @@ class InBatch(Limited, nn.Module):
     def forward(
         self, users: Int[Tensor, "M"], targets: Int[Tensor, "M"], scores: object
     ) -> tuple[Int[Tensor, "M K"], Float[Tensor, "M K"]]:
-        """Ids of the negatives, and the log of their probability."""
         who = users.unsqueeze(1).expand(-1, self.num_negatives)
         items = targets[torch.randint(len(targets), who.shape, device=users.device)]
         for _ in range(ROUNDS):

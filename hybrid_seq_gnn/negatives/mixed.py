@@ -48,7 +48,6 @@ class Mixed(Limited, nn.Module):
     def forward(
         self, users: Int[Tensor, "M"], targets: Int[Tensor, "M"], scores: object
     ) -> tuple[Int[Tensor, "M K"], Float[Tensor, "M K"]]:
-        """Ids of the negatives, and the log of their probability."""
         hard, log_hard = self.hard(users, targets, scores)
         easy, log_easy = self.uniform(users, targets, scores)
         is_hard = torch.rand(hard.shape, device=users.device) < self.hard_share

@@ -41,7 +41,6 @@ class Uniform(Limited, nn.Module):
     def forward(
         self, users: Int[Tensor, "M"], targets: Int[Tensor, "M"], scores: object
     ) -> tuple[Int[Tensor, "M K"], Float[Tensor, "M K"]]:
-        """Ids of the negatives, and the log of their probability."""
         unseen = (self.seen.num_items - self.seen.count(users)).unsqueeze(1)  # (M, 1)
         draw = torch.rand(len(users), self.num_negatives, device=users.device, dtype=torch.float64)
         rank = (draw * unseen).long().clamp_(max=unseen - 1)

@@ -28,13 +28,9 @@ class Binned(Protocol):
     values: Tensor
 
     @property
-    def unset(self) -> bool:
-        """Whether there is such a one."""
-        ...
+    def unset(self) -> bool: ...
 
-    def bin_of(self, length: Int[Tensor, "U"]) -> Int[Tensor, "U"]:
-        """Which constant counts."""
-        ...
+    def bin_of(self, length: Int[Tensor, "U"]) -> Int[Tensor, "U"]: ...
 
 
 def check_chosen(fusion: object) -> None:

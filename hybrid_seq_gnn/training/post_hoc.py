@@ -60,7 +60,6 @@ class PostHoc(Strategy):
     alone: ClassVar[str | None] = f"{Joint.__module__}.{Joint.__qualname__}"
 
     def __post_init__(self) -> None:
-        """Check every value in the words of the command line."""
         super().__post_init__()
         if not self.alphas:
             raise ValueError("training.alphas=[]: expected one or more weights in [0, 1].")

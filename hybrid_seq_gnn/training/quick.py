@@ -24,7 +24,6 @@ class Quick(PostHoc):
     alone: ClassVar[str | None] = None
 
     def __call__(self, run: Run) -> Outcome:
-        """Train the run's model, in place."""
         return super().__call__(run) if can_be_fitted(run.model) else Joint.__call__(self, run)  # type: ignore[arg-type]
 
     def conclude(self, results: dict[str, Any], folder: Path) -> None:

@@ -56,7 +56,6 @@ class TrainingSettings(Limited):
     resume: bool = True
 
     def __post_init__(self) -> None:
-        """Check every value in the words of the command line."""
         if 0 < self.patience < self.eval_every:
             raise ValueError(
                 f"training.patience={self.patience} is shorter than training.eval_every={self.eval_every}, so training "
