@@ -1,9 +1,12 @@
 from typing import Literal
 
 import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from hybrid_seq_gnn.run.build import build, checked, groups_in_use
 from hybrid_seq_gnn.run.check import check_node, conform
+from tests.conftest import CONF
 
 FIXED = {"_target_": "hybrid_seq_gnn.fusion.fixed.Fixed", "alpha": 0.5, "side": "both"}
 
@@ -101,3 +104,12 @@ def test_what_is_not_in_use_is_checked_and_then_left_out():
 def test_the_top_level_is_checked_too(setting):
     with pytest.raises(ValueError, match=next(iter(setting))):
         checked({**config(), **setting})
+
+
+def test_every_experiment_is_a_configuration_whose_values_are_right():
+    folder = CONF / "experiment"
+    names = [path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml")]
+    with initialize_config_dir(str(CONF)):
+        for name in names:
+            whole = checked(OmegaConf.to_container(compose("config", [f"+experiment={name}"])))
+            assert name == "_hybrid" or whole["model"]["encoder"] == "sasrec"
