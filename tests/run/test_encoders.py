@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from hybrid_seq_gnn.run import identity as identities
+from hybrid_seq_gnn.run.encoders import finished_runs
 from tests.test_command_line import SMALL, results, succeed
 
 
@@ -136,3 +137,11 @@ def test_a_killed_encoder_goes_on_from_its_last_epoch(tmp_path):
     assert times_trained(encoder) == 1
     assert len((encoder / "metrics.jsonl").read_text().splitlines()) == 12
     assert json.loads((tmp_path / "outputs/b/results.json").read_text())["baseline"]
+
+
+def test_a_finished_run_without_its_weights_is_no_encoder(tmp_path):
+    (tmp_path / "results.json").write_text('{"address": "0123abcd"}')
+    assert list(finished_runs("0123abcd", [tmp_path.rglob("results.json")])) == []
+    (tmp_path / "model.pt").touch()
+    assert list(finished_runs("0123abcd", [tmp_path.rglob("results.json")])) == [tmp_path]
+    assert list(finished_runs("4567", [tmp_path.rglob("results.json")])) == []
