@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and locks that go when their process does."""
+"""Atomic file writes, and file locks that are released when their process ends."""
 
 import fcntl
 import json
@@ -11,35 +11,35 @@ from typing import Any
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to, which takes its place at the end.
+    """Yield a temporary path in the same folder, which replaces `path` at the end.
 
-    A crash at any moment leaves the old file or the new one, never half of one.
+    A crash at any moment leaves the complete old file or the complete new one.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        yield beside
-        os.replace(beside, path)
+        yield temporary
+        os.replace(temporary, path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole text file or none."""
-    with atomic(path) as beside:
-        beside.write_text(text, encoding="utf-8")
+    """Write a text file atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def shown(path: Path) -> str:
-    """A path as short as it can be said."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    """The path relative to the working directory if it lies inside, else the path as it is."""
+    folder = Path.cwd()
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
 
 
 @contextmanager
 def locked(path: Path, wait: bool = True) -> Iterator[None]:
-    """Hold the lock file `path`; the lock goes when the process does, however it ends.
+    """Hold a lock on the file `path`. It is released when the process ends, even by a crash.
 
-    The file stays: removing it would let two others lock two different files of that name.
+    The file is not removed: otherwise two processes could lock two different files of the same name.
 
     Raises:
         BlockingIOError: another process holds it, and `wait` is false.
@@ -50,7 +50,7 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write strict JSON: an undefined number is null, never NaN.
+    """Write strict JSON. Pass None, which becomes null, for an undefined number.
 
     Raises:
         ValueError: `value` holds NaN or infinity.
@@ -59,5 +59,5 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """Write JSON Lines, one record a line."""
+    """Write JSON Lines, one record per line."""
     write_text(path, "".join(json.dumps(record, allow_nan=False) + "\n" for record in records))

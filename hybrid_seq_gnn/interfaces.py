@@ -1,6 +1,6 @@
-"""What models, graph networks, fusions, losses and samplers see of each other; none imports another.
+"""Protocols through which models, graph networks, fusions, losses and samplers use each other without imports.
 
-Letters: B users, M packed positions, R rows that are asked for, N items with padding, D width, K negatives.
+Letters: B users, M packed positions, R requested rows, N items with padding, D width, K negatives.
 """
 
 from typing import Protocol, runtime_checkable
@@ -13,51 +13,51 @@ from hybrid_seq_gnn.data.batches import Batch
 
 @runtime_checkable
 class Scores(Protocol):
-    """Scores of all items for M rows, for the ranking.
+    """Scores of all items for M rows, used for ranking.
 
     Attributes:
-        alpha: (M,) weight of the sequence side, None where nothing is mixed.
+        alpha: (M,) weight of the sequence side; None if nothing is mixed.
     """
 
     @property
     def alpha(self) -> Float[Tensor, "M"] | None: ...
 
     def all(self) -> Float[Tensor, "M N"]:
-        """Every score; column 0 is padding."""
+        """All scores; column 0 is padding."""
         ...
 
 
 @runtime_checkable
 class TrainingScores(Scores, Protocol):
-    """Scores of all items for M rows that need not be made, for the loss."""
+    """Scores of all items for M rows, used by the loss, which rarely needs the full (M, N) matrix."""
 
     def at(self, items: Int[Tensor, "M K"]) -> Float[Tensor, "M K"]:
-        """The scores of K items a row."""
+        """Scores of K items per row."""
         ...
 
     def cross_entropy(self, targets: Int[Tensor, "M"], smoothing: float = 0.0) -> Float[Tensor, ""]:
-        """Mean over rows of -log softmax over all items at the target."""
+        """Mean over rows of -log softmax(scores)[target], over all items."""
         ...
 
     def scaled(self, temperature: float) -> "TrainingScores":
-        """Scores divided by a temperature. Raises ValueError where they cannot be."""
+        """Scores divided by a temperature. Raises ValueError if that is not possible."""
         ...
 
 
 @runtime_checkable
 class Recommender(Protocol):
-    """A model that can be ranked: it reads the latest `max_length` events."""
+    """A model that can be evaluated by ranking; it reads the latest `max_length` events of a user."""
 
     max_length: int
 
     def next_item_scores(self, batch: Batch) -> Scores:
-        """Scores of what comes after each user's latest event."""
+        """Scores of the item after each user's latest event."""
         ...
 
 
 @runtime_checkable
 class Fusion(Protocol):
-    """What a hybrid asks of a fusion; `fusion.base.Fusion` says what each of these means."""
+    """What a hybrid needs from a fusion; documented in `fusion.base.Fusion`."""
 
     level: str
     geometric: bool
@@ -80,14 +80,14 @@ class Fusion(Protocol):
 
 @runtime_checkable
 class GraphNetwork(Protocol):
-    """Item embeddings in, item embeddings that know their neighbours out."""
+    """Takes item embeddings and returns item embeddings that include information from their neighbours."""
 
     def __call__(self, items: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]: ...
 
 
 @runtime_checkable
 class Memory(Protocol):
-    """A graph side that counts: it knows the distribution of the next item, and learns nothing.
+    """A graph side that gives the distribution of the next item from counts; it has no learned weights.
 
     Attributes:
         size: N.
@@ -96,24 +96,24 @@ class Memory(Protocol):
     size: int
 
     def of_targets(self, batch: Batch, targets: Int[Tensor, "M"], leave_out: bool) -> Float[Tensor, "M"]:
-        """p(target) at every position; without the pairs of the position itself if `leave_out`."""
+        """p(target) at every position; `leave_out` excludes the pairs that the position itself contributed."""
         ...
 
     def of_all(
         self, batch: Batch, rows: Int[Tensor, "R"], targets: Int[Tensor, "R"] | None = None
     ) -> Float[Tensor, "R N"]:
-        """p of every item at some positions; with targets, each row's own pairs are left out, as in training."""
+        """p of all items at the positions `rows`; with targets, each row's own pairs are left out, as in training."""
         ...
 
 
 @runtime_checkable
 class Sampler(Protocol):
-    """Draws K items a row that the row's user has not had in training."""
+    """Draws K items per row that the row's user has not seen in training."""
 
     num_negatives: int
 
     def __call__(
         self, users: Int[Tensor, "M"], targets: Int[Tensor, "M"], scores: TrainingScores
     ) -> tuple[Int[Tensor, "M K"], Float[Tensor, "M K"]]:
-        """Ids, and the log of the probability with which each was drawn."""
+        """Item ids, and the log of the probability of each draw."""
         ...

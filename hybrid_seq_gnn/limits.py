@@ -1,7 +1,7 @@
-"""Limits of settings, in the annotations of constructors: `last: Annotated[int, Ge(1)] = 20`.
+"""Limits of settings, written in the annotations of constructors: `last: Annotated[int, Ge(1)] = 20`.
 
-`Limited` holds every construction to them, from the command line as from Python, and says what is wrong in the words of
-the command line. What depends on several settings is checked by the class itself.
+`Limited` checks them on every construction, from the command line or from Python, and reports errors in the words of
+the command line. A class checks conditions on several settings itself.
 """
 
 import functools
@@ -19,10 +19,10 @@ Positive = Annotated[float, Gt(0)]
 NotNegative = Annotated[float, Ge(0)]
 Weight = Annotated[float, Interval(ge=0, le=1)]  # both ends included
 Decay = Annotated[float, Interval(gt=0, le=1)]
-Share = Annotated[float, Interval(ge=0, lt=1)]  # of what is left out; something must remain
-Inside = Annotated[float, Interval(gt=0, lt=1)]  # neither end
+Share = Annotated[float, Interval(ge=0, lt=1)]  # a share to leave out; something must remain
+Inside = Annotated[float, Interval(gt=0, lt=1)]  # both ends excluded
 
-WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "null"}
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
 SIGNS = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
 
 
@@ -30,13 +30,13 @@ class Limited:
     """Base of classes whose arguments must lie within the limits of their annotations.
 
     Raises:
-        ValueError: one does not; nothing has been made yet.
+        ValueError: an argument is out of range. The check runs before the constructor.
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Check the arguments of the constructor of whatever class is made."""
-        made: Any = cls
-        signature = signature_of(made)
+        """Check the arguments of the subclass's constructor."""
+        subclass: Any = cls
+        signature = signature_of(subclass)
         group = cls.__module__.split(".")[1]
         for name, value in signature.bind_partial(None, *args, **kwargs).arguments.items():
             hint = signature.parameters[name].annotation
@@ -47,39 +47,39 @@ class Limited:
 
 @functools.lru_cache(maxsize=256)
 def signature_of(cls: Any) -> inspect.Signature:
-    """Of the constructor, with annotations as objects."""
+    """The constructor's signature, with annotations as objects."""
     return inspect.signature(cls.__init__, eval_str=True)
 
 
 def refusal(key: str, value: Any, hint: Any) -> str:
-    """What is wrong with a value: `gnn.last=0: expected a whole number, 1 or more.`"""
+    """The error message for a value: `gnn.last=0: expected a whole number, 1 or more.`"""
     shown = "null" if value is None else list(value) if isinstance(value, tuple) else value
     return f"{key}={shown}: expected {describe(hint)}."
 
 
 def within(value: Any, hint: Any) -> bool:
-    """Whether a value keeps the limits of its annotation; its type is not looked at."""
+    """Whether a value is within the limits of its annotation; its type is not checked."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return value is not None and all(SIGNS[sign](value, end) for sign, end in ends(hint).items())
+        return value is not None and all(SIGNS[sign](value, bound) for sign, bound in bounds(hint).items())
     if origin in (Union, types.UnionType):
-        return value is None if value is None else any(within(value, one) for one in arguments if one is not type(None))
+        return value is None or any(within(value, option) for option in arguments if option is not type(None))
     if origin in (list, tuple) and isinstance(value, list | tuple):
-        return all(within(one, arguments[0]) for one in value)
+        return all(within(element, arguments[0]) for element in value)
     return True
 
 
-def ends(hint: Any) -> dict[str, Any]:
-    """The limits of an annotation: ge, gt, le, lt."""
+def bounds(hint: Any) -> dict[str, Any]:
+    """The bounds in an annotation, by ge, gt, le and lt."""
     limits = get_args(hint)[1:]
-    return {sign: end for limit in limits for sign in SIGNS if (end := getattr(limit, sign, None)) is not None}
+    return {sign: bound for limit in limits for sign in SIGNS if (bound := getattr(limit, sign, None)) is not None}
 
 
 def describe(hint: Any) -> str:
     """An annotation in words."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return f"{describe(arguments[0])}{limits_in_words(ends(hint))}"
+        return f"{describe(arguments[0])}{limits_in_words(bounds(hint))}"
     if origin is Literal:
         return listing([str(option) for option in arguments])
     if origin in (Union, types.UnionType):
@@ -90,7 +90,7 @@ def describe(hint: Any) -> str:
 
 
 def limits_in_words(limits: dict[str, Any]) -> str:
-    """`, 1 or more` or ` in (0, 1]`."""
+    """Bounds in words, such as `, 1 or more` or ` in (0, 1]`."""
     low = next((key for key in ("ge", "gt") if key in limits), None)
     high = next((key for key in ("le", "lt") if key in limits), None)
     if low and high:
@@ -101,6 +101,6 @@ def limits_in_words(limits: dict[str, Any]) -> str:
 
 
 def listing(words: Iterable[str]) -> str:
-    """a, b or c."""
-    every = list(words)
-    return every[0] if len(every) == 1 else f"{', '.join(every[:-1])} or {every[-1]}"
+    """Join words as `a, b or c`."""
+    *rest, last = words
+    return f"{', '.join(rest)} or {last}" if rest else last

@@ -1,4 +1,4 @@
-"""Batches of histories for training (every position has a target) and for ranking (one target a user)."""
+"""Batches of histories for training (a target at every position) and for ranking (one target per user)."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from hybrid_seq_gnn.data.split import Split
 class Batch:
     """Histories, padded with 0 on the right.
 
-    A *position* is a place that holds an item. What a model computes a position is packed: M rows, user after user,
-    in time order, without padding.
+    A *position* is a place in (B, T) that holds an item. Models compute packed tensors: one row for each of the M
+    positions, user after user, in time order, without padding.
 
     Attributes:
         users: (B,) rows of `Sequences`.
@@ -40,7 +40,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """Histories with the next item of every position.
+    """Histories with the next item at every position.
 
     Attributes:
         batch: the histories.
@@ -53,12 +53,12 @@ class TrainingBatch:
 
 @dataclass(frozen=True)
 class RankingBatch:
-    """Histories with the one held-out item of each user.
+    """Histories with one held-out item per user.
 
     Attributes:
         batch: the histories, truncated to what the model reads.
         targets: (B,) the held-out item.
-        history: (B, H) everything the user had before the target, NOT truncated; 0 is padding.
+        history: (B, H) all items of the user before the target, NOT truncated; 0 is padding.
     """
 
     batch: Batch
@@ -83,15 +83,15 @@ def _lengths(seen: np.ndarray, size: np.ndarray) -> Tensor:
 class TrainingWindows:
     """The training part of every user, cut into windows of at most `max_length` positions that share no target.
 
-    A user with n training events has n - 1 targets. Longer histories are cut from their end, so that only the oldest
-    window may be short. Source: ours; SASRec (Kang & McAuley 2018) drops what is older than `max_length` instead.
+    A user with n training events has n - 1 targets. Long histories are cut from the end, so only the oldest window can
+    be short. Source: ours; SASRec (Kang & McAuley 2018) drops events older than `max_length` instead.
 
     Args:
-        sequences, split: histories, and what of them is for training.
-        max_length: most positions of a window.
-        batch_size: windows a batch.
-        users: only the first so many users; None is all.
-        share: of so many rows of a batch, those that this process takes; all by default.
+        sequences, split: histories, and which of their events are for training.
+        max_length: maximum number of positions in a window.
+        batch_size: windows per batch.
+        users: use only the first `users` users; None uses all.
+        share: maps the number of rows in a batch to the rows that this process takes; by default all.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class TrainingWindows:
             targets[users:] = 0
         windows = -(-targets // max_length)
         self.user = np.repeat(np.arange(sequences.num_users), windows)
-        # k-th window from the end: targets [end - max_length, end)
+        # the k-th window from the end has targets [end - max_length, end)
         k = np.arange(len(self.user)) - np.repeat(np.cumsum(windows) - windows, windows)
         end = targets[self.user] - k * max_length
         self.seen = np.maximum(end - max_length, 0)  # events before the window's first input
@@ -124,11 +124,11 @@ class TrainingWindows:
         return int(self.size.sum())
 
     def __len__(self) -> int:
-        """Batches an epoch."""
+        """Batches per epoch."""
         return -(-len(self.user) // self.batch_size)
 
     def epoch(self, rng: np.random.Generator) -> Iterator[TrainingBatch]:
-        """Every window once, in random order; of each batch only this process's share."""
+        """All windows in random order, in batches; each batch is reduced to this process's share."""
         order = rng.permutation(len(self.user))
         for start in range(0, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
@@ -143,14 +143,14 @@ class TrainingWindows:
 def ranking_batches(
     sequences: Sequences, users: np.ndarray, positions: np.ndarray, max_length: int, batch_size: int
 ) -> Iterator[RankingBatch]:
-    """The users' histories before position `positions[u]`, and the item at it. Users of like length stand together.
+    """Each user's history before position `positions[u]`, and the item at it. Users are sorted by history length.
 
     Args:
         sequences: all histories.
-        users: (U,) rows to rank, each with a target.
-        positions: (users,) position of the target in each user's sequence; the history is all that stands before.
+        users: (U,) users to rank, as rows of `sequences`; each has a target.
+        positions: (users,) position of the target in each user's sequence; all events before it are the history.
         max_length: the model reads only the latest `max_length` events.
-        batch_size: users a batch.
+        batch_size: users per batch.
     """
     users = users[np.argsort(positions[users], kind="stable")]
     for start in range(0, len(users), batch_size):

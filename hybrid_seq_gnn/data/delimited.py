@@ -1,4 +1,4 @@
-"""Text files with a line an event: read fast, and where that fails, say which line is wrong."""
+"""Text files with one event per line: a fast parser, and a slow pass that finds the broken line if it fails."""
 
 import csv
 import gzip
@@ -13,20 +13,20 @@ import pandas as pd
 
 from hybrid_seq_gnn.data.events import Events, events
 
-UNIT = "\x1f"  # stands in for separators of several characters, which pandas would read slowly
+UNIT = "\x1f"  # replaces separators of several characters, which pandas reads slowly
 NUMBERS = ("rating", "timestamp")
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file, unpacked if its name ends in .gz.
+    """The content of a file, decompressed if its name ends in .gz.
 
     Raises:
-        ValueError: there is no such file, it cannot be read or it is empty.
+        ValueError: the file does not exist, cannot be read or is empty.
     """
     if not path.exists():
         raise ValueError(f"{path}: there is no such file. Check data.path.")
     if path.is_dir():
-        raise ValueError(f"{path} is a folder; data.path must name a file here.")
+        raise ValueError(f"{path} is a folder; this data source expects a file as data.path.")
     try:
         raw = path.read_bytes()
         raw = gzip.decompress(raw) if path.suffix == ".gz" else raw
@@ -43,14 +43,14 @@ def read_delimited(
     """Events from delimited text.
 
     Args:
-        raw: the file. A byte-order mark and Windows line ends are fine; empty lines are passed over.
-        source: its name, for messages.
+        raw: content of the file. A byte-order mark and Windows line endings are accepted; empty lines are skipped.
+        source: name of the file, for error messages.
         separator: between fields, one character or more.
-        columns: which column holds `user`, `item` and, where there are any, `rating` and `timestamp`.
-        names: the columns, where the file has no header line; such files know no quotes.
+        columns: names of the columns that hold `user`, `item` and, if present, `rating` and `timestamp`.
+        names: all column names of a file without a header line; quotes have no special meaning in such a file.
 
     Raises:
-        ValueError: a column is missing or a line is broken; the message names the line and its content.
+        ValueError: a column is missing or a line is broken; the message quotes the line and its number.
     """
     raw = raw.removeprefix(b"\xef\xbb\xbf")
     quotes = names is None
@@ -91,22 +91,22 @@ def read_delimited(
     if broken is not None:
         raise ValueError(f"{source} cannot be read: {broken}") from broken
     if not len(fields["user"]):
-        raise ValueError(f"{source} has a header line and no events.")
+        raise ValueError(f"{source} has a header line but no events.")
     return events(fields["user"], fields["item"], numbers.get("rating"), numbers.get("timestamp"))
 
 
 def header(raw: bytes, separator: str) -> list[str]:
-    """The column names of the first line."""
+    """The column names in the first line."""
     first = raw.split(b"\n", 1)[0].decode("utf-8", "replace").rstrip("\r")
     return next(csv.reader([first], delimiter=separator)) if len(separator) == 1 else first.split(separator)
 
 
 def check_columns(names: list[str], columns: dict[str, str], source: str, separator: str) -> None:
-    """Raise ValueError where a wanted column is not there, naming those that are."""
+    """Raise ValueError if a required column is missing; the message lists the columns that exist."""
     for field, name in columns.items():
         if name not in names:
             hint = (
-                f" The whole first line reads as one column; is the separator not {separator!r}? Set data.separator."
+                f" The first line is a single column; if the separator is not {separator!r}, set data.separator."
                 if len(names) == 1
                 else f" Set data.{field} to the column that holds the {field}."
             )
@@ -114,13 +114,13 @@ def check_columns(names: list[str], columns: dict[str, str], source: str, separa
 
 
 def regular(raw: bytes, separator: str, names: list[str]) -> bool:
-    """Whether the number of separators fits a file in which every line has all fields and no more."""
+    """Whether the number of separators fits a file in which every line has exactly `len(names)` fields."""
     lines = raw.count(b"\n") + (not raw.endswith(b"\n"))
     return raw.count(separator.encode()) == lines * (len(names) - 1)
 
 
 def complain(raw: bytes, source: str, separator: str, columns: dict[str, str], names: list[str], quotes: bool) -> None:
-    """Read line by line, slowly, and raise ValueError at the first one that is broken; return if none is."""
+    """Read line by line, slowly, and raise ValueError at the first broken line; return if there is none."""
     expected = separator.join(names)
     for number, line, row in lines(raw, separator, quotes):
         if number == 1 and quotes:
@@ -138,12 +138,12 @@ def complain(raw: bytes, source: str, separator: str, columns: dict[str, str], n
         if problem:
             raise ValueError(
                 f"{source}, line {number}: {problem}, got {line!r}. "
-                "Mend or drop the line, or set data.separator if the file uses another one."
+                "Fix or remove the line, or set data.separator if the file uses another one."
             )
 
 
 def lines(raw: bytes, separator: str, quotes: bool) -> Iterator[tuple[int, str, list[str]]]:
-    """Number (from 1), text and fields of each line that is not empty."""
+    """Number (from 1), text and fields of every non-empty line."""
     text = raw.decode("utf-8", "replace").split("\n")
     if quotes and len(separator) == 1:
         reader = csv.reader((line + "\n" for line in text), delimiter=separator)

@@ -1,4 +1,4 @@
-"""Fetch a file once, whole and as it should be, or say clearly why not."""
+"""Download a file once and verify its checksum."""
 
 import hashlib
 import http.client
@@ -13,23 +13,23 @@ from tqdm import tqdm
 log = logging.getLogger(__name__)
 
 CHUNK = 1 << 16
-TIMEOUT = 30  # seconds without an answer
+TIMEOUT = 30  # seconds without a response
 
 
 def download(url: str, path: Path, md5: str) -> Path:
-    """Fetch `url` to `path`, unless it is there already.
+    """Download `url` to `path`, unless `path` exists.
 
-    What has arrived is kept in `path`.part and continued by the next call; only a file with the right checksum gets its
-    name.
+    A partial download is kept in `path`.part and resumed by the next call. It is renamed to `path` once it is complete
+    and its checksum is right.
 
     Raises:
-        ValueError: the server cannot be reached or does not have the file, the connection broke, the checksum is
-            another one, or the folder cannot be written.
+        ValueError: the server cannot be reached or does not have the file, the connection broke, the checksum does
+            not match, or the folder cannot be written.
     """
     if path.exists():
         return path
     part = path.with_name(f"{path.name}.part")
-    instead = "Download it by other means and name it with data.path=…"
+    instead = "Download it another way and pass it as data.path=…"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         fetch(url, part)
@@ -37,24 +37,24 @@ def download(url: str, path: Path, md5: str) -> Path:
         raise ValueError(f"{url}: the server answers {error.code} {error.reason}. {instead}") from error
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", error)
-        kept = f"{part.stat().st_size:,} bytes are kept and the next try continues there. " if part.exists() else ""
-        raise ValueError(f"{url} cannot be fetched: {reason}. {kept}{instead}") from error
+        partial = f"{part.stat().st_size:,} bytes are kept, and the next run resumes there. " if part.exists() else ""
+        raise ValueError(f"{url} cannot be fetched: {reason}. {partial}{instead}") from error
     except OSError as error:
         raise ValueError(
             f"{part} cannot be written: {error.strerror}. Choose another folder with data.cache_dir=…"
         ) from error
-    found = hashlib.md5(part.read_bytes(), usedforsecurity=False).hexdigest()
-    if found != md5:
+    actual = hashlib.md5(part.read_bytes(), usedforsecurity=False).hexdigest()
+    if actual != md5:
         part.unlink()
-        raise ValueError(f"{url}: the file that came has md5 {found}, expected {md5}; it was thrown away. {instead}")
+        raise ValueError(f"{url}: the downloaded file has md5 {actual}, expected {md5}; it was deleted. {instead}")
     os.replace(part, path)
     return path
 
 
 def fetch(url: str, part: Path) -> None:
-    """Append to `part` what of `url` it does not have yet."""
-    have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    """Append to `part` the bytes of `url` that it does not have yet."""
+    offset = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={offset}-"} if offset else {})
     try:
         response = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
@@ -64,11 +64,11 @@ def fetch(url: str, part: Path) -> None:
     with response:
         continues = response.status == 206
         length = response.headers.get("Content-Length")
-        total = None if length is None else int(length) + (have if continues else 0)
+        total = None if length is None else int(length) + (offset if continues else 0)
         log.info("fetching %s", url)
         with (
             part.open("ab" if continues else "wb") as file,
-            tqdm(total=total, initial=have if continues else 0, unit="B", unit_scale=True, disable=None) as bar,
+            tqdm(total=total, initial=offset if continues else 0, unit="B", unit_scale=True, disable=None) as bar,
         ):
             while chunk := response.read(CHUNK):
                 file.write(chunk)

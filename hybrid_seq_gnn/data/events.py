@@ -1,4 +1,4 @@
-"""Interactions as a file tells them: one row an event, in file order."""
+"""Interactions as read from a file: one row per event, in file order."""
 
 from dataclasses import dataclass, replace
 
@@ -12,9 +12,9 @@ class Events:
 
     Attributes:
         user, item: (events,) int64 codes into `user_ids`, `item_ids`, in order of first appearance.
-        rating: (events,) float64, or None where the source has none.
-        timestamp: (events,) int64 or float64 seconds, or None where the source has none.
-        user_ids, item_ids: the ids of the source: integers where every id reads back the same, else text.
+        rating: (events,) float64, or None if the source has none.
+        timestamp: (events,) int64 or float64 seconds, or None if the source has none.
+        user_ids, item_ids: the ids in the source; integers if that changes no id (see `plain`), else text.
     """
 
     user: np.ndarray
@@ -38,11 +38,11 @@ class Events:
         )
 
     def per_user(self) -> np.ndarray:
-        """(events,) how many events the user of each event has."""
+        """(events,) number of events of each event's user."""
         return np.asarray(np.bincount(self.user, minlength=len(self.user_ids))[self.user])
 
     def per_item(self) -> np.ndarray:
-        """(events,) how many events the item of each event has."""
+        """(events,) number of events of each event's item."""
         return np.asarray(np.bincount(self.item, minlength=len(self.item_ids))[self.item])
 
 
@@ -52,7 +52,7 @@ def events(
     rating: np.ndarray | None = None,
     timestamp: np.ndarray | None = None,
 ) -> Events:
-    """Events from columns of ids, text or integers."""
+    """Events from columns; ids are text or integers."""
     user_code, user_ids = pd.factorize(np.asarray(user))
     item_code, item_ids = pd.factorize(np.asarray(item))
     if timestamp is not None and np.array_equal(timestamp, whole := timestamp.astype(np.int64)):
@@ -63,7 +63,7 @@ def events(
 
 
 def plain(ids: np.ndarray) -> np.ndarray:
-    """Text ids as int64 where every one of them reads back the same ('7' does, '007' does not).
+    """Text ids as int64 if converting back gives the same text for all of them ('7' does, '007' does not).
 
     Example:
         >>> plain(np.array(["7", "12"])).tolist(), plain(np.array(["7", "012"])).tolist()

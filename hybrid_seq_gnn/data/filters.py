@@ -1,4 +1,4 @@
-"""Which events stay. Every filter says in one line what it removed."""
+"""Filters on events. Each filter reports in one line what it removed."""
 
 from collections.abc import Callable
 
@@ -9,10 +9,10 @@ from hybrid_seq_gnn.data.source import Source
 
 
 def filter_events(events: Events, source: Source) -> tuple[Events, list[str]]:
-    """The events that pass all filters of `source`, in file order, and a line for each filter.
+    """The events that pass all filters of `source`, in file order, and one log line per filter.
 
     Raises:
-        ValueError: a rating is asked for where there is none, or nothing is left.
+        ValueError: a minimum rating is set but the data have no ratings, or no event is left.
     """
     log: list[str] = []
 
@@ -48,11 +48,11 @@ def filter_events(events: Events, source: Source) -> tuple[Events, list[str]]:
         )
     if (most := source.max_users) is not None:
         _, first = np.unique(events.user, return_index=True)
-        kept = events.user[np.sort(first)[:most]]
-        step(f"data.max_users={most}", lambda e: np.isin(e.user, kept))
+        users = events.user[np.sort(first)[:most]]
+        step(f"data.max_users={most}", lambda e: np.isin(e.user, users))
     return events, log
 
 
 def distinct(codes: np.ndarray) -> int:
-    """Number of different codes."""
+    """Number of distinct codes."""
     return int((np.bincount(codes) > 0).sum()) if len(codes) else 0

@@ -1,7 +1,7 @@
-"""MovieLens: ratings of films, laid out as GroupLens ships them.
+"""MovieLens: movie ratings, in the file layout of GroupLens.
 
 Source: Harper & Konstan 2015, "The MovieLens Datasets: History and Context"; https://grouplens.org/datasets/movielens/.
-Its licence forbids passing the data on, so they are fetched, or read from your copy.
+Its licence forbids redistribution, so the data are downloaded, or read from your own copy.
 """
 
 import zipfile
@@ -20,10 +20,10 @@ COLUMNS = ["user", "item", "rating", "timestamp"]
 
 @dataclass(frozen=True, kw_only=True)
 class MovieLens(Source):
-    """One of the MovieLens data sets; `path` may be its zip, the folder that was in it, or the file of ratings.
+    """One of the MovieLens data sets; `path` is its zip, the folder from the zip, or the ratings file.
 
     Attributes:
-        url: where the zip is fetched from if there is no `path`.
+        url: where to download the zip if `path` is not set.
     """
 
     url: str = ""
@@ -34,7 +34,7 @@ class MovieLens(Source):
     columns: ClassVar[list[str] | None] = COLUMNS
 
     def content(self) -> bytes:
-        """The file of ratings, from the zip, the folder or by itself."""
+        """The ratings file, from the zip, from the folder or read directly."""
         if self.path is None:
             name = self.url.rpartition("/")[2]
             return self.unzip(download(self.url, cache_folder(self) / "downloads" / name, self.md5))
@@ -45,10 +45,10 @@ class MovieLens(Source):
         return self.unzip(path) if path.suffix == ".zip" else read_bytes(path)
 
     def unzip(self, path: Path) -> bytes:
-        """Read the one member that is needed; nothing is ever unpacked to disk.
+        """Read the ratings from the zip in memory; nothing is extracted to disk.
 
         Raises:
-            ValueError: no zip, no such member, or a member that points outside the folder.
+            ValueError: not a zip, no ratings in it, or a member that points outside the folder.
         """
         if not path.exists():
             raise ValueError(f"{path}: there is no such file. Check data.path.")
@@ -57,7 +57,7 @@ class MovieLens(Source):
                 members = archive.namelist()
                 for member in members:
                     if PurePosixPath(member).is_absolute() or ".." in PurePosixPath(member.replace("\\", "/")).parts:
-                        raise ValueError(f"{path} has a member that points outside its folder: {member!r}; not read.")
+                        raise ValueError(f"{path} is not read: its member {member!r} points outside its folder.")
                 if self.member not in members:
                     raise ValueError(f"{path} has no {self.member}; it has {', '.join(members[:8]) or 'nothing'}.")
                 raw = archive.read(self.member)

@@ -1,7 +1,7 @@
-"""MovieTweetings: ratings that people posted on Twitter. Comes with the package.
+"""MovieTweetings: movie ratings posted on Twitter. A copy comes with the package.
 
-Source: Dooms, De Pessemier & Martens 2013, "MovieTweetings: a Movie Rating Dataset Collected From Twitter"; the 100,000
-first ratings, MIT licence (bundled/LICENSE).
+Source: Dooms, De Pessemier & Martens 2013, "MovieTweetings: a Movie Rating Dataset Collected From Twitter"; the first
+100,000 ratings, MIT licence (bundled/LICENSE).
 """
 
 import lzma
@@ -17,7 +17,7 @@ COLUMNS = ["user", "item", "rating", "timestamp"]
 
 @dataclass(frozen=True, kw_only=True)
 class MovieTweetings(Source):
-    """Ratings from 0 to 10; without `path` the bundled copy is read. A 5-core by default."""
+    """Ratings from 0 to 10, by default reduced to the 5-core. Without `path`, the bundled copy is read."""
 
     k_core: int = 5
 

@@ -1,4 +1,4 @@
-"""From a source to sequences and their split, once: later runs find them in a cache."""
+"""Prepare sequences and their split from a source, and cache them for later runs."""
 
 import hashlib
 import io
@@ -17,7 +17,7 @@ from hybrid_seq_gnn.data.split import Split, global_time, leave_one_out
 
 log = logging.getLogger(__name__)
 
-KEPT = 4  # prepared data sets of one process
+MAX_KEPT = 4  # prepared data sets held in the memory of one process
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Prepared:
         sequences: histories.
         split: which events are held out.
         data_hash: sha256 of the histories.
-        split_hash: sha256 of the histories and the split; runs with the same one can be compared.
-        log: a line a filter, what it removed.
-        from_cache: whether an earlier run had made them.
+        split_hash: sha256 of the histories and the split; runs with the same hash can be compared.
+        log: one line per filter, with what it removed.
+        from_cache: whether the data were read from the cache.
     """
 
     sequences: Sequences
@@ -41,11 +41,11 @@ class Prepared:
     from_cache: bool = False
 
 
-_kept: dict[str, Prepared] = {}
+_cache: dict[str, Prepared] = {}
 
 
 def cache_folder(source: Source) -> Path:
-    """Where prepared data and downloads are kept."""
+    """The folder of prepared data and downloads."""
     if source.cache_dir is not None:
         return Path(source.cache_dir).expanduser()
     if folder := os.environ.get("HYBRID_SEQ_GNN_CACHE"):
@@ -54,23 +54,23 @@ def cache_folder(source: Source) -> Path:
 
 
 def prepare(source: Source) -> Prepared:
-    """Read, filter, order and split; or take all that from the cache, on disk or of this process.
+    """Read, filter, sort and split the data, or take the result from the cache in memory or on disk.
 
-    The key of the cache is the content of the file and the settings, so a changed file is prepared anew. Within a
-    process, where the runs of a sweep share their data, size and time of the file stand for its content.
+    The key of the disk cache is the content of the file and the settings, so a changed file is prepared again. The
+    memory cache, which the runs of a sweep in one process share, uses the size and time of the file instead.
     """
     key = in_memory(source)
     if key is None:
         return from_disk(source)
-    if key not in _kept:
-        while len(_kept) >= KEPT:
-            del _kept[next(iter(_kept))]
-        _kept[key] = from_disk(source)
-    return _kept[key]
+    if key not in _cache:
+        while len(_cache) >= MAX_KEPT:
+            del _cache[next(iter(_cache))]
+        _cache[key] = from_disk(source)
+    return _cache[key]
 
 
 def in_memory(source: Source) -> str | None:
-    """What tells one prepared data set of this process from another; None where that cannot be said."""
+    """The key of a source in the memory cache; None if it is not cached there."""
     if not source.cache:
         return None
     name = f"{type(source).__qualname__} {source!r} {cache_folder(source)}"
@@ -84,11 +84,11 @@ def in_memory(source: Source) -> str | None:
 
 
 def from_disk(source: Source) -> Prepared:
-    """The same without the memory of this process."""
+    """`prepare` without the memory cache."""
     content = source.content()
     path = cache_folder(source) / f"{source.key(content)}.npz"
-    if source.cache and (found := load(path)) is not None:
-        return found
+    if source.cache and (cached := load(path)) is not None:
+        return cached
     events, lines = filter_events(source.read(content), source)
     sequences = by_user(events)
     if source.split == "global_time":
@@ -102,7 +102,7 @@ def from_disk(source: Source) -> Prepared:
 
 
 def store(prepared: Prepared, path: Path) -> None:
-    """Write beside and rename, so that two processes may do it at once; failing to is a warning."""
+    """Write to a temporary file and rename it, so that two processes can do it at once; a failure only warns."""
     sequences, split = prepared.sequences, prepared.split
     arrays = {
         "indptr": sequences.indptr,
@@ -119,31 +119,31 @@ def store(prepared: Prepared, path: Path) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     body = buffer.getvalue()
-    beside = None
+    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem[:12]}.", delete=False) as file:
-            beside = Path(file.name)
+            temporary = Path(file.name)
             file.write(hashlib.sha256(body).digest() + body)
-        beside.replace(path)
+        temporary.replace(path)
     except OSError as error:
-        log.warning("prepared data are not kept: %s (data.cache_dir chooses another folder)", error)
-        if beside is not None:
-            beside.unlink(missing_ok=True)
+        log.warning("prepared data are not cached: %s; choose another folder with data.cache_dir=…", error)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def load(path: Path) -> Prepared | None:
-    """What `store` wrote; None where there is nothing or where it is damaged."""
+    """Data written by `store`; None if the file is missing or damaged."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
-        log.warning("%s cannot be read (%s) and is made anew", path, error)
+        log.warning("%s cannot be read (%s); preparing the data again", path, error)
         return None
     checksum, body = raw[:32], raw[32:]
     if hashlib.sha256(body).digest() != checksum:
-        log.warning("%s is damaged and is made anew", path)
+        log.warning("%s is damaged; preparing the data again", path)
         return None
     with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
         sequences = Sequences(

@@ -1,4 +1,4 @@
-"""RecBole's atomic interaction files: a table whose header says the type of each column.
+"""RecBole's atomic interaction files: a table whose header gives the type of each column.
 
 Source: https://recbole.io/docs/user_guide/data/atomic_files.html
 """
@@ -12,10 +12,10 @@ from hybrid_seq_gnn.data.source import Source
 
 @dataclass(frozen=True, kw_only=True)
 class RecBole(Source):
-    """NAME.inter: `user_id:token`, `item_id:token` and, where they are there, `rating:float` and `timestamp:float`.
+    """NAME.inter: `user_id:token`, `item_id:token` and, if present, `rating:float` and `timestamp:float`.
 
     Attributes:
-        user, item, timestamp, rating: names of the columns, without their types.
+        user, item, timestamp, rating: column names, without their types.
         separator: between fields.
     """
 
@@ -29,7 +29,7 @@ class RecBole(Source):
         return read_bytes(self.file())
 
     def read(self, content: bytes) -> Events:
-        """The columns that are there; ids are needed, times and ratings are not."""
+        """Ids are required; times and ratings are read if present."""
         content = content.removeprefix(b"\xef\xbb\xbf")
         typed = {name.partition(":")[0]: name for name in header(content, self.separator)}
         columns = {"user": typed.get(self.user, self.user), "item": typed.get(self.item, self.item)}

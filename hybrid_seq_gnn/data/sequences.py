@@ -1,4 +1,4 @@
-"""Interaction histories as one compressed-sparse-row table: a row a user, in time order."""
+"""Interaction histories in compressed sparse rows: one row per user, in time order."""
 
 import hashlib
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ class Sequences:
 
     Attributes:
         indptr: (users + 1,) int64. User u's events are `items[indptr[u]:indptr[u + 1]]`.
-        items: (events,) int64, item ids 1..num_items; 0 is kept free for padding.
-        timestamps: (events,) int64 or float64 seconds, or None where the source has no times.
-        user_ids: (users,) the ids of the source, int64 or text.
-        item_ids: (num_items,) likewise; `item_ids[i - 1]` is the id of item i.
+        items: (events,) int64, item ids 1..num_items; 0 is reserved for padding.
+        timestamps: (events,) int64 or float64 seconds, or None if the source has no times.
+        user_ids: (users,) the ids in the source, int64 or text.
+        item_ids: (num_items,) the same for items; `item_ids[i - 1]` is the id of item i.
     """
 
     indptr: np.ndarray
@@ -41,7 +41,7 @@ class Sequences:
 
     @property
     def lengths(self) -> np.ndarray:
-        """(users,) events a user."""
+        """(users,) events of each user."""
         return np.diff(self.indptr)
 
     def history(self, user: int | np.integer, end: int | np.integer) -> np.ndarray:
@@ -71,10 +71,10 @@ class Sequences:
 
 
 def by_user(events: Events) -> Sequences:
-    """Histories in time order. Events of one user at the same time keep their order in the file.
+    """Histories in time order. A user's events with equal timestamps keep their order in the file.
 
-    The sort is stable: half of MovieLens-1M's timestamps are tied, and another rule for ties makes other test items.
-    Users and items are numbered in the order in which the file first names them.
+    The sort is stable: half of MovieLens-1M's timestamps are tied, and a different tie rule gives different test items.
+    Users and items are numbered in order of first appearance in the file.
     """
     user, user_ids = _renumber(events.user, events.user_ids)
     item, item_ids = _renumber(events.item, events.item_ids)
@@ -90,7 +90,7 @@ def by_user(events: Events) -> Sequences:
 
 
 def _renumber(codes: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Codes 0, 1, ... in order of first appearance, and the ids that they stand for."""
+    """Codes 0, 1, ... in order of first appearance, and the id of each code."""
     present, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
     by_appearance = np.argsort(first)
     rank = np.empty_like(by_appearance)

@@ -1,4 +1,4 @@
-"""A text file with a line a user: `user item item ...`, in time order, plain or .gz."""
+"""A text file with one line per user: `user item item ...`, in time order, plain or .gz."""
 
 from dataclasses import dataclass
 
@@ -11,10 +11,10 @@ from hybrid_seq_gnn.data.source import Source
 
 @dataclass(frozen=True, kw_only=True)
 class SequencesFile(Source):
-    """Histories without times and ratings, as many papers share them.
+    """Histories without times and ratings, the format in which many papers publish data.
 
     Attributes:
-        separator: between the fields of a line; null is any white space.
+        separator: between the fields of a line; null is any whitespace.
     """
 
     separator: str | None = None
@@ -23,7 +23,7 @@ class SequencesFile(Source):
         return read_bytes(self.file())
 
     def read(self, content: bytes) -> Events:
-        """Every item of every line, in order.
+        """All items of all lines, in order.
 
         Raises:
             ValueError: a line has no item, or a user has two lines.
@@ -42,14 +42,12 @@ class SequencesFile(Source):
                     "Set data.separator if the file uses another one."
                 )
             if user in seen:
-                raise ValueError(f"{self.path}, line {number}: user {user} has a line already, line {seen[user]}.")
+                raise ValueError(
+                    f"{self.path}, line {number}: user {user} already has line {seen[user]}; put all items on one line."
+                )
             seen[user] = number
             users.append(user)
             items.append(history)
         lengths = [len(history) for history in items]
-        return events(np.repeat(np.array(users, dtype=object), lengths), np.array(sum_of(items), dtype=object))
-
-
-def sum_of(lists: list[list[str]]) -> list[str]:
-    """All elements, in order."""
-    return [element for one in lists for element in one]
+        flat = [item for history in items for item in history]
+        return events(np.repeat(np.array(users, dtype=object), lengths), np.array(flat, dtype=object))

@@ -8,26 +8,26 @@ from typing import Literal
 from hybrid_seq_gnn.data.events import Events
 from hybrid_seq_gnn.limits import AtLeast0, AtLeast1, Inside, Limited
 
-FORMAT = 1  # of prepared data; a change of what preparation does raises it, and old caches are passed over
-ELSEWHERE = ("path", "cache", "cache_dir", "url")  # settings that do not change the data themselves
+FORMAT = 1  # version of prepared data; raise it when preparation changes, so that old caches are ignored
+NOT_IN_KEY = ("path", "cache", "cache_dir", "url")  # settings that do not change the data themselves
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source(Limited):
-    """A source of interactions. Filters act in the order in which they stand here.
+    """A source of interactions. Filters apply in the order listed here.
 
     Attributes:
-        path: the file; what else it may be, and whether it is needed, depends on the source.
-        min_rating: events with a lower rating are removed; null keeps all.
-        k_core: users and items with fewer events are removed again and again until none is left; 0 is off.
-        min_item_events: items with fewer events are removed, once.
-        min_user_events: users with fewer events are removed, once, after items.
-        max_users: keep the first so many users, in the order of the file, for a quick look; null keeps all.
+        path: the file. Some sources also accept a folder or zip, or need no path.
+        min_rating: remove events with a lower rating; null keeps all.
+        k_core: repeatedly remove users and items with fewer events until none is left; 0 is off.
+        min_item_events: remove items with fewer events, once.
+        min_user_events: remove users with fewer events, once, after items.
+        max_users: keep only this many users, the first in file order, for a quick look; null keeps all.
         split: `leave_one_out` (a user's last event is for test, the one before for validation) or `global_time` (two
-            moments, the same for everybody).
-        valid_share, test_share: of all events, for global_time.
-        cache: keep prepared data for the next run.
-        cache_dir: where; null is $HYBRID_SEQ_GNN_CACHE, or else hybrid_seq_gnn below $XDG_CACHE_HOME or ~/.cache.
+            cut-off times, the same for all users).
+        valid_share, test_share: share of all events, for global_time.
+        cache: save prepared data for later runs.
+        cache_dir: cache folder; null is $HYBRID_SEQ_GNN_CACHE, else hybrid_seq_gnn in $XDG_CACHE_HOME or ~/.cache.
 
     Raises:
         ValueError: a value is out of range.
@@ -49,7 +49,7 @@ class Source(Limited):
         if self.split == "leave_one_out" and max(self.min_user_events, self.k_core) < 3:
             raise ValueError(
                 f"data.min_user_events={self.min_user_events}: must be 3 or more with data.split=leave_one_out, "
-                "which needs an event each for training, validation and test."
+                "which needs one event each for training, validation and test."
             )
         if self.valid_share + self.test_share >= 1:
             raise ValueError(
@@ -57,21 +57,21 @@ class Source(Limited):
             )
 
     def content(self) -> bytes:
-        """What the data are made from, for the key of the cache."""
-        raise TypeError(f"{type(self).__name__} does not say what its content is.")
+        """The raw content of the source, which is also part of the cache key."""
+        raise TypeError(f"{type(self).__name__} must implement content().")
 
     def read(self, content: bytes) -> Events:
         """All events, in file order."""
-        raise TypeError(f"{type(self).__name__} does not say how it is read.")
+        raise TypeError(f"{type(self).__name__} must implement read().")
 
     def key(self, content: bytes) -> str:
-        """sha256 over the content and every setting that matters to what is made of it."""
-        settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ELSEWHERE}
+        """sha256 over the content and every setting that affects the prepared data."""
+        settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in NOT_IN_KEY}
         head = f"{FORMAT} {type(self).__name__} {sorted(settings.items())!r}"
         return hashlib.sha256(head.encode() + hashlib.sha256(content).digest()).hexdigest()
 
     def file(self) -> Path:
-        """`path`, which this source needs.
+        """`path`, for sources that require it.
 
         Raises:
             ValueError: it is not set.

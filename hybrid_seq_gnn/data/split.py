@@ -1,4 +1,4 @@
-"""Which event of each user is for training, validation and test."""
+"""Split each user's events into training, validation and test."""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from hybrid_seq_gnn.data.sequences import Sequences
 
 @dataclass(frozen=True)
 class Split:
-    """Positions in each user's sequence, counted from 0; the history of a target is all that stands before it.
+    """Positions in each user's sequence, counted from 0; all events before a target are its history.
 
     Attributes:
         train_end: (users,) int64. Events [0, train_end) are for training.
-        valid: (users,) int64 position of the validation target, -1 where the user has none.
-        test: (users,) int64 position of the test target, -1 where the user has none.
+        valid: (users,) int64 position of the validation target, -1 if the user has none.
+        test: (users,) int64 position of the test target, -1 if the user has none.
     """
 
     train_end: np.ndarray
@@ -31,7 +31,7 @@ class Split:
 
 
 def leave_one_out(sequences: Sequences) -> Split:
-    """Test is a user's last event, validation the one before, training the rest.
+    """A user's last event is for test, the one before for validation, the rest for training.
 
     Raises:
         ValueError: a user has fewer than three events.
@@ -40,18 +40,18 @@ def leave_one_out(sequences: Sequences) -> Split:
     if len(short := np.flatnonzero(lengths < 3)):
         user = sequences.user_ids[short[0]]
         raise ValueError(
-            f"{len(short)} users have fewer than 3 events (user {user}: {lengths[short[0]]}), so that they have "
+            f"{len(short)} users have fewer than 3 events (user {user}: {lengths[short[0]]}), so they have "
             "nothing to train on; raise data.min_user_events to 3 or more."
         )
     return Split(train_end=lengths - 2, valid=lengths - 2, test=lengths - 1)
 
 
 def global_time(sequences: Sequences, valid_share: float, test_share: float) -> Split:
-    """Two moments for everybody: what comes before both is for training.
+    """Two cut-off times, the same for all users; events before the first are for training.
 
-    The moments are the times after which `test_share`, and `valid_share + test_share`, of all events lie. A user's
-    validation target is the first event from the first moment on and before the second, the test target the first event
-    from the second moment on; each needs an event before it. Nothing that happened after a moment is known at it.
+    `valid_share + test_share` of all events lie after the first cut-off, and `test_share` after the second. A user's
+    validation target is the first event at or after the first cut-off and before the second; the test target is the
+    first event at or after the second. Each needs an event before it. No prediction uses events after its cut-off.
 
     Source: Meng et al. 2020, "Exploring Data Splitting Strategies for the Evaluation of Recommendation Models"
     (arXiv:2007.13237).
@@ -61,14 +61,14 @@ def global_time(sequences: Sequences, valid_share: float, test_share: float) -> 
     """
     times = sequences.timestamps
     if times is None:
-        raise ValueError("data.split=global_time needs timestamps, and these data have none; use leave_one_out.")
+        raise ValueError("data.split=global_time needs timestamps, but these data have none; use leave_one_out.")
     ordered = np.sort(times)
     first = ordered[int(len(ordered) * (1 - valid_share - test_share))]
     second = ordered[int(len(ordered) * (1 - test_share))]
     user = np.repeat(np.arange(sequences.num_users), sequences.lengths)
 
-    def before(moment: np.generic) -> np.ndarray:
-        return np.bincount(user[times < moment], minlength=sequences.num_users)
+    def before(cutoff: np.generic) -> np.ndarray:
+        return np.bincount(user[times < cutoff], minlength=sequences.num_users)
 
     train_end, until_second = before(first), before(second)
     valid = np.where((until_second > train_end) & (train_end > 0), train_end, -1)

@@ -1,4 +1,4 @@
-"""A world with dials, in which it is known what can be learned."""
+"""Synthetic data with adjustable structure, for which it is known what can be learned."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -8,33 +8,33 @@ import numpy as np
 from annotated_types import Ge
 
 from hybrid_seq_gnn.data.events import Events, events
-from hybrid_seq_gnn.data.source import ELSEWHERE, Source
+from hybrid_seq_gnn.data.source import NOT_IN_KEY, Source
 from hybrid_seq_gnn.limits import AtLeast0, AtLeast1, Weight
 
-CLUSTER = 10  # items of a cluster
+CLUSTER = 10  # items per cluster
 
 
 @dataclass(frozen=True, kw_only=True)
 class Synthetic(Source):
-    """Users who follow an order, stay in a cluster, or do as everybody does.
+    """Users who follow an order, stay in a cluster, or choose popular items.
 
-    Items stand in a secret circle, in which each has a successor, and in secret clusters of ten; circle and clusters
-    know nothing of each other. A user has a favourite cluster. The next item is
+    Items form a hidden circle, in which each has a successor, and hidden clusters of ten, independent of the circle.
+    Each user has a favourite cluster. The next item is
 
     1. with probability `order_strength` the successor of the last one;
     2. else with probability `cooccurrence_strength` an item of the favourite cluster;
     3. else any item, by popularity (weights 1, 1/2, 1/3, ...).
 
-    A user has no item twice: an item that was there already is passed over for the next one on the circle (1), another
-    one of the cluster (2; none is left: 3) or another one (3). So at order 1 the next item is certain given the last,
-    and at order 0 the order of a history tells nothing.
+    No item repeats in a history: an item that is already there is skipped for the next one on the circle (1), another
+    one of the cluster (2; rule 3 if none is left) or another item (3). So with order_strength=1 the last item
+    determines the next, and with order_strength=0 the order of a history carries no information.
 
     Attributes:
-        users, items: how many.
+        users, items: number of users and items.
         order_strength, cooccurrence_strength: probabilities, see above.
         short_share: share of users with 5 to 12 events; of the others, five in six have 13 to 52 and one in six 53 to
-            80, as far as there are items (a history ends when half of all items are in it).
-        seed: of the world, apart from the seed of the run.
+            80. A history holds at most half of all items.
+        seed: seed of the data, separate from the seed of the run.
     """
 
     users: AtLeast1 = 1000
@@ -47,14 +47,14 @@ class Synthetic(Source):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.path is not None:
-            raise ValueError("data.path has no meaning for data=synthetic, which makes its own data.")
+            raise ValueError("data.path does not apply to data=synthetic, which generates its data; leave it unset.")
 
     def content(self) -> bytes:
-        """The settings: they say all."""
-        return json.dumps({k: v for k, v in asdict(self).items() if k not in ELSEWHERE}, sort_keys=True).encode()
+        """The settings, which determine the data."""
+        return json.dumps({k: v for k, v in asdict(self).items() if k not in NOT_IN_KEY}, sort_keys=True).encode()
 
     def read(self, content: bytes) -> Events:
-        """Make the world and let every user walk through it."""
+        """Draw the circle, the clusters and the popularity, then each user's history."""
         rng = np.random.default_rng(self.seed)
         circle = rng.permutation(self.items)
         place = np.argsort(circle)
@@ -66,7 +66,7 @@ class Synthetic(Source):
         return events(np.repeat(np.arange(self.users), lengths), np.concatenate(histories))
 
     def lengths(self, rng: np.random.Generator) -> np.ndarray:
-        """(users,) events a user."""
+        """(users,) events of each user."""
         short = rng.random(self.users) < self.short_share
         long = rng.random(self.users) < 1 / 6
         middle = np.where(long, rng.integers(53, 81, self.users), rng.integers(13, 53, self.users))

@@ -1,4 +1,4 @@
-"""A table with a row an event: CSV, TSV (plain or .gz) or Parquet."""
+"""A table with one row per event: CSV, TSV (plain or .gz) or Parquet."""
 
 import io
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from hybrid_seq_gnn.data.source import Source
 
 @dataclass(frozen=True, kw_only=True)
 class Table(Source):
-    """Columns by name. Rows of one user at the same time keep their order.
+    """Columns by name. A user's rows with equal timestamps keep their order.
 
     Attributes:
         user, item: columns with the ids.
-        timestamp: column with the time, a number; null takes the order of the rows.
+        timestamp: column with the time, a number; null uses the order of the rows.
         rating: column with the rating, a number; null if there is none.
         separator: between fields; null is a tab for .tsv and .tsv.gz, else a comma. Not used for Parquet.
     """
@@ -29,9 +29,9 @@ class Table(Source):
     separator: str | None = None
 
     def columns(self) -> dict[str, str]:
-        """Which column holds what."""
-        named = {"user": self.user, "item": self.item, "timestamp": self.timestamp, "rating": self.rating}
-        return {field: name for field, name in named.items() if name is not None}
+        """Column name of each field."""
+        names = {"user": self.user, "item": self.item, "timestamp": self.timestamp, "rating": self.rating}
+        return {field: name for field, name in names.items() if name is not None}
 
     def content(self) -> bytes:
         return read_bytes(self.file())
@@ -45,10 +45,10 @@ class Table(Source):
         return read_delimited(content, str(path), separator=separator, columns=self.columns())
 
     def read_parquet(self, content: bytes) -> Events:
-        """Like text, but for the types: ids may be integers or text, times numbers or dates.
+        """Like a text table, but typed: ids are integers or text, times are numbers or dates.
 
         Raises:
-            ValueError: no Parquet, a column is missing, or a value is missing or no number.
+            ValueError: not a Parquet file, a column or value is missing, or a value is not a number.
         """
         columns = self.columns()
         try:
@@ -70,7 +70,7 @@ class Table(Source):
             if pd.api.types.is_datetime64_any_dtype(values):
                 return values.astype("datetime64[ns]").astype(np.int64).to_numpy() / 1e9
             if not pd.api.types.is_numeric_dtype(values):
-                raise ValueError(f"{self.path}: column {columns[field]!r} (data.{field}) holds no numbers.")
+                raise ValueError(f"{self.path}: column {columns[field]!r} (data.{field}) is not numeric.")
             return values.to_numpy(np.float64)
 
         def ids(field: str) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""Fusions: how the sequence view and the graph view of an item are mixed, with alpha on the sequence side."""
+"""Fusions: ways to mix the sequence view and the graph view of an item; alpha weighs the sequence side."""

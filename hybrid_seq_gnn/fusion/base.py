@@ -1,4 +1,4 @@
-"""What every fusion shares: the mix, and where it acts."""
+"""The base class of fusions: how the two views are mixed, and at which level."""
 
 import itertools
 import math
@@ -23,19 +23,19 @@ class Fusion(Limited, nn.Module):
         score level, linear:    p(next) = alpha(n) * p_seq(next) + (1 - alpha(n)) * p_graph(next)
         score level, geometric: p(next) = p_seq(next)^alpha(n) * p_graph(next)^(1 - alpha(n)) / Z
 
-    where Z makes the sum over all items 1. A linear mixture likes what either side likes, a geometric one what both
-    sides can agree on. A fusion is a subclass that says what `alpha` is.
+    where Z normalises the sum over all items to 1. A linear mixture ranks an item high if either side does, a geometric
+    one if both do. A subclass defines `alpha`.
 
     Args:
         level: `score` mixes the two distributions of the next item, `embedding` the two embeddings of an item.
-        side: at the embedding level, what is mixed: `input` (the items that the sequence model reads), `candidate` (the
-            items that it scores) or `both`; the other side uses the sequence view alone. At the score level it has no
-            meaning: the sequence model stays as it is.
-        mix: how the score level mixes, see above. At the embedding level it has no meaning.
+        side: which embeddings the embedding level mixes: `input` (items that the sequence model reads), `candidate`
+            (items that it scores) or `both`; the other side uses the sequence view alone. Ignored at the score level,
+            which leaves the sequence model unchanged.
+        mix: how the score level mixes, see above. Ignored at the embedding level.
 
     Shape:
         seq, graph: (*batch, D). length: (*batch), events before truncation. Callers gather the rows that they need
-        first, so that no (batch, items, D) tensor is ever made.
+        first, so that no (batch, items, D) tensor is created.
     """
 
     def __init__(self, level: Level, side: Side, mix: Mix) -> None:
@@ -47,12 +47,12 @@ class Fusion(Limited, nn.Module):
 
     @property
     def adaptive(self) -> bool:
-        """Whether alpha depends on length or state; if not, one fused table serves all rows."""
+        """Whether alpha depends on length or state; if not, all rows share one fused table."""
         return True
 
     @property
     def unset(self) -> bool:
-        """Whether a constant of it is yet to be chosen, on the validation split; until then alpha is NaN there."""
+        """Whether a weight is still to be chosen on the validation split; it is NaN until then."""
         return False
 
     def alpha(
@@ -60,36 +60,36 @@ class Fusion(Limited, nn.Module):
     ) -> Float[Tensor, "*batch"]:
         """Weight of the sequence side, in [0, 1], for histories of `length` events.
 
-        `state` is what the sequence side knows there: the item's embedding on the input side, the encoder's state
-        elsewhere. Fusions by length alone do not look at it.
+        `state` comes from the sequence side: the item's embedding on the input side, the encoder's state elsewhere.
+        Fusions by length alone ignore it.
         """
-        raise TypeError(f"{type(self).__name__} does not say what alpha is.")
+        raise TypeError(f"{type(self).__name__} must implement alpha().")
 
     def mix(
         self, seq: Float[Tensor, "*batch D"], graph: Float[Tensor, "*batch D"], length: Int[Tensor, "*batch"]
     ) -> Float[Tensor, "*batch D"]:
-        """The formula of the embedding level."""
+        """Mix two embeddings, as in the formula of the embedding level."""
         alpha = self.alpha(length, seq).unsqueeze(-1)
         return alpha * seq + (1 - alpha) * graph
 
     def penalty(self) -> Float[Tensor, ""]:
-        """What the fusion adds to the loss."""
+        """Term that the fusion adds to the loss."""
         return torch.zeros(())
 
     def curve(self, lengths: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
-        """alpha over lengths, without gradients; for fusions that look at the state, at a state of zeros."""
+        """alpha at each length, without gradients; fusions that use the state get zeros."""
         with torch.no_grad():
             return self.alpha(lengths)
 
 
 def or_nan(weights: Iterable[float | None]) -> Float[Tensor, "n"]:
-    """Weights as a tensor; None, which is yet to be chosen, as NaN."""
+    """Weights as a tensor, with NaN for None (still to be chosen)."""
     return torch.tensor([math.nan if weight is None else weight for weight in weights])
 
 
 def check_increasing(**values: float) -> None:
-    """Raise ValueError, in the words of the command line, where lengths are not positive and in order."""
+    """Raise ValueError, in the words of the command line, if lengths are not positive and increasing."""
     ordered = list(values.values())
     if ordered[0] <= 0 or any(a >= b for a, b in itertools.pairwise(ordered)):
-        given = " ".join(f"fusion.{name}={value}" for name, value in values.items())
-        raise ValueError(f"{given}: expected 0 < {' < '.join(values)}, in events.")
+        settings = " ".join(f"fusion.{name}={value}" for name, value in values.items())
+        raise ValueError(f"{settings}: expected 0 < {' < '.join(values)}, in events.")

@@ -1,4 +1,4 @@
-"""A smooth function of the log of the history length, as the plan of the study has it."""
+"""A smooth function of the log history length, as in the plan of the study."""
 
 import torch
 from jaxtyping import Float, Int
@@ -14,16 +14,16 @@ class Continuous(Fusion):
 
         alpha(n) = clamp(sigmoid(w * log(n + 1) + b) * scale + offset, 0.1, 0.9)
 
-    w and b are learned, scale and offset are not. With w < 0 alpha FALLS with length (the plan's comment says that it
-    rises): from 0.82 at n = 1 to 0.80 at n = 50. The parameters of `fusion=length_gate` mean something.
+    w and b are learned, scale and offset are not. With w < 0 alpha FALLS with length (the plan's comment says it
+    rises): from 0.82 at n = 1 to 0.80 at n = 50. `fusion=length_gate` has parameters that are easier to interpret.
 
     Args:
-        w, b: slope per unit of log length, and intercept, at the start.
+        w, b: initial slope per unit of log length, and initial intercept.
         scale, offset: range and floor of alpha.
         level, side, mix: see `Fusion`.
 
     Raises:
-        ValueError: alpha would be clamped, and so without gradient, for every length.
+        ValueError: alpha would be clamped, and so have no gradient, at every length.
     """
 
     def __init__(

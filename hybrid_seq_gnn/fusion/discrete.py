@@ -16,13 +16,13 @@ class Discrete(Fusion):
     As in the plan of the study.
 
     Args:
-        alpha_short, alpha_mid, alpha_long: weights of the sequence side, in [0, 1]; one that is None is chosen on the
-            validation split (`training=post_hoc`).
-        L_short, L_long: longest short and longest medium history, in events.
+        alpha_short, alpha_mid, alpha_long: weights of the sequence side, in [0, 1]; None is chosen on the validation
+            split (`training=post_hoc`).
+        L_short, L_long: maximum length of a short and of a medium history, in events.
         level, side, mix: see `Fusion`.
 
     Raises:
-        ValueError: a weight is outside [0, 1], or the limits are not in order.
+        ValueError: a weight is outside [0, 1], or the limits are not increasing.
     """
 
     def __init__(

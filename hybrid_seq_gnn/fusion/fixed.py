@@ -1,4 +1,4 @@
-"""One weight for everybody."""
+"""One weight for all users."""
 
 import torch
 from jaxtyping import Float, Int

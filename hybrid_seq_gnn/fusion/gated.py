@@ -1,4 +1,4 @@
-"""A small network that decides for each user; beyond the plan of the study."""
+"""A small network that computes alpha for each user; not in the plan of the study."""
 
 import torch
 from jaxtyping import Float, Int
@@ -9,16 +9,16 @@ from hybrid_seq_gnn.limits import AtLeast1, Inside
 
 
 class Gated(Fusion):
-    """alpha from the length and from what the sequence side knows.
+    """alpha from the history length n and the state h of the sequence side.
 
         alpha(n, h) = sigmoid(u . tanh(W [log(1 + n); h] + c) + d)
 
-    u starts at zero and d at logit(init), so that training starts from a fixed alpha.
+    u starts at zero and d at logit(init), so training starts with the same alpha for all users.
 
     Args:
         embedding_dim: D, width of the state.
         hidden_dim: width of the hidden layer.
-        init: alpha at the start, in (0, 1).
+        init: initial alpha, in (0, 1).
         level, side, mix: see `Fusion`.
 
     Raises:
@@ -45,8 +45,8 @@ class Gated(Fusion):
         self, length: Int[Tensor, "*batch"], state: Float[Tensor, "*batch D"] | None = None
     ) -> Float[Tensor, "*batch"]:
         weight = self.hidden.weight
-        known = torch.log1p(length.to(weight.dtype)).unsqueeze(-1)
+        log_length = torch.log1p(length.to(weight.dtype)).unsqueeze(-1)
         if state is None:
             state = weight.new_zeros(*length.shape, weight.shape[1] - 1)
-        gate: Tensor = self.out(torch.tanh(self.hidden(torch.cat([known, state], dim=-1))))
+        gate: Tensor = self.out(torch.tanh(self.hidden(torch.cat([log_length, state], dim=-1))))
         return torch.sigmoid(gate).squeeze(-1)

@@ -15,28 +15,28 @@ Bounded = Annotated[float, Interval(ge=LOW, le=HIGH)]
 
 
 class Learnable(Fusion):
-    """One alpha a bin, learned with the model and kept in [0.1, 0.9].
+    """One alpha per bin, learned with the model and kept in [0.1, 0.9].
 
-        sigmoid:  alpha_b = 0.1 + 0.8 * sigmoid(theta_b), with theta_b such that training starts exactly at init_b
+        sigmoid:  alpha_b = 0.1 + 0.8 * sigmoid(theta_b), with theta_b set so that training starts exactly at init_b
         clamp:    alpha_b = min(max(theta_b, 0.1), 0.9),  theta_b starts at init_b
 
         loss = ... + l2_weight * sum_b (alpha_b - towards_b)^2,  towards_b = init_b or 0
 
-    The plan of the study has `clamp` and a penalty towards `zero`. Both have a fault: beyond its limits a clamp has no
-    gradient, so an alpha that comes there stays; and a penalty towards zero pulls every alpha to the graph side,
-    however good the sequence side is. The defaults mend that.
+    The plan of the study has `clamp` and a penalty towards `zero`. Both have a flaw: a clamp has no gradient beyond its
+    limits, so an alpha that gets there stays there; and a penalty towards zero pulls every alpha to the graph side,
+    however good the sequence side is. The defaults avoid both.
 
     Args:
-        init_short, init_mid, init_long: weights of the sequence side at the start, in [0.1, 0.9] (strictly inside for
+        init_short, init_mid, init_long: initial weights of the sequence side, in [0.1, 0.9] (strictly inside for
             `sigmoid`).
-        L_short, L_long: longest short and longest medium history, in events.
+        L_short, L_long: maximum length of a short and of a medium history, in events.
         constraint: how alpha is kept in its interval.
         l2_weight: weight of the penalty.
-        l2_towards: what the penalty pulls to.
+        l2_towards: the value that the penalty pulls alpha to.
         level, side, mix: see `Fusion`.
 
     Raises:
-        ValueError: a start is outside its interval, a limit out of order or the penalty negative.
+        ValueError: an initial weight is out of range, the limits are not increasing, or l2_weight is negative.
     """
 
     def __init__(
@@ -81,5 +81,5 @@ class Learnable(Fusion):
         return self.bins()[torch.bucketize(length, self.limits)]
 
     def penalty(self) -> Float[Tensor, ""]:
-        """l2_weight * sum of squared distances."""
+        """l2_weight * sum of squared distances to `towards`."""
         return self.l2_weight * (self.bins() - self.towards).square().sum()

@@ -1,4 +1,4 @@
-"""A smooth function of the log of the history length whose parameters mean something."""
+"""A smooth function of the log history length with interpretable parameters."""
 
 import math
 
@@ -18,9 +18,9 @@ class LengthGate(Fusion):
     midpoint and slope are learned (the midpoint as its log, so that it stays positive), low and high are not.
 
     Args:
-        midpoint: history length, in events, at which alpha is half way, at the start. Must be > 0.
-        slope: steepness per unit of log length, at the start; negative falls with length.
-        low, high: alpha of the shortest and of the longest histories, in [0, 1].
+        midpoint: history length, in events, at which alpha is initially halfway from low to high. Must be > 0.
+        slope: initial steepness per unit of log length; if negative, alpha goes from high to low instead.
+        low, high: limits of alpha for short and for long histories, in [0, 1].
         level, side, mix: see `Fusion`.
 
     Raises:

@@ -11,19 +11,19 @@ from hybrid_seq_gnn.limits import Inside
 
 
 class Piecewise(Fusion):
-    """Linear between learned knots, constant outside.
+    """Linear between knots with learned values, constant outside.
 
         alpha(n) = v_k + (v_{k+1} - v_k) * (n - x_k) / (x_{k+1} - x_k)     for x_k <= n <= x_{k+1}
 
-    The values v are learned as sigmoid(theta), which starts exactly at `values` and keeps them in (0, 1).
+    The values v are learned as sigmoid(theta), which keeps them in (0, 1); training starts exactly at `values`.
 
     Args:
         knots: history lengths x, in events, increasing; at least two.
-        values: alpha at the knots at the start, in (0, 1).
+        values: initial alpha at each knot, in (0, 1).
         level, side, mix: see `Fusion`.
 
     Raises:
-        ValueError: knots out of order, another number of values, or a value outside (0, 1).
+        ValueError: knots are not increasing, not as many values as knots, or a value outside (0, 1).
     """
 
     def __init__(

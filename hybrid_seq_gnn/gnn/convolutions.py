@@ -1,4 +1,4 @@
-"""What the graph networks of torch-geometric share here: residual layers over the edges of the item graph."""
+"""Base classes of graph networks with torch-geometric layers: residual layers over the edges of the item graph."""
 
 import warnings
 from typing import Any, ClassVar
@@ -16,12 +16,12 @@ from hybrid_seq_gnn.limits import AtLeast1, Limited, Share
 class Convolutions(Limited, nn.Module):
     """K layers x <- x + dropout(elu(conv(x, edges))), the last one without elu; padding stays zero.
 
-    A graph network is a subclass that names its `kind`, a layer of torch_geometric.nn from D to D.
+    A subclass sets `kind`, the name of a layer in torch_geometric.nn from D to D.
 
     Args:
         num_items: items without padding.
         embedding_dim: D, width of the input and of every layer.
-        adjacency: the graph; only its edges matter, their weights do not.
+        adjacency: the graph; its edge weights are not used.
         num_layers: K.
         dropout: share of activations set to zero in training.
         residual: add a layer's input to its output.
@@ -31,7 +31,7 @@ class Convolutions(Limited, nn.Module):
     """
 
     kind: ClassVar[str]
-    of_layer: dict[str, Any] = {}  # noqa: RUF012  further arguments of the layer
+    layer_arguments: dict[str, Any] = {}  # noqa: RUF012  further arguments of the layer
 
     def __init__(
         self,
@@ -45,15 +45,15 @@ class Convolutions(Limited, nn.Module):
     ) -> None:
         super().__init__()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # deprecations of torch_geometric's own
-            import torch_geometric.nn  # late: it takes seconds
+            warnings.simplefilter("ignore")  # torch_geometric's own deprecation warnings
+            import torch_geometric.nn  # imported here because it takes seconds
 
-        make = getattr(torch_geometric.nn, self.kind)
+        conv, arguments = getattr(torch_geometric.nn, self.kind), self.layer_arguments
         self.nodes = UserNodes(adjacency.size, num_items, embedding_dim)
-        self.layers = nn.ModuleList(make(embedding_dim, embedding_dim, **self.of_layer) for _ in range(num_layers))
+        self.layers = nn.ModuleList(conv(embedding_dim, embedding_dim, **arguments) for _ in range(num_layers))
         self.dropout, self.residual = dropout, residual
         source, target = adjacency.edges()
-        # messages run along edge_index from its first row to its second: an item hears its neighbours
+        # messages go from the first row of edge_index to the second: an item receives them from its neighbours
         self.register_buffer("edge_index", torch.stack([target, source]), persistent=False)
         real = torch.arange(adjacency.size) > 0
         self.register_buffer("real", real.unsqueeze(1), persistent=False)
@@ -74,11 +74,11 @@ class Convolutions(Limited, nn.Module):
 
 
 class Attention(Convolutions):
-    """Layers whose heads are averaged (concat = False).
+    """Attention layers with averaged heads (concat = False).
 
     Args:
         num_items, embedding_dim, adjacency, num_layers, residual: see `Convolutions`.
-        heads: attention heads a layer; their mean is the output.
+        heads: attention heads per layer; their mean is the output.
         dropout: of attention weights and of a layer's output.
     """
 
@@ -93,5 +93,5 @@ class Attention(Convolutions):
         dropout: Share = 0.1,
         residual: bool = True,
     ) -> None:
-        self.of_layer = {"heads": heads, "concat": False, "dropout": dropout}
+        self.layer_arguments = {"heads": heads, "concat": False, "dropout": dropout}
         super().__init__(num_items, embedding_dim, adjacency, num_layers=num_layers, dropout=dropout, residual=residual)

@@ -1,8 +1,8 @@
-"""The evidence memory: what the directed item graph says of the next item; nothing is learned.
+"""The evidence memory: a distribution of the next item from counts in the directed item graph; nothing is learned.
 
-Ours. `rows` is a Markov chain of order `last` with geometric weights, in the family of item-transition neighbours that
-Ludewig & Jannach 2018 (arXiv:1803.09587) call sequential rules. `bayes` reads the same counts as naive Bayes does: each
-recent item is a piece of evidence that multiplies the popularity of a candidate.
+Source: ours. `rows` is a Markov chain of order `last` with geometric weights, similar to the sequential rules of
+Ludewig & Jannach 2018 (arXiv:1803.09587). `bayes` uses the same counts as in naive Bayes: each recent item is a piece
+of evidence that multiplies the popularity of a candidate.
 """
 
 import logging
@@ -24,15 +24,15 @@ from hybrid_seq_gnn.limits import AtLeast1, Decay, Limited, Positive, Weight
 log = logging.getLogger(__name__)
 
 UNIFORM = 1e-6  # share of the uniform distribution in `rows`, so that no item has probability 0
-UNSEEN = 0.01  # events of an item that training never saw
-AT_A_TIME = 1 << 19  # edges that are gathered, and scores that are held, for some rows; more leave a CPU's cache
-LEAST = 1e-6  # of a row sum; less is rounding, and nothing
+UNSEEN = 0.01  # event count assumed for an item without training events
+AT_A_TIME = 1 << 19  # maximum number of edges, and of scores, in a chunk of rows; more do not fit a CPU's cache
+MIN_ROW_SUM = 1e-6  # a smaller row sum is a rounding error and counts as 0
 
 Read = Literal["both", "bayes", "rows"]
 
 
 class Evidence(Limited, nn.Module):
-    """Distribution of the next item, from what followed the user's last items in the training part.
+    """Distribution of the next item, from the items that followed the user's last items in the training part.
 
         C_ij = sum over training pairs of events s < t <= s + window with items i != j of decay ** (t - s - 1)
         R_i  = sum_j C_ij        p_j = share of item j among training events
@@ -41,32 +41,32 @@ class Evidence(Limited, nn.Module):
         rows(j)  = sum_k recency ** k * C[i_k, j] * R[i_k] ** -exponent                  /  the sum of it over items
         read=both:  (bayes + rows) / 2
 
-    with i_0 the user's latest item, i_1 the one before, and k < last. An item that followed none of them keeps its
-    popularity in `bayes`, and so does every item in `rows` where no i_k was ever followed by anything.
+    with i_0 the user's latest item, i_1 the one before, and k < last. In `bayes`, an item that followed none of them
+    is scored by its popularity alone; in `rows`, all items are if nothing ever followed any i_k.
 
-    In training the row of the target itself is in C ("train on train"): the pairs that lead from i_k to it, one of
-    weight decay ** l for each l < window with i_l = i_k, are taken out of C and R again, and one event out of its
-    popularity, so that the memory is as good as it will be on new events.
+    In training, C contains the pairs that the target's own event contributed, which would leak the answer. These pairs
+    (from i_k to the target, one of weight decay ** l for each l < window with i_l = i_k) are subtracted from C and R,
+    and one event from the target's popularity, so that the memory is no better in training than on new events.
 
     At the embedding level the rows (exponent 1) smooth the item table: out_i = sum_j C_ij / R_i items_j. No gradient
-    flows through a probability.
+    flows through the probabilities.
 
     Args:
-        sequences, split: the training part is remembered.
-        read: which of the two, or their mean.
-        window: most steps from an item to one that follows it.
-        decay: weight of one more step.
-        last: latest items of the user that are looked up.
-        recency: of `rows`, weight of one item further back.
-        exponent: of the row sums; 1 averages rows that sum to 1, less trusts items more the more often they were seen.
-        bayes_recency: of `bayes`, weight of one item further back.
-        kappa: how many training events a candidate's popularity counts for, as a share: large is sceptical.
-        top_k: keep the heaviest so many successors of each item; None keeps all, or where they are more than 2 ** 25,
-            as many of each item as fit.
+        sequences, split: only the training part is counted.
+        read: which of the two distributions, or both for their mean.
+        window: maximum number of steps from an item to one that follows it.
+        decay: weight factor per extra step.
+        last: number of the user's latest items to look up.
+        recency: weight factor in `rows` per item further back.
+        exponent: of the row sums; 1 averages normalised rows, a smaller value gives frequent items more weight.
+        bayes_recency: exponent factor in `bayes` per item further back.
+        kappa: weight of a candidate's popularity against the counts; a large value trusts the counts less.
+        top_k: number of heaviest successors kept per item. None keeps all; if they are more than 2 ** 25, it keeps as
+            many per item as fit.
 
     Shape:
         See `Batch`; M positions, N items with padding. Cost of R rows: R * last * successors of an item, and R * N.
-        Memory beside the result: AT_A_TIME edges, and as many scores.
+        Memory besides the result: AT_A_TIME edges and AT_A_TIME scores.
 
     Raises:
         ValueError: a setting is out of range.
@@ -99,11 +99,11 @@ class Evidence(Limited, nn.Module):
         self.size = sequences.num_items + 1
         self.successors = Successors(sequences, split, window, decay, top_k)
         if self.successors.top_k != top_k:
-            log.info("gnn.top_k=%d: the heaviest successors of each item, so that all fit", self.successors.top_k)
+            log.info("gnn.top_k=%d: only the heaviest successors of each item fit in memory", self.successors.top_k)
         self.register_buffer("events", torch.from_numpy(sequences.training_counts(split)).float())
-        # What follows is not saved: it comes from the settings and the counts, and a model is always made from the
-        # same data before its state is loaded, so that what is loaded are the counts that it has already.
-        self.register_buffer("prior", self.where_nothing_is_known(), persistent=False)
+        # The buffers below are not saved. They follow from the settings and the counts, and a model is always built
+        # from the same data before its state is loaded, so the loaded counts are the ones it already has.
+        self.register_buffer("prior", self.make_prior(), persistent=False)
         if read != "rows":
             share = self.prior.index_select(0, self.successors.then)
             self.register_buffer("gain", torch.log1p(self.successors.count / (kappa * share)), persistent=False)
@@ -111,71 +111,71 @@ class Evidence(Limited, nn.Module):
         self.register_buffer("recency", recency**steps, persistent=False)
         self.register_buffer("bayes_recency", bayes_recency**steps, persistent=False)
 
-    def where_nothing_is_known(self) -> Float[Tensor, "N"]:
-        """p, with a hundredth of an event for items that training never saw; padding has none."""
+    def make_prior(self) -> Float[Tensor, "N"]:
+        """The popularity p, with UNSEEN events for items without training events; 0 for padding."""
         events = F.pad(self.events[1:].clamp(min=UNSEEN), (1, 0))
         return events / events.sum()
 
     def forward(self, items: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-        """Each item's embedding becomes the mean of what followed it."""
+        """Replace each item's embedding by the weighted mean of the items that followed it."""
         smoothed: Tensor = self.successors(items)
         return smoothed
 
     @torch.no_grad()
     def of_targets(self, batch: Batch, targets: Int[Tensor, "M"], leave_out: bool) -> Float[Tensor, "M"]:
-        """p(target) at each position; `leave_out` takes each position's own pairs out, as in training."""
+        """p(target) at each position; `leave_out` excludes each position's own pairs, as in training."""
         recent = self.recent(batch)
         parts = []
         if self.read != "bayes":
             parts.append(self.rows_of_targets(recent, targets, leave_out))
         if self.read != "rows":
-            found = torch.empty_like(self.prior[targets])
-            for some, edges in self.chunks(recent):
-                column = targets[some].unsqueeze(1)
-                score = self.bayes(recent[some], edges, column[:, 0] if leave_out else None)
-                found[some] = (score.gather(1, column)[:, 0] - score.logsumexp(1)).exp()
-            parts.append(found)
+            p = torch.empty_like(self.prior[targets])
+            for chunk, edges in self.chunks(recent):
+                column = targets[chunk].unsqueeze(1)
+                score = self.bayes(recent[chunk], edges, column[:, 0] if leave_out else None)
+                p[chunk] = (score.gather(1, column)[:, 0] - score.logsumexp(1)).exp()
+            parts.append(p)
         return parts[0] if len(parts) == 1 else (parts[0] + parts[1]) / 2
 
     @torch.no_grad()
     def of_all(
         self, batch: Batch, rows: Int[Tensor, "R"], targets: Int[Tensor, "R"] | None = None
     ) -> Float[Tensor, "R N"]:
-        """p of every item at some positions, padding none; with targets, each row's own pairs are left out."""
+        """p of all items at the positions `rows`, 0 for padding; with targets, each row's own pairs are left out."""
         recent = self.recent(batch)[rows]
-        found = self.prior.new_empty(len(recent), self.size)
-        for some, edges in self.chunks(recent):
-            own = None if targets is None else targets[some]
+        p = self.prior.new_empty(len(recent), self.size)
+        for chunk, edges in self.chunks(recent):
+            own = None if targets is None else targets[chunk]
             parts = []
             if self.read != "bayes":
-                parts.append(self.rows(recent[some], edges, own))
+                parts.append(self.rows(recent[chunk], edges, own))
             if self.read != "rows":
-                parts.append(self.bayes(recent[some], edges, own).softmax(1))
-            found[some] = parts[0] if len(parts) == 1 else (parts[0] + parts[1]) / 2
-        found[:, 0] = 0.0
-        return found
+                parts.append(self.bayes(recent[chunk], edges, own).softmax(1))
+            p[chunk] = parts[0] if len(parts) == 1 else (parts[0] + parts[1]) / 2
+        p[:, 0] = 0.0
+        return p
 
     def recent(self, batch: Batch) -> Int[Tensor, "M last"]:
-        """The latest items at each position, latest first; 0 where there are none."""
+        """The last items up to each position, latest first; 0 before the first event."""
         padded = F.pad(batch.items, (self.last - 1, 0))
         return padded.unfold(1, self.last, 1)[batch.items > 0].flip(1)
 
     def chunks(self, recent: Int[Tensor, "R last"]) -> Iterator[tuple[slice, Edges]]:
-        """Rows, by so many that few enough edges are gathered and scores held, and the edges of their items."""
-        up_to = [0, *self.successors.degree(recent).sum(1).cumsum(0).tolist()]
-        begin, most = 0, max(1, AT_A_TIME // self.size)
-        while begin < len(recent):
-            end = min(bisect_right(up_to, up_to[begin] + AT_A_TIME) - 1, begin + most)
-            some = slice(begin, max(end, begin + 1))
-            yield some, self.successors.edges_of(recent[some], up_to[some.stop] - up_to[begin])
-            begin = some.stop
+        """Chunks of rows with at most AT_A_TIME edges and scores (but at least one row), and the edges of each."""
+        total = [0, *self.successors.degree(recent).sum(1).cumsum(0).tolist()]
+        start, max_rows = 0, max(1, AT_A_TIME // self.size)
+        while start < len(recent):
+            stop = min(bisect_right(total, total[start] + AT_A_TIME) - 1, start + max_rows)
+            chunk = slice(start, max(stop, start + 1))
+            yield chunk, self.successors.edges_of(recent[chunk], total[chunk.stop] - total[start])
+            start = chunk.stop
 
     def counts(
         self, recent: Int[Tensor, "R last"], targets: Int[Tensor, "R"], leave_out: bool
     ) -> tuple[Float[Tensor, "R last"], Float[Tensor, "R last"]]:
-        """C[i_k, target] and R[i_k] of each row, without what its own target adds to them if `leave_out`.
+        """C[i_k, target] and R[i_k] of each row; `leave_out` subtracts the pairs of the row's own target.
 
-        An item that stands near the target more than once leads to it by more than one pair.
+        An item that occurs near the target more than once contributes more than one pair.
         """
         count, total = self.successors.count_of(recent, targets), self.successors.total[recent]
         if not leave_out:
@@ -184,38 +184,38 @@ class Evidence(Limited, nn.Module):
         for lag in range(min(self.window, self.last)):
             near = recent[:, lag : lag + 1]
             own += self.decay**lag * ((recent == near) & (near != targets.unsqueeze(1)))
-        own = own.minimum(count)  # an edge that was pruned has nothing to give back
+        own = own.minimum(count)  # a pruned edge has count 0, so nothing to subtract
         return count - own, (total - own).clamp(min=0.0)
 
     def weights(
         self, recent: Int[Tensor, "R last"], total: Float[Tensor, "R last"]
     ) -> tuple[Float[Tensor, "R last"], Float[Tensor, "R"]]:
-        """Of `rows`, what a count weighs, and the sum over items of what is weighed."""
-        weight = torch.where((recent > 0) & (total > LEAST), self.recency, 0.0)
-        total = total.clamp(min=LEAST)
+        """For `rows`: the weight of each count, and the sum of weighted counts over all items (the denominator)."""
+        weight = torch.where((recent > 0) & (total > MIN_ROW_SUM), self.recency, 0.0)
+        total = total.clamp(min=MIN_ROW_SUM)
         return weight * total**-self.exponent, (weight * total ** (1 - self.exponent)).sum(1)
 
     def rows_of_targets(
         self, recent: Int[Tensor, "R last"], targets: Int[Tensor, "R"], leave_out: bool
     ) -> Float[Tensor, "R"]:
-        """`rows` of one item each, for which no other needs to be looked at."""
+        """`rows` of the target alone, which does not need the scores of other items."""
         count, total = self.counts(recent, targets, leave_out)
-        weight, below = self.weights(recent, total)
-        return self.smooth((weight * count).sum(1), below, self.prior[targets])
+        weight, denominator = self.weights(recent, total)
+        return self.smooth((weight * count).sum(1), denominator, self.prior[targets])
 
     def rows(self, recent: Int[Tensor, "R last"], edges: Edges, own: Int[Tensor, "R"] | None) -> Float[Tensor, "R N"]:
         """The weighted mean of the rows of C."""
         total = self.successors.total[recent] if own is None else self.counts(recent, own, leave_out=True)[1]
-        weight, below = self.weights(recent, total)
-        above = self.prior.new_zeros(len(recent), self.size)
-        self.successors.add(above, edges, self.successors.count, weight)
-        p = self.smooth(above, below.unsqueeze(1), self.prior)
+        weight, denominator = self.weights(recent, total)
+        numerator = self.prior.new_zeros(len(recent), self.size)
+        self.successors.add(numerator, edges, self.successors.count, weight)
+        p = self.smooth(numerator, denominator.unsqueeze(1), self.prior)
         if own is not None:
             p.scatter_(1, own.unsqueeze(1), self.rows_of_targets(recent, own, leave_out=True).unsqueeze(1))
         return p
 
     def bayes(self, recent: Int[Tensor, "R last"], edges: Edges, own: Int[Tensor, "R"] | None) -> Float[Tensor, "R N"]:
-        """Log of popularity times the evidence of each recent item; padding has -inf. Not normalised."""
+        """Log of popularity times the evidence of all recent items, not normalised; padding has -inf."""
         score = self.prior.log().repeat(len(recent), 1)
         self.successors.add(score, edges, self.gain, self.bayes_recency.expand(len(recent), -1))
         if own is not None:
@@ -225,7 +225,7 @@ class Evidence(Limited, nn.Module):
             score.scatter_(1, own.unsqueeze(1), (share.log() + gain.sum(1)).unsqueeze(1))
         return score
 
-    def smooth(self, above: Tensor, below: Tensor, prior: Tensor) -> Tensor:
-        """above / below, with a little of the uniform distribution; the prior where nothing is known."""
-        known = torch.where(below > 0, above / below.clamp(min=1e-12), prior)
-        return (1 - UNIFORM) * known + UNIFORM / (self.size - 1)
+    def smooth(self, numerator: Tensor, denominator: Tensor, prior: Tensor) -> Tensor:
+        """The ratio, or the prior if the denominator is 0, mixed with a little of the uniform distribution."""
+        p = torch.where(denominator > 0, numerator / denominator.clamp(min=1e-12), prior)
+        return (1 - UNIFORM) * p + UNIFORM / (self.size - 1)

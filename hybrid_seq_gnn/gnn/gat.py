@@ -1,4 +1,4 @@
-"""GAT: attention over the neighbours in the item graph.
+"""GAT: attention over neighbours in the item graph.
 
 Source: Velickovic et al. 2018, "Graph Attention Networks" (arXiv:1710.10903); GATConv of torch-geometric.
 """

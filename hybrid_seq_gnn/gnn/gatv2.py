@@ -1,4 +1,4 @@
-"""GATv2: attention over the neighbours in the item graph.
+"""GATv2: attention over neighbours in the item graph.
 
 Source: Brody et al. 2022, "How Attentive are Graph Attention Networks?" (arXiv:2105.14491); GATv2Conv of
 torch-geometric.

@@ -1,7 +1,7 @@
 """LightGCN.
 
 Source: He et al. 2020, "LightGCN" (arXiv:2002.02126), Sec. 3.1.
-Ours differs: by default the nodes are items only, and edges carry co-occurrence weights (`graph=bipartite` is theirs).
+Ours differs: by default all nodes are items and edges have co-occurrence weights; `graph=bipartite` is as published.
 """
 
 import torch
@@ -23,10 +23,10 @@ class LightGCN(Limited, nn.Module):
         embedding_dim: D.
         adjacency: sparse (nodes, nodes) normalised graph.
         num_layers: K, hops of smoothing. 0 returns the items unchanged.
-        layer_weights: a_0 .. a_K; null weighs all alike.
-        edge_dropout: share of edges, in [0, 1), that are left out of A_hat, anew at each step of training; the others
-            are scaled by 1 / (1 - edge_dropout). The graph of the training part holds the very edge that leads from an
-            item to the target; with some edges gone, the model cannot rely on that.
+        layer_weights: a_0 .. a_K; null weighs all equally.
+        edge_dropout: share of edges, in [0, 1), randomly dropped from A_hat at each training step; the others are
+            scaled by 1 / (1 - edge_dropout). The training graph contains the edge from an item to its own target;
+            with dropout the model cannot rely on it.
 
     Shape:
         items: (N, D), row 0 is padding. Returns (N, D). Cost: K * edges * D.
@@ -48,21 +48,21 @@ class LightGCN(Limited, nn.Module):
         super().__init__()
         if layer_weights is not None and len(layer_weights) != num_layers + 1:
             raise ValueError(
-                f"gnn.layer_weights={layer_weights}: expected {num_layers + 1}, for the items themselves and for "
-                f"each of gnn.num_layers={num_layers}."
+                f"gnn.layer_weights={layer_weights}: expected {num_layers + 1} weights, one for the items themselves "
+                f"and one for each of gnn.num_layers={num_layers}."
             )
         self.layer_weights = layer_weights or [1 / (num_layers + 1)] * (num_layers + 1)
         self.adjacency, self.edge_dropout = adjacency, edge_dropout
         if edge_dropout:
-            adjacency.name_pairs()
+            adjacency.number_pairs()
         self.nodes = UserNodes(adjacency.size, num_items, embedding_dim)
 
     def forward(self, items: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
         return self.propagate(self.nodes(items))[: len(items)]
 
     def propagate(self, nodes: Float[Tensor, "nodes D"]) -> Float[Tensor, "nodes D"]:
-        thin = self.training and self.edge_dropout > 0
-        adjacency = self.adjacency.drop_edges(self.edge_dropout) if thin else self.adjacency
+        drop = self.training and self.edge_dropout > 0
+        adjacency = self.adjacency.drop_edges(self.edge_dropout) if drop else self.adjacency
         layer, total = nodes, self.layer_weights[0] * nodes
         for weight in self.layer_weights[1:]:
             layer = adjacency(layer)

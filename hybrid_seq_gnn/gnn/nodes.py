@@ -1,4 +1,4 @@
-"""Nodes of a graph that are no items: users have embeddings of the graph network's own."""
+"""Embeddings of user nodes, which belong to the graph network."""
 
 import torch
 from jaxtyping import Float
@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 
 class UserNodes(nn.Module):
-    """Appends user embeddings to the item table where the graph has user nodes, and takes them off again.
+    """Appends user embeddings to the item table if the graph has user nodes.
 
     Args:
-        nodes: of the graph, with padding.
+        nodes: number of nodes of the graph, with padding.
         num_items: items without padding.
         embedding_dim: D.
 
@@ -23,5 +23,5 @@ class UserNodes(nn.Module):
         self.users = nn.Parameter(torch.randn(users, embedding_dim) * 0.02) if users else None
 
     def forward(self, items: Float[Tensor, "N D"]) -> Float[Tensor, "nodes D"]:
-        """Items, then users."""
+        """Concatenate items and users."""
         return items if self.users is None else torch.cat([items, self.users])

@@ -1,11 +1,11 @@
-"""No graph: the control of an ablation."""
+"""No graph: the control in an ablation."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 
 class NoGraph(nn.Module):
-    """The graph side's item table as it is: what a second table alone gives, without any graph.
+    """Returns the graph side's item table unchanged, to measure the effect of a second table without a graph.
 
     Shape:
         items: (N, D). Returns (N, D).

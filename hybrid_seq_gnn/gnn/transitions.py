@@ -1,4 +1,4 @@
-"""The exact memory of what followed what; nothing is learned."""
+"""A memory of item transitions; nothing is learned."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -10,7 +10,7 @@ from hybrid_seq_gnn.limits import AtLeast1, Decay, Weight
 
 
 class Transitions(Evidence):
-    """The rows of `Evidence` alone, from a narrower window; uniform where nothing is known.
+    """The `rows` distribution of `Evidence` with a narrower window; uniform if nothing ever followed any i_k.
 
         p(j) = sum_k recency ** k * C[i_k, j] * R[i_k] ** -exponent  /  the sum of it over items
 
@@ -40,8 +40,8 @@ class Transitions(Evidence):
             exponent=exponent,
         )
 
-    def where_nothing_is_known(self) -> Float[Tensor, "N"]:
-        """Uniform; padding has none."""
+    def make_prior(self) -> Float[Tensor, "N"]:
+        """Uniform over items; 0 for padding."""
         uniform = self.events.new_full((self.size,), 1 / (self.size - 1))
         uniform[0] = 0.0
         return uniform

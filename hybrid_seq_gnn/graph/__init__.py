@@ -1,1 +1,1 @@
-"""The item graph, built from the training part only, and sparse products with it."""
+"""The item graph, built from training events only, and sparse products with it."""

@@ -1,4 +1,4 @@
-"""Users and the items of their training part."""
+"""The bipartite graph of users and their training items."""
 
 from dataclasses import dataclass
 
@@ -11,13 +11,13 @@ from hybrid_seq_gnn.graph.items import ItemGraph
 
 @dataclass(frozen=True, kw_only=True)
 class Bipartite:
-    """The user-item graph on which LightGCN was published: an edge where a user has had an item, of weight 1.
+    """The user-item graph of the LightGCN paper: an edge of weight 1 between a user and each item of their history.
 
-    Source: He et al. 2020, "LightGCN" (arXiv:2002.02126), Sec. 3.1. The graph network has an embedding for each user.
+    Source: He et al. 2020, "LightGCN" (arXiv:2002.02126), Sec. 3.1. The graph network learns an embedding per user.
     """
 
     def build(self, sequences: Sequences, split: Split) -> ItemGraph:
-        """The graph of the training part; what is held out leaves no trace in it."""
+        """Build the graph from the training part; held-out events do not affect it."""
         user, item = sequences.training(split)
         stride = sequences.num_items + 1
         user, item = np.divmod(np.unique(user * stride + item), stride)

@@ -1,4 +1,4 @@
-"""Items that stand near each other in the training part of histories."""
+"""The graph of items that occur near each other in the training part of histories."""
 
 from dataclasses import dataclass
 
@@ -14,20 +14,20 @@ from hybrid_seq_gnn.limits import AtLeast1, Decay, Limited
 
 @dataclass(frozen=True, kw_only=True)
 class Cooccurrence(Limited):
-    """An undirected graph: how often two items stand at most `window` events apart in a user's training part.
+    """An undirected graph: how often two items are at most `window` events apart in a user's training part.
 
         w_ij = sum over users and over pairs of events (s, t) with items i and j, 0 < |t - s| <= window,
                of decay ** (|t - s| - 1)
 
-    An event pair counts once for each direction; histories shorter than the window count with the pairs they have.
+    A pair of events counts once in each direction; histories shorter than the window contribute the pairs they have.
 
     Attributes:
-        window: most events between the two, in steps (1: neighbours only).
-        min_count: least number of pairs for an edge.
-        decay: weight of one more step of distance, in (0, 1]; 1 counts all distances alike.
+        window: maximum distance between the two events, in steps (1: adjacent events only).
+        min_count: minimum number of pairs for an edge.
+        decay: weight factor per extra step of distance, in (0, 1]; 1 weighs all distances equally.
         weighting: of the edges, see `normalize.reweight`.
-        top_k: keep the heaviest so many edges of each item (and those that are among another item's); null keeps all.
-        self_loops: an edge of each item to itself, as heavy as its heaviest other edge (1 if it has none).
+        top_k: keep an edge if it is among the top_k heaviest of either of its items; null keeps all.
+        self_loops: add an edge from each item to itself, as heavy as its heaviest other edge (1 if it has none).
 
     Raises:
         ValueError: a value is out of range.
@@ -41,29 +41,29 @@ class Cooccurrence(Limited):
     self_loops: bool = False
 
     def build(self, sequences: Sequences, split: Split) -> ItemGraph:
-        """The graph of the training part; what is held out leaves no trace in it."""
+        """Build the graph from the training part; held-out events do not affect it."""
         stride = sequences.num_items + 1
-        first, then, weight, count = ordered_pairs(sequences, split, self.window, self.decay)
-        low, high = np.minimum(first, then), np.maximum(first, then)
+        i, j, weight, count = ordered_pairs(sequences, split, self.window, self.decay)
+        low, high = np.minimum(i, j), np.maximum(i, j)
         pairs, inverse = np.unique(low * stride + high, return_inverse=True)
         weight = np.bincount(inverse, weights=weight, minlength=len(pairs))
         enough = np.bincount(inverse, weights=count, minlength=len(pairs)) >= self.min_count
-        one, other = np.divmod(pairs[enough], stride)
-        source, target = np.concatenate([one, other]), np.concatenate([other, one])
+        low, high = np.divmod(pairs[enough], stride)
+        source, target = np.concatenate([low, high]), np.concatenate([high, low])
         weight = np.concatenate([weight[enough], weight[enough]])
         weight = reweight(source, target, weight, stride, self.weighting)
         keep = weight > 0
         if self.top_k is not None:
-            mine = heaviest(source, target, weight, self.top_k)
-            half = len(one)
-            either = mine[:half] | mine[half:]
+            heavy = heaviest(source, target, weight, self.top_k)
+            half = len(low)
+            either = heavy[:half] | heavy[half:]
             keep &= np.concatenate([either, either])
         source, target, weight = source[keep], target[keep], weight[keep]
         if self.self_loops:
-            most = np.zeros(stride)
-            np.maximum.at(most, source, weight)
+            largest = np.zeros(stride)
+            np.maximum.at(largest, source, weight)
             nodes = np.arange(1, stride)
             source, target = np.concatenate([source, nodes]), np.concatenate([target, nodes])
-            weight = np.concatenate([weight, np.where(most > 0, most, 1.0)[1:]])
+            weight = np.concatenate([weight, np.where(largest > 0, largest, 1.0)[1:]])
         order = np.lexsort((target, source))
         return ItemGraph(sequences.num_items, source[order], target[order], weight[order])

@@ -10,11 +10,11 @@ from hybrid_seq_gnn.graph.sparse import SparseMatrix
 
 @dataclass(frozen=True)
 class ItemGraph:
-    """Edges between nodes, by source and then target. Node 0 is padding and has no edge.
+    """Edges between nodes, sorted by source and then target. Node 0 is padding and has no edge.
 
     Attributes:
-        num_items: items without padding; they are nodes 1..num_items.
-        num_users: users, where they are nodes too: num_items + 1 .. num_items + num_users.
+        num_items: items without padding, which are nodes 1..num_items.
+        num_users: users if they are nodes too: num_items + 1 .. num_items + num_users.
         source, target: (E,) int64 nodes; an undirected graph holds both directions.
         weight: (E,) float64, positive.
     """
@@ -31,20 +31,20 @@ class ItemGraph:
         return 1 + self.num_items + self.num_users
 
     def adjacency(self) -> SparseMatrix:
-        """D_out^-1/2 A D_in^-1/2 with weighted degrees, which are the same if the graph is undirected."""
+        """D_out^-1/2 A D_in^-1/2 with weighted degrees; in an undirected graph D_out = D_in."""
         value = symmetric(self.source, self.target, self.weight, self.nodes)
         return SparseMatrix(self.source, self.target, value, self.nodes)
 
     def statistics(self) -> dict[str, int | float | dict[str, float]]:
-        """Nodes, edges (each direction counts), density, isolated items, and quantiles of the number of neighbours."""
+        """Nodes, edges (both directions), density, isolated items, and quantiles of the number of neighbours."""
         nodes = self.nodes - 1
         neighbours = np.bincount(self.source, minlength=self.nodes)[1:]
-        touched = neighbours + np.bincount(self.target, minlength=self.nodes)[1:]
+        degree = neighbours + np.bincount(self.target, minlength=self.nodes)[1:]
         quantiles = np.quantile(neighbours, [0.0, 0.25, 0.5, 0.75, 1.0]) if nodes else np.zeros(5)
         return {
             "nodes": nodes,
             "edges": len(self.source),
             "density": len(self.source) / max(nodes, 1) ** 2,
-            "isolated_items": int((touched[: self.num_items] == 0).sum()),
+            "isolated_items": int((degree[: self.num_items] == 0).sum()),
             "degree": dict(zip(("min", "q25", "median", "q75", "max"), quantiles.tolist(), strict=True)),
         }

@@ -8,12 +8,12 @@ Weighting = Literal["raw", "log", "cosine", "pmi"]
 
 
 def symmetric(source: np.ndarray, target: np.ndarray, weight: np.ndarray, nodes: int) -> np.ndarray:
-    """Edge weights of D^-1/2 A D^-1/2, with D the WEIGHTED degree, so that no singular value is above 1.
+    """Edge weights of D^-1/2 A D^-1/2, with D the WEIGHTED degree, so that no singular value exceeds 1.
 
         value_ij = w_ij / sqrt(out_i in_j),    out_i = sum_j w_ij,    in_j = sum_i w_ij
 
-    Source: Kipf & Welling 2017 (arXiv:1609.02907). With the number of neighbours in the place of the weighted degree,
-    as some code does, the spectral radius is not bounded and stacked layers blow up.
+    Source: Kipf & Welling 2017 (arXiv:1609.02907). Some code divides by the number of neighbours instead of the
+    weighted degree; then the spectral radius is unbounded and stacked layers blow up.
 
     Shape:
         source, target, weight: (E,); an undirected graph has both directions, and out = in. Returns (E,).
@@ -26,14 +26,14 @@ def symmetric(source: np.ndarray, target: np.ndarray, weight: np.ndarray, nodes:
 def reweight(
     source: np.ndarray, target: np.ndarray, weight: np.ndarray, nodes: int, weighting: Weighting
 ) -> np.ndarray:
-    """Edge weights from counts w.
+    """Edge weights from the counts w.
 
         raw:     w_ij
         log:     log(1 + w_ij)
         cosine:  w_ij / sqrt(out_i in_j)
         pmi:     max(log(w_ij W / (out_i in_j)), 0),  W = sum of all w
 
-    An edge whose weight becomes 0 (pmi) is for the caller to drop.
+    The caller must drop edges whose weight becomes 0 (pmi).
     """
     if weighting == "log":
         return np.asarray(np.log1p(weight))
@@ -47,7 +47,7 @@ def reweight(
 
 
 def heaviest(source: np.ndarray, target: np.ndarray, weight: np.ndarray, top_k: int) -> np.ndarray:
-    """(E,) whether an edge is among the `top_k` heaviest of its source; of equal ones the lower target wins."""
+    """(E,) whether an edge is among the `top_k` heaviest of its source; ties go to the lower target."""
     order = np.lexsort((target, -weight, source))
     ordered = source[order]
     place = np.arange(len(order)) - np.searchsorted(ordered, ordered)

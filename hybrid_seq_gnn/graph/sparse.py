@@ -1,4 +1,4 @@
-"""Sparse matrices that move with a model, and their product with a dense one."""
+"""Sparse matrices that move between devices with a model, and their product with a dense matrix."""
 
 import warnings
 from typing import Any
@@ -12,12 +12,12 @@ from torch import Tensor, nn
 class SparseMatrix(nn.Module):
     """A constant square sparse matrix A with a product `A @ x` whose gradient is A.T @ grad.
 
-    PyTorch's own gradient of this product transposes A anew at every step; here a symmetric A is its own transpose, and
-    any other keeps its transpose beside it. The entries are kept as plain tensors, which every file format knows.
+    PyTorch's own gradient of this product transposes A at every step. Here a symmetric A is used as its own transpose,
+    and any other A stores its transpose as well. Entries are plain tensors, which every checkpoint format supports.
 
     Args:
-        row, column, value: (E,) the entries, in any order, no place twice.
-        size: N, rows and columns.
+        row, column, value: (E,) the entries, in any order, without duplicates.
+        size: N, number of rows and of columns.
 
     Shape:
         x: (N, D). Returns (N, D). Cost: E * D.
@@ -32,19 +32,19 @@ class SparseMatrix(nn.Module):
             and np.array_equal(column[order], row[back])
             and np.allclose(value[order], value[back], rtol=1e-6, atol=0.0)
         )
-        self.keep("", row[order], column[order], value[order])
+        self.register_entries("", row[order], column[order], value[order])
         if not self.symmetric:
-            self.keep("back_", column[back], row[back], value[back])
+            self.register_entries("back_", column[back], row[back], value[back])
 
-    def keep(self, prefix: str, row: np.ndarray, column: np.ndarray, value: np.ndarray) -> None:
-        """Register entries that are sorted by row and column, as compressed sparse rows."""
+    def register_entries(self, prefix: str, row: np.ndarray, column: np.ndarray, value: np.ndarray) -> None:
+        """Register entries, sorted by row and column, as compressed sparse rows."""
         first = np.searchsorted(row, np.arange(self.size + 1))
         self.register_buffer(f"{prefix}first", torch.from_numpy(first.astype(np.int32)))
         self.register_buffer(f"{prefix}column", torch.from_numpy(column.astype(np.int32)))
         self.register_buffer(f"{prefix}value", torch.from_numpy(value.astype(np.float32)))
 
     def matrix(self, prefix: str, dtype: torch.dtype, value: Tensor | None = None) -> Tensor:
-        """The sparse tensor over the kept entries, or over other values; none is copied unless the type differs."""
+        """The sparse tensor with the stored or other values; nothing is copied unless the dtype differs."""
         first, column = (self.get_buffer(f"{prefix}{name}") for name in ("first", "column"))
         value = self.get_buffer(f"{prefix}value") if value is None else value
         with warnings.catch_warnings():
@@ -58,23 +58,23 @@ class SparseMatrix(nn.Module):
         first, column = self.get_buffer("first").long(), self.get_buffer("column").long()
         return torch.arange(self.size, device=column.device).repeat_interleave(first.diff()), column
 
-    def name_pairs(self) -> None:
-        """Number the pairs {row, column}, each dropped as one by `drop_edges`; before the matrix goes to a device."""
+    def number_pairs(self) -> None:
+        """Number the pairs {row, column} for `drop_edges`. Call it while the matrix is on the CPU."""
         row, column = (t.numpy() for t in self.edges())
         ids, pair = np.unique(np.minimum(row, column) * self.size + np.maximum(row, column), return_inverse=True)
         self.num_pairs = len(ids)
         self.register_buffer("pair", torch.from_numpy(pair), persistent=False)
         if not self.symmetric:
-            back = np.lexsort((row, column))  # the order in which the transpose keeps its entries
+            back = np.lexsort((row, column))  # the order of the transpose's entries
             self.register_buffer("back_pair", torch.from_numpy(pair[back]), persistent=False)
 
     def drop_edges(self, share: float) -> "DroppedEdges":
-        """The matrix without a random share of its pairs, the others scaled by 1 / (1 - share); see `name_pairs`.
+        """The matrix without a random share of its pairs, the others scaled by 1 / (1 - share); needs `number_pairs`.
 
-        Both directions of a pair go or stay together, so a symmetric matrix stays symmetric. Cost: E.
+        Both directions of a pair are dropped together, so a symmetric matrix stays symmetric. Cost: E.
         """
-        kept = torch.rand(self.num_pairs, device=self.get_buffer("pair").device) >= share
-        return DroppedEdges(self, kept / (1 - share))
+        keep = torch.rand(self.num_pairs, device=self.get_buffer("pair").device) >= share
+        return DroppedEdges(self, keep / (1 - share))
 
     def forward(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
         product: Tensor = _Product.apply(x, self)  # type: ignore[no-untyped-call]
@@ -82,20 +82,20 @@ class SparseMatrix(nn.Module):
 
 
 class DroppedEdges:
-    """A sparse matrix with a factor on each of its pairs of nodes.
+    """A sparse matrix whose entries are multiplied by one factor per pair of nodes.
 
     Args:
-        whole: the matrix, whose pairs are numbered.
-        factor: (pairs,) 0 for a pair that is left out.
+        full: the matrix, after `number_pairs`.
+        factor: (pairs,) 0 for a dropped pair.
     """
 
-    def __init__(self, whole: SparseMatrix, factor: Float[Tensor, "pairs"]) -> None:
-        self.whole, self.factor, self.symmetric = whole, factor, whole.symmetric
+    def __init__(self, full: SparseMatrix, factor: Float[Tensor, "pairs"]) -> None:
+        self.full, self.factor, self.symmetric = full, factor, full.symmetric
 
     def matrix(self, prefix: str, dtype: torch.dtype) -> Tensor:
         """The sparse tensor, see `SparseMatrix.matrix`."""
-        values = self.whole.get_buffer(f"{prefix}value") * self.factor[self.whole.get_buffer(f"{prefix}pair")]
-        return self.whole.matrix(prefix, dtype, values)
+        values = self.full.get_buffer(f"{prefix}value") * self.factor[self.full.get_buffer(f"{prefix}pair")]
+        return self.full.matrix(prefix, dtype, values)
 
     def __call__(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
         product: Tensor = _Product.apply(x, self)  # type: ignore[no-untyped-call]
@@ -106,7 +106,7 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, sparse: "SparseMatrix | DroppedEdges") -> Tensor:
         ctx.sparse = sparse
-        with torch.autocast(x.device.type, enabled=False):  # there is no sparse product in bfloat16 on a CPU
+        with torch.autocast(x.device.type, enabled=False):  # CPUs have no sparse product in bfloat16
             return sparse.matrix("", x.dtype) @ x
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""The directed item graph as compact rows that move with a model: what followed each item, and how often."""
+"""The directed item graph as compact rows: which items followed each item, and how often."""
 
 from dataclasses import dataclass
 
@@ -13,15 +13,15 @@ from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.graph.normalize import heaviest
 from hybrid_seq_gnn.graph.pairs import blocks
 
-MOST_EDGES = 1 << 25  # that are kept where nobody says how many
-ROWS_KEPT = 2  # of the runs of a sweep, which share a process
+MAX_EDGES = 1 << 25  # limit on the number of edges if top_k is not set
+MAX_CACHED = 2  # sets of rows cached for the runs of a sweep, which share a process
 
-Block = tuple[np.ndarray, np.ndarray, np.ndarray]  # i, j, weight of some edges
+Block = tuple[np.ndarray, np.ndarray, np.ndarray]  # i, j and weight of a block of edges
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What `Successors` keeps, as arrays."""
+    """The buffers of `Successors`, as arrays."""
 
     start: np.ndarray
     then: np.ndarray
@@ -32,12 +32,12 @@ class Rows:
 
 @dataclass(frozen=True)
 class Edges:
-    """The edges that lead from (R, L) items.
+    """The outgoing edges of (R, L) items.
 
     Attributes:
-        edge: (G,) which of the E.
-        item: (G,) the place among the R * L items from which it leads.
-        cell: (G,) row * N + j, where it leads to in (R, N).
+        edge: (G,) index among all E edges.
+        item: (G,) index of its source among the R * L items.
+        cell: (G,) row * N + j, index of its target in a flat (R, N).
     """
 
     edge: Int[Tensor, "G"]
@@ -51,21 +51,21 @@ class Successors(nn.Module):
         C_ij = sum over pairs of events s < t <= s + window with items i != j of decay ** (t - s - 1)
         R_i  = sum_j C_ij
 
-    Pairs are counted and pruned for some items i at a time, so memory is bounded in events and items.
+    Pairs are counted and pruned in blocks of items i, so memory is bounded in events and items.
 
     Args:
-        sequences, split: the training part is counted.
+        sequences, split: only the training part is counted.
         window, decay: see above.
-        top_k: keep the heaviest so many j of each i; None keeps all, or where they are more than MOST_EDGES, as many
-            of each item as fit.
+        top_k: number of heaviest j kept for each i. None keeps all; if they are more than MAX_EDGES, it keeps as many
+            per item as fit.
 
     Attributes:
-        top_k: how many are kept in the end, None if all are.
+        top_k: the number actually kept per item, None if all are.
         start: (N + 1,) the edges of item i are those from start[i] to start[i + 1].
-        then: (E,) the item j of each edge, ascending for each i. count: (E,) C_ij. total: (N,) R_i of what is kept.
+        then: (E,) the item j of each edge, ascending for each i. count: (E,) C_ij. total: (N,) R_i over kept edges.
 
     Shape:
-        N items with padding, which has no edge. 8 bytes an edge.
+        N items with padding, which has no edge. 8 bytes per edge.
     """
 
     start: Tensor
@@ -76,85 +76,85 @@ class Successors(nn.Module):
     def __init__(self, sequences: Sequences, split: Split, window: int, decay: float, top_k: int | None = None) -> None:
         super().__init__()
         self.size = sequences.num_items + 1
-        rows = cached_rows(sequences, split, window, decay, top_k, MOST_EDGES)
+        rows = cached_rows(sequences, split, window, decay, top_k, MAX_EDGES)
         self.top_k = rows.top_k
         for name in ("start", "then", "count", "total"):
-            self.register_buffer(name, torch.tensor(getattr(rows, name)))  # a copy: others share the rows
+            self.register_buffer(name, torch.tensor(getattr(rows, name)))  # a copy: the cached rows are shared
         self._key: Tensor | None = None
 
     def forward(self, items: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-        """The mean of what followed each item: sum_j C_ij / R_i items_j."""
+        """The weighted mean of the items that followed each item: sum_j C_ij / R_i items_j."""
         share = self.count / self.total.clamp(min=1e-12).repeat_interleave(self.start.diff())
-        ends = self.start.to(self.then.dtype)
+        offsets = self.start.to(self.then.dtype)
         return F.embedding_bag(
-            self.then, items, ends, per_sample_weights=share.to(items.dtype), mode="sum", include_last_offset=True
+            self.then, items, offsets, per_sample_weights=share.to(items.dtype), mode="sum", include_last_offset=True
         )
 
     def degree(self, items: Int[Tensor, "R L"]) -> Int[Tensor, "R L"]:
-        """How many edges lead from each item."""
+        """Number of outgoing edges of each item."""
         return self.start[items + 1] - self.start[items]
 
     def count_of(self, items: Int[Tensor, "R L"], targets: Int[Tensor, "R"]) -> Float[Tensor, "R L"]:
-        """C[item, target] of each row. Cost: R * L * log E."""
+        """C[item, target] for the items and the target of each row. Cost: R * L * log E."""
         if self._key is None or self._key.device != self.then.device:  # i * N + j of every edge, ascending
-            every = torch.arange(self.size, device=self.then.device)
-            self._key = every.repeat_interleave(self.start.diff()) * self.size + self.then
+            nodes = torch.arange(self.size, device=self.then.device)
+            self._key = nodes.repeat_interleave(self.start.diff()) * self.size + self.then
         if not len(self._key):
             return self.total.new_zeros(items.shape)
         key = items * self.size + targets.unsqueeze(1)
         place = torch.searchsorted(self._key, key).clamp_(max=len(self._key) - 1)
         return torch.where(self._key[place] == key, self.count[place], 0.0)
 
-    def edges_of(self, items: Int[Tensor, "R L"], many: int) -> Edges:
-        """The edges that lead from items, of which there are `many`."""
+    def edges_of(self, items: Int[Tensor, "R L"], num_edges: int) -> Edges:
+        """The `num_edges` outgoing edges of the items."""
         degree = self.degree(items).flatten()
-        item = torch.arange(len(degree), device=items.device).repeat_interleave(degree, output_size=many)
+        item = torch.arange(len(degree), device=items.device).repeat_interleave(degree, output_size=num_edges)
         offset = self.start[items.flatten()] - (degree.cumsum(0) - degree)
-        edge = torch.arange(many, device=items.device) + offset.index_select(0, item)
+        edge = torch.arange(num_edges, device=items.device) + offset.index_select(0, item)
         row = torch.arange(len(items), device=items.device).repeat_interleave(items.shape[1]) * self.size
         return Edges(edge, item, row.index_select(0, item) + self.then.index_select(0, edge))
 
     def add(
-        self, onto: Float[Tensor, "R N"], edges: Edges, value: Float[Tensor, "E"], weight: Float[Tensor, "R L"]
+        self, out: Float[Tensor, "R N"], edges: Edges, value: Float[Tensor, "E"], weight: Float[Tensor, "R L"]
     ) -> Float[Tensor, "R N"]:
-        """onto[r, j] += weight[r, l] * value of every edge from item l of row r to j. In place; cost: the edges."""
+        """out[r, j] += weight[r, l] * value[edge] for every edge from item l of row r to j. In place; cost: G."""
         added = value.index_select(0, edges.edge) * weight.flatten().index_select(0, edges.item)
-        onto.view(-1).index_add_(0, edges.cell, added)
-        return onto
+        out.view(-1).index_add_(0, edges.cell, added)
+        return out
 
 
-_kept: dict[tuple[str, int, float, int | None, int], Rows] = {}
+_cache: dict[tuple[str, int, float, int | None, int], Rows] = {}
 
 
-def cached_rows(sequences: Sequences, split: Split, window: int, decay: float, top_k: int | None, most: int) -> Rows:
-    """The rows, counted once for all runs of this process that want the same."""
-    key = split.hash(sequences), window, decay, top_k, most
-    if key not in _kept:
-        while len(_kept) >= ROWS_KEPT:
-            del _kept[next(iter(_kept))]
-        _kept[key] = count_rows(sequences, split, window, decay, top_k, most)
-    return _kept[key]
+def cached_rows(sequences: Sequences, split: Split, window: int, decay: float, top_k: int | None, limit: int) -> Rows:
+    """The rows, counted once per process and shared by its runs."""
+    key = split.hash(sequences), window, decay, top_k, limit
+    if key not in _cache:
+        while len(_cache) >= MAX_CACHED:
+            del _cache[next(iter(_cache))]
+        _cache[key] = count_rows(sequences, split, window, decay, top_k, limit)
+    return _cache[key]
 
 
-def count_rows(sequences: Sequences, split: Split, window: int, decay: float, top_k: int | None, most: int) -> Rows:
-    """The rows, counted and pruned for some items at a time."""
-    found: list[Block] = []
-    for first, then, weight, _ in blocks(sequences, split, window, decay):
-        found.append(prune((first.astype(np.int32), then.astype(np.int32), weight.astype(np.float32)), top_k))
-        if top_k is None and sum(len(block[0]) for block in found) > most:
-            top_k = max(1, most // sequences.num_items)
-            found = [prune(block, top_k) for block in found]
-    found = found or [(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32))]
-    first, then, weight = (np.concatenate(part) for part in zip(*found, strict=True))
+def count_rows(sequences: Sequences, split: Split, window: int, decay: float, top_k: int | None, limit: int) -> Rows:
+    """Count and prune the rows block by block, with about `limit` edges at most if top_k is None."""
+    parts: list[Block] = []
+    for i, j, weight, _ in blocks(sequences, split, window, decay):
+        parts.append(prune((i.astype(np.int32), j.astype(np.int32), weight.astype(np.float32)), top_k))
+        if top_k is None and sum(len(block[0]) for block in parts) > limit:
+            top_k = max(1, limit // sequences.num_items)
+            parts = [prune(block, top_k) for block in parts]
+    parts = parts or [(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32))]
+    i, j, weight = (np.concatenate(part) for part in zip(*parts, strict=True))
     size = sequences.num_items + 1
-    total = np.bincount(first, weights=weight, minlength=size).astype(np.float32)
-    return Rows(np.searchsorted(first, np.arange(size + 1)), then, weight, total, top_k)
+    total = np.bincount(i, weights=weight, minlength=size).astype(np.float32)
+    return Rows(np.searchsorted(i, np.arange(size + 1)), j, weight, total, top_k)
 
 
 def prune(block: Block, top_k: int | None) -> Block:
-    """The heaviest `top_k` edges of each item; all if that is None."""
+    """The heaviest `top_k` edges of each item; None keeps all."""
     if top_k is None:
         return block
     keep = heaviest(*block, top_k)
-    first, then, weight = block
-    return first[keep], then[keep], weight[keep]
+    i, j, weight = block
+    return i[keep], j[keep], weight[keep]

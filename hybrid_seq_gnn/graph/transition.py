@@ -1,4 +1,4 @@
-"""Which item follows which in the training part of histories."""
+"""The graph of which item follows which in the training part of histories."""
 
 from dataclasses import dataclass
 
@@ -12,18 +12,18 @@ from hybrid_seq_gnn.limits import AtLeast1, Decay, Limited
 
 @dataclass(frozen=True, kw_only=True)
 class Transition(Limited):
-    """A directed graph: an edge from i to j where j follows i by at most `window` events.
+    """A directed graph: an edge from i to j if j follows i within at most `window` events.
 
         w_ij = sum over users and pairs of events s < t <= s + window with items i, j of decay ** (t - s - 1)
 
-    A product with it gives each item the mean of what follows it.
+    A product with it gives each item a weighted sum of the items that follow it.
 
     Attributes:
-        window: most steps from i to j.
-        min_count: least number of pairs for an edge.
-        decay: weight of one more step of distance, in (0, 1].
+        window: maximum number of steps from i to j.
+        min_count: minimum number of pairs for an edge.
+        decay: weight factor per extra step of distance, in (0, 1].
         weighting: of the edges, see `normalize.reweight`.
-        top_k: keep the heaviest so many edges out of each item; null keeps all.
+        top_k: number of heaviest outgoing edges kept per item; null keeps all.
 
     Raises:
         ValueError: a value is out of range.
@@ -36,7 +36,7 @@ class Transition(Limited):
     top_k: AtLeast1 | None = None
 
     def build(self, sequences: Sequences, split: Split) -> ItemGraph:
-        """The graph of the training part; what is held out leaves no trace in it."""
+        """Build the graph from the training part; held-out events do not affect it."""
         source, target, weight, count = ordered_pairs(sequences, split, self.window, self.decay)
         enough = count >= self.min_count
         source, target, weight = source[enough], target[enough], weight[enough]

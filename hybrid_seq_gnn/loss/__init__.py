@@ -1,1 +1,1 @@
-"""Training losses over every position that has a next item."""
+"""Training losses, averaged over all positions that have a next item."""

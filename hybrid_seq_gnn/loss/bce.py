@@ -10,11 +10,11 @@ from hybrid_seq_gnn.limits import Limited, Positive, Share
 
 
 class BCE(Limited, nn.Module):
-    """Tell the next item from K sampled ones, each on its own.
+    """Classify the next item and K sampled negatives, each independently.
 
         loss = -mean over positions of [log sigmoid(s_target) + sum_k log(1 - sigmoid(s_k))] / (1 + K)
 
-    Source: Kang & McAuley 2018, Eq. 6 (K = 1). Ours differs: the mean over 1 + K terms keeps the size of the loss the
+    Source: Kang & McAuley 2018, Eq. 6 (K = 1). Ours differs: the mean over 1 + K terms keeps the scale of the loss the
     same for every K, as in Petrov & Macdonald 2023 (gSASRec, arXiv:2308.07192).
 
     Args:

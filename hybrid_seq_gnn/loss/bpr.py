@@ -10,12 +10,12 @@ from hybrid_seq_gnn.limits import Limited, Positive
 
 
 class BPR(Limited, nn.Module):
-    """The next item should score above each of K sampled ones.
+    """A pairwise loss: the next item should score higher than each of K sampled negatives.
 
         loss = -mean over positions and k of log sigmoid(s_target - s_k)
 
     Source: Rendle et al. 2009, "BPR: Bayesian Personalized Ranking from Implicit Feedback" (arXiv:1205.2618), Sec. 4.
-    Their penalty on the weights is `training.weight_decay` here.
+    Ours differs: their weight penalty is `training.weight_decay` here.
 
     Args:
         negatives: sampler.

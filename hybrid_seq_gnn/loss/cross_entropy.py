@@ -8,7 +8,7 @@ from hybrid_seq_gnn.limits import Limited, Positive, Share
 
 
 class CrossEntropy(Limited, nn.Module):
-    """Mean over positions of -log softmax(scores)[target], with every item in the softmax and no sampling.
+    """Mean over positions of -log softmax(scores)[target], with a softmax over all items and no sampling.
 
     Source: Klenitskiy & Vasilev 2023, "Turning Dross Into Gold Loss" (arXiv:2309.07602).
 

@@ -1,4 +1,4 @@
-"""Generalised binary cross-entropy, which takes back the overconfidence that sampling brings."""
+"""Generalised binary cross-entropy, which corrects the overconfidence caused by negative sampling."""
 
 import math
 
@@ -12,18 +12,18 @@ from hybrid_seq_gnn.limits import Limited, Positive, Weight
 
 
 class GBCE(Limited, nn.Module):
-    """Binary cross-entropy with the target's probability to the power of beta.
+    """Binary cross-entropy with the target's probability raised to the power of beta.
 
         loss  = -mean over positions of [beta * log sigmoid(s_target) + sum_k log(1 - sigmoid(s_k))] / (1 + K)
         beta  = rate * (t * (1 - 1 / rate) + 1 / rate),    rate = K / (num_items - 1)
 
-    t = 0 is `BCE`; t = 1 makes sigmoid(s) the probability that it would be without sampling.
+    t = 0 is `BCE`; t = 1 calibrates sigmoid(s) to the probability it would have without sampling.
 
     Source: Petrov & Macdonald 2023, "gSASRec" (arXiv:2308.07192), Eq. 16-18.
 
     Args:
         num_items: items without padding.
-        negatives: sampler; uniform sampling is assumed by the formula.
+        negatives: sampler; the formula assumes uniform sampling.
         t: calibration, in [0, 1].
         temperature: scores are divided by it in training; > 0.
 

@@ -10,19 +10,19 @@ from hybrid_seq_gnn.limits import Limited, Positive, Share
 
 
 class SampledSoftmax(Limited, nn.Module):
-    """Cross-entropy among 1 + K items, corrected for how likely each negative was to be drawn.
+    """Cross-entropy over 1 + K items, corrected for the probability with which each negative was drawn.
 
         loss = mean over positions of log(exp(s_target) + sum_k exp(s_k - log(K q_k))) - s_target
 
-    With the correction, K samples stand for all items, and for K -> infinity this is the full cross-entropy (but for
-    the items that the user has had, which are no negatives).
+    With the correction, K samples represent all items, and for K -> infinity this is the full cross-entropy (except
+    for the items that the user has seen, which are never drawn).
 
     Source: Bengio & Senecal 2008; Yi et al. 2019, "Sampling-Bias-Corrected Neural Modeling", Sec. 3.
 
     Args:
         negatives: sampler, whose log q is used.
         temperature: scores are divided by it in training; > 0.
-        correct: take log(K q) off; without, every sample counts as one item.
+        correct: subtract log(K q) from a negative's score; otherwise, every sample counts as one item.
         label_smoothing: share of the target's weight that is spread over the 1 + K items, in [0, 1).
 
     Shape:

@@ -1,7 +1,7 @@
-"""BERT4Rec: attention in both directions, trained to fill gaps.
+"""BERT4Rec: bidirectional attention, trained to predict masked items.
 
-Source: Sun et al. 2019, "BERT4Rec" (arXiv:1904.06690). Ours differs: pre-norm blocks, and the last item is masked in
-every history, as it will be at serving (their fine-tuning samples, always).
+Source: Sun et al. 2019, "BERT4Rec" (arXiv:1904.06690). Ours differs: pre-norm blocks, and the last item of every
+training history is masked, as at serving (the paper adds separate samples with only the last item masked).
 """
 
 import torch
@@ -16,16 +16,16 @@ from hybrid_seq_gnn.model.layers import Block, last_positions
 
 
 class BERT4Rec(Encoder):
-    """Scores of hidden items from what stands on both sides; the next item is a hidden one at the end.
+    """Scores of masked items from the items on both sides; the next item is a masked item at the end.
 
         x_t   = dropout(items[i_t] or mask + positions[t]),  t = 0 for the latest place
-        score = norm(blocks(x))_t . items[j]                 for every hidden place t
+        score = norm(blocks(x))_t . items[j]                 for every masked place t
 
     Args:
         num_items: items without padding.
         embedding_dim, num_blocks, num_heads, feed_forward_multiplier, dropout: see `SASRec`.
-        max_length: latest events that the model reads, the hidden one not counted.
-        mask_share: probability with which an item is hidden in training, in (0, 1).
+        max_length: number of latest events that the model reads, not counting the masked one.
+        mask_share: probability that an item is masked in training, in (0, 1).
         cosine: temperature of cosine scores, None for dot products; see `Encoder`.
 
     Raises:
@@ -60,7 +60,7 @@ class BERT4Rec(Encoder):
         self.apply(initialise)
 
     def append(self, batch: Batch, last: Int[Tensor, "B"]) -> Batch:
-        """The histories with one more item at the end of each."""
+        """The histories with one item appended to each."""
         size = (batch.items > 0).sum(1, keepdim=True)
         longer = torch.cat([batch.items, torch.zeros_like(batch.items[:, :1])], dim=1)
         items = longer.scatter(1, size, last.unsqueeze(1))
@@ -68,7 +68,7 @@ class BERT4Rec(Encoder):
         return Batch(batch.users, items, torch.where(items > 0, batch.length[:, :1] + place, 0))
 
     def reading(self, batch: Batch, longer: Batch, hidden: Bool[Tensor, "B T1"]) -> Reading:
-        """Ask for every hidden item of the longer histories."""
+        """Request every masked item of the longer histories."""
         mask = longer.items > 0
         user, place = hidden.nonzero().T
         size = (batch.items > 0).sum(1)
@@ -77,7 +77,7 @@ class BERT4Rec(Encoder):
         return Reading(longer, rows, after, longer.length[hidden] - 1, hidden[mask])
 
     def to_learn(self, batch: Batch, targets: Int[Tensor, "M"]) -> tuple[Reading, Int[Tensor, "R"], Int[Tensor, "R"]]:
-        """Hide some items of each history, and always its last: they are asked for."""
+        """Mask random items of each history and always the last one, and request them."""
         longer = self.append(batch, targets[last_positions(batch.items > 0)])
         hidden = (torch.rand(longer.items.shape, device=longer.items.device) < self.mask_share) & (longer.items > 0)
         hidden.scatter_(1, (batch.items > 0).sum(1, keepdim=True), True)
@@ -85,19 +85,19 @@ class BERT4Rec(Encoder):
         return reading, longer.items[hidden], batch.users.repeat_interleave(hidden.sum(1))
 
     def to_rank(self, batch: Batch) -> Reading:
-        """A hidden item after each history."""
-        longer = self.append(batch, torch.ones_like(batch.users))  # any item: it is hidden
+        """Append a masked item to each history and request it."""
+        longer = self.append(batch, torch.ones_like(batch.users))  # any item, since it is masked
         size = (batch.items > 0).sum(1, keepdim=True)
         hidden = torch.zeros_like(longer.items, dtype=torch.bool).scatter_(1, size, True)
         return self.reading(batch, longer, hidden)
 
     def read(self, inputs: Float[Tensor, "M D"], reading: Reading) -> Float[Tensor, "R D"]:
-        """The states at the hidden places."""
+        """The states at the masked places."""
         assert reading.hidden is not None
         mask = reading.batch.items > 0
         place = (mask.sum(1, keepdim=True) - mask.cumsum(1))[mask]  # 0 for the latest place
-        known = torch.where(reading.hidden.unsqueeze(1), self.mask, inputs)
-        x = self.dropout(known + self.positions(place))
+        masked = torch.where(reading.hidden.unsqueeze(1), self.mask, inputs)
+        x = self.dropout(masked + self.positions(place))
         for block in self.blocks:
             x = block(x, mask)
         states: Tensor = self.norm(x)[reading.hidden]

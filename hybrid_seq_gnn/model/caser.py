@@ -2,7 +2,7 @@
 
 Source: Tang & Wang 2018, "Personalized Top-N Sequential Recommendation via Convolutional Sequence Embedding"
 (arXiv:1809.07426), Sec. 3.
-Ours differs: no embedding of the user, so that new users can be served, and by default cross-entropy over all items.
+Ours differs: no user embedding, so that new users can be served, and by default cross-entropy over all items.
 """
 
 import torch
@@ -15,7 +15,7 @@ from hybrid_seq_gnn.model.causal import CausalModel, initialise
 
 
 class Caser(CausalModel):
-    """Horizontal filters see runs of items, vertical ones weigh mask, over a window of the last L items.
+    """Horizontal filters over runs of items and vertical filters over places, in a window of the last L items.
 
         E_t   = [items[i_{t-L+1}]; ...; items[i_t]]                     (L, D), zeros before the first event
         o     = [max over time of relu(conv_h(E_t)) for h = 1..L;  vertical filters . E_t]
@@ -24,9 +24,9 @@ class Caser(CausalModel):
     Args:
         num_items: items without padding.
         embedding_dim: D.
-        window: L, last items that are seen.
-        horizontal, vertical: filters of each height, and vertical filters.
-        max_length: latest events that the model reads; only `window` of them matter to a prediction.
+        window: L, number of last items.
+        horizontal, vertical: number of horizontal filters of each height, and of vertical filters.
+        max_length: number of latest events that the model reads; a prediction uses only the last `window` of them.
         dropout: share of activations set to zero in training, in [0, 1).
         cosine: temperature of cosine scores, None for dot products; see `Encoder`.
 
@@ -60,6 +60,6 @@ class Caser(CausalModel):
         padded[:, self.window - 1 :][mask] = inputs
         windows = padded.unfold(1, self.window, 1)[mask]  # (M, D, L)
         runs = [F.relu(conv(windows)).amax(2) for conv in self.horizontal]
-        seen = torch.cat([*runs, self.vertical(windows).flatten(1)], dim=1)
-        states: Tensor = self.project(self.dropout(seen))
+        features = torch.cat([*runs, self.vertical(windows).flatten(1)], dim=1)
+        states: Tensor = self.project(self.dropout(features))
         return states

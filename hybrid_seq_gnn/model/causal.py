@@ -1,4 +1,4 @@
-"""What all models share that read a history from left to right and score items by a dot product."""
+"""The base class of models that read a history from left to right and score items by a dot product."""
 
 import torch
 from jaxtyping import Float, Int
@@ -21,22 +21,22 @@ class CausalModel(Encoder):
 
         Args:
             inputs: item embeddings of the packed positions.
-            items: (B, T) the batch, which says where each position stands.
+            items: (B, T) items of the batch, which give the place of each position.
         """
-        raise TypeError(f"{type(self).__name__} does not say how it encodes.")
+        raise TypeError(f"{type(self).__name__} must implement encode().")
 
     def to_learn(self, batch: Batch, targets: Int[Tensor, "M"]) -> tuple[Reading, Int[Tensor, "M"], Int[Tensor, "M"]]:
-        """Every position, the item that came next there, and the user."""
+        """Request every position; also return the next item and the user of each."""
         return Reading(batch, None, None, batch.length[batch.items > 0]), targets, batch.users_of_positions
 
     def to_rank(self, batch: Batch) -> Reading:
-        """The latest position of each user."""
+        """Request the latest position of each user."""
         mask = batch.items > 0
         last = last_positions(mask)
         return Reading(batch, last, last, batch.length[mask][last])
 
     def read(self, inputs: Float[Tensor, "M D"], reading: Reading) -> Float[Tensor, "R D"]:
-        """The states after the asked positions."""
+        """The states after the requested positions."""
         states = self.encode(inputs, reading.batch.items)
         return states if reading.rows is None else states[reading.rows]
 

@@ -1,4 +1,4 @@
-"""What models that count, rather than learn, have in common."""
+"""Helpers for models that use counts and learn nothing by gradient descent."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ USERS_AT_A_TIME = 1024
 
 @dataclass(frozen=True)
 class DenseScores:
-    """Scores of all items, as they are.
+    """Scores of all items as a dense matrix.
 
     Attributes:
         scores: (B, N), column 0 is padding.
-        alpha: None: nothing is mixed.
+        alpha: always None, since nothing is mixed.
     """
 
     scores: Float[Tensor, "B N"]
@@ -32,26 +32,26 @@ class DenseScores:
 
 
 def user_rows(sequences: Sequences, split: Split) -> Iterator[Float[Tensor, "U N"]]:
-    """Which items each user had in the training part (1 or 0), some users at a time."""
+    """Which items each user has in the training part (1 or 0), in chunks of users."""
     user, items = sequences.training(split)
     for start in range(0, sequences.num_users, USERS_AT_A_TIME):
-        here = (user >= start) & (user < start + USERS_AT_A_TIME)
+        chunk = (user >= start) & (user < start + USERS_AT_A_TIME)
         rows = torch.zeros(min(USERS_AT_A_TIME, sequences.num_users - start), sequences.num_items + 1)
-        rows[torch.from_numpy(user[here] - start), torch.from_numpy(items[here])] = 1.0
+        rows[torch.from_numpy(user[chunk] - start), torch.from_numpy(items[chunk])] = 1.0
         yield rows
 
 
 def gram(sequences: Sequences, split: Split) -> Float[Tensor, "N N"]:
-    """X.T @ X of the user-item matrix of the training part: how many users had both items.
+    """X.T @ X for the user-item matrix X of the training part: the number of users who had both items.
 
     Raises:
-        ValueError: the table would be larger than 16 GiB.
+        ValueError: the matrix would be larger than 16 GiB.
     """
     size = sequences.num_items + 1
     if size > 1 << 16:
         raise ValueError(
-            f"{sequences.num_items:,} items are too many for this model, which holds a table of items by items; "
-            "data.min_item_events or data.k_core leaves fewer."
+            f"{sequences.num_items:,} items are too many for this model, which stores an items-by-items matrix; "
+            "raise data.min_item_events or data.k_core to keep fewer."
         )
     total = torch.zeros(size, size)
     for rows in user_rows(sequences, split):
@@ -60,9 +60,9 @@ def gram(sequences: Sequences, split: Split) -> Float[Tensor, "N N"]:
 
 
 def history_rows(batch: Batch, size: int, recency: float = 1.0) -> Float[Tensor, "B N"]:
-    """Weight of every item in each user's history: recency ** (events since), the latest occurrence counts."""
+    """Weight of every item in each user's history: recency ** (number of events since its latest occurrence)."""
     mask = batch.items > 0
-    since = (mask.sum(1, keepdim=True) - mask.cumsum(1)).clamp(min=0)
-    weight = torch.where(mask, recency ** since.float(), 0.0)
+    events_since = (mask.sum(1, keepdim=True) - mask.cumsum(1)).clamp(min=0)
+    weight = torch.where(mask, recency ** events_since.float(), 0.0)
     rows = torch.zeros(len(batch.items), size, device=batch.items.device)
     return rows.scatter_reduce_(1, batch.items, weight, "amax")

@@ -1,4 +1,4 @@
-"""EASE: a linear model of items by items, solved at once.
+"""EASE: a linear item-item model with a closed-form solution.
 
 Source: Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data" (arXiv:1905.03375), Eq. 8.
 """
@@ -14,14 +14,14 @@ from hybrid_seq_gnn.model.counts import UNLIMITED, DenseScores, gram, history_ro
 
 
 class EASE(Limited, nn.Module):
-    """score = history @ B, with B the ridge regression of the user-item matrix X on itself, zero on the diagonal.
+    """score = history @ B, with B the ridge regression of the user-item matrix X on itself with a zero diagonal.
 
         P = (X.T X + l2 I)^-1,    B_ij = -P_ij / P_jj,    B_jj = 0
 
     Args:
-        sequences, split: X is the training part (1 where a user had an item).
-        l2: weight of the ridge; > 0.
-        recency: weight of one event further back in the history, in (0, 1]; 1 as in the paper.
+        sequences, split: X is the training part (1 if a user had an item).
+        l2: ridge penalty; > 0.
+        recency: weight factor per event further back in the history, in (0, 1]; 1 as in the paper.
 
     Raises:
         ValueError: a value is out of range.

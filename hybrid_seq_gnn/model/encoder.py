@@ -1,4 +1,4 @@
-"""What a sequence model is to a hybrid: it reads a history, and knows a state wherever it is asked what comes."""
+"""The base class of sequence models, which also serve as encoders of a hybrid: a state for each requested item."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,15 @@ from hybrid_seq_gnn.model.scores import DotScores, item_scores
 
 @dataclass(frozen=True)
 class Reading:
-    """What is read of a batch, and where in it a model is asked for an item.
+    """The histories that a model reads, and the places at which it must predict an item.
 
     Attributes:
-        batch: the histories as they are read; a model that fills gaps reads one place more than it was given.
-        rows: (R,) positions of `batch`, packed, whose states are asked for; None is all of them.
-        after: (R,) positions of the batch that was given, packed, after which each asked item stands; -1 where nothing
-            stands before it; None is all of them.
-        length: (R,) events before each asked item, counted before truncation.
-        hidden: (M,) positions of `batch` whose items are not seen; None where all are.
+        batch: the histories that are read; a model of masked items appends one item to each original history.
+        rows: (R,) packed positions of `batch` whose states are requested; None requests all.
+        after: (R,) packed position of the original batch just before each requested item, -1 if there is none; None
+            means all positions in order.
+        length: (R,) events before each requested item, counted before truncation.
+        hidden: (M,) true at positions of `batch` whose items are masked; None if no item is.
     """
 
     batch: Batch
@@ -36,17 +36,17 @@ class Reading:
 
 
 class Encoder(Limited, nn.Module):
-    """A sequence model that scores items by comparing them with a state.
+    """A sequence model that scores items by comparing their embeddings with a state.
 
         score_j = state . items[j],   or with a temperature `cosine`   cos(state, items[j]) / cosine
 
-    The scores that are trained, by any loss, are those that are ranked and mixed: the temperature is part of the model.
-    (`loss.temperature` is not: it divides once more, in training only.)
+    The same scores are used for training (with any loss), ranking and mixing: the temperature is part of the model.
+    (`loss.temperature` is not: it divides the scores once more, in training only.)
 
     Args:
         num_items: items without padding.
         embedding_dim: D, width of an item's embedding and of a state.
-        max_length: latest events that the model reads.
+        max_length: number of latest events that the model reads.
         cosine: see above; > 0, or None for dot products.
 
     Raises:
@@ -59,28 +59,28 @@ class Encoder(Limited, nn.Module):
         self.items = nn.Embedding(num_items + 1, embedding_dim, padding_idx=0)
 
     def to_learn(self, batch: Batch, targets: Int[Tensor, "M"]) -> tuple[Reading, Int[Tensor, "R"], Int[Tensor, "R"]]:
-        """What is read in training, the items asked for, and the users of whom they are."""
-        raise TypeError(f"{type(self).__name__} does not say what it learns from.")
+        """What to read in training, the correct item of each request, and its user."""
+        raise TypeError(f"{type(self).__name__} must implement to_learn().")
 
     def to_rank(self, batch: Batch) -> Reading:
-        """What is read to say what comes after each user's latest event; one asked item a user."""
-        raise TypeError(f"{type(self).__name__} does not say what it reads.")
+        """What to read to predict the item after each user's latest event; one request per user."""
+        raise TypeError(f"{type(self).__name__} must implement to_rank().")
 
     def read(self, inputs: Float[Tensor, "M D"], reading: Reading) -> Float[Tensor, "R D"]:
-        """The states that are asked for, given an embedding of every item that is read."""
-        raise TypeError(f"{type(self).__name__} does not say how it reads.")
+        """The requested states, computed from the embedding of every item in the reading."""
+        raise TypeError(f"{type(self).__name__} must implement read().")
 
     def scores(self, reading: Reading) -> DotScores:
-        """Scores of all items where they are asked for."""
+        """Scores of all items for each request."""
         return item_scores(self.read(self.items(reading.items), reading), self.items.weight, self.cosine)
 
     def training_scores(
         self, batch: Batch, targets: Int[Tensor, "M"]
     ) -> tuple[DotScores, Int[Tensor, "R"], Int[Tensor, "R"]]:
-        """Scores wherever there is something to learn, the items that were there, and the users."""
+        """Scores at all places to learn from, the correct items and their users."""
         reading, targets, users = self.to_learn(batch, targets)
         return self.scores(reading), targets, users
 
     def next_item_scores(self, batch: Batch) -> DotScores:
-        """Scores of what comes after each user's latest event, (B, N)."""
+        """Scores of the item after each user's latest event, (B, N)."""
         return self.scores(self.to_rank(batch))

@@ -1,4 +1,4 @@
-"""The sequence models that a hybrid can have inside."""
+"""The sequence models that a hybrid can use as its encoder."""
 
 import inspect
 from collections.abc import Mapping
@@ -14,21 +14,21 @@ ENCODERS: dict[str, type[Encoder]] = {"sasrec": SASRec, "gru4rec": GRU4Rec, "ber
 
 
 def settings_of_encoder(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What an encoder takes of a hybrid's settings; num_blocks is the number of layers of gru4rec."""
-    known = inspect.signature(ENCODERS[name]).parameters
-    every = {**settings, "num_layers": settings["num_blocks"]}
-    return {key: value for key, value in every.items() if key in known}
+    """The settings of a hybrid that its encoder accepts; num_blocks is the number of layers of gru4rec."""
+    parameters = inspect.signature(ENCODERS[name]).parameters
+    settings = {**settings, "num_layers": settings["num_blocks"]}
+    return {key: value for key, value in settings.items() if key in parameters}
 
 
 def make_encoder(name: Name, num_items: int, **settings: Any) -> Encoder:
-    """The encoder of that name, with a hybrid's settings."""
+    """Build an encoder by name from a hybrid's settings."""
     return ENCODERS[name](num_items, **settings_of_encoder(name, settings))
 
 
-def node_alone(hybrid: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of a hybrid's encoder as a model of its own."""
+def standalone_config(hybrid: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a hybrid's encoder as a standalone model."""
     cls = ENCODERS[hybrid["encoder"]]
     parameters = inspect.signature(cls).parameters.items()
-    defaults = {name: p.default for name, p in parameters if p.default is not p.empty}  # what a hybrid does not set
-    own = defaults | settings_of_encoder(hybrid["encoder"], hybrid)
-    return {"_target_": f"{cls.__module__}.{cls.__qualname__}", **own}
+    defaults = {name: p.default for name, p in parameters if p.default is not p.empty}  # for what a hybrid does not set
+    settings = defaults | settings_of_encoder(hybrid["encoder"], hybrid)
+    return {"_target_": f"{cls.__module__}.{cls.__qualname__}", **settings}

@@ -1,4 +1,4 @@
-"""The graph side of a hybrid as a recommender of its own: the first stage of training in two."""
+"""The graph side of a hybrid as a standalone recommender, for the first stage of two-stage training."""
 
 from jaxtyping import Int
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from hybrid_seq_gnn.model.scores import DotScores, item_scores
 
 
 class GraphSide(nn.Module):
-    """Scores of the next item from the graph table alone; it shares its weights with the hybrid.
+    """Scores of the next item from the graph table alone; the weights are shared with the hybrid.
 
         score = g_t . G[j],   g_t the recency-weighted mean of the user's last items in G, see `Hybrid`
 
@@ -22,7 +22,7 @@ class GraphSide(nn.Module):
         super().__init__()
         if hybrid.graph_items is None:
             raise ValueError(
-                "training=two_stage: with fusion.level=score this gnn is a memory that has no weights to train; use "
+                "training=two_stage: with fusion.level=score this gnn is a memory without weights to train; use "
                 "another gnn, or training=post_hoc."
             )
         self.graph_items = hybrid.graph_items
@@ -33,11 +33,11 @@ class GraphSide(nn.Module):
     def training_scores(
         self, batch: Batch, targets: Int[Tensor, "M"]
     ) -> tuple[DotScores, Int[Tensor, "M"], Int[Tensor, "M"]]:
-        """Scores at every position, the item that came next there, and the user."""
+        """Scores at every position, the next item there, and the user."""
         graph = self.gnn(self.graph_items.weight)
         return item_scores(self._queries(batch, graph), graph, self.cosine), targets, batch.users_of_positions
 
     def next_item_scores(self, batch: Batch) -> DotScores:
-        """Scores of what comes after each user's latest event, (B, N)."""
+        """Scores of the item after each user's latest event, (B, N)."""
         graph = self.gnn(self.graph_items.weight)
         return item_scores(self._queries(batch, graph)[last_positions(batch.items > 0)], graph, self.cosine)

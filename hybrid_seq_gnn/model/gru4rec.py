@@ -1,8 +1,8 @@
 """GRU4Rec: a recurrent network over a user's history.
 
 Source: Hidasi et al. 2016, "Session-based Recommendations with Recurrent Neural Networks" (arXiv:1511.06939).
-Ours differs: item embeddings shared between input and output, and by default cross-entropy over all items at every
-position rather than sampled ranking losses.
+Ours differs: input and output share item embeddings, and the default loss is cross-entropy over all items at every
+position instead of a sampled ranking loss.
 """
 
 from jaxtyping import Float, Int
@@ -21,8 +21,8 @@ class GRU4Rec(CausalModel):
         num_items: items without padding.
         embedding_dim: D, width of an item's embedding.
         hidden_dim: width of the GRU's state.
-        num_layers: layers of the GRU.
-        max_length: latest events that the model reads.
+        num_layers: number of GRU layers.
+        max_length: number of latest events that the model reads.
         dropout: share of activations set to zero in training, in [0, 1).
         cosine: temperature of cosine scores, None for dot products; see `Encoder`.
 
@@ -52,6 +52,6 @@ class GRU4Rec(CausalModel):
         inputs = self.dropout(inputs)
         padded = inputs.new_zeros(*items.shape, inputs.shape[1])
         padded[mask] = inputs
-        hidden, _ = self.gru(padded)  # padding is on the right: no position has seen it
+        hidden, _ = self.gru(padded)  # padding is on the right, so it does not affect any position
         states: Tensor = self.project(self.dropout(hidden[mask]))
         return states

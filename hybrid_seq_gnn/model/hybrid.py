@@ -1,4 +1,4 @@
-"""A sequence model and a graph network that share the work of knowing what comes next."""
+"""A next-item recommender that mixes a sequence model with a graph network."""
 
 import torch
 from jaxtyping import Float, Int
@@ -9,7 +9,7 @@ from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.interfaces import Fusion, GraphNetwork, Memory
 from hybrid_seq_gnn.model.causal import initialise
 from hybrid_seq_gnn.model.encoder import Reading
-from hybrid_seq_gnn.model.encoders import Name, make_encoder, node_alone
+from hybrid_seq_gnn.model.encoders import Name, make_encoder, standalone_config
 from hybrid_seq_gnn.model.memory_scores import MemoryScores
 from hybrid_seq_gnn.model.scores import DotScores, MixtureScores, item_scores
 
@@ -17,8 +17,8 @@ from hybrid_seq_gnn.model.scores import DotScores, MixtureScores, item_scores
 class Hybrid(nn.Module):
     """A sequence model mixed with a graph network, at the level of embeddings or of scores.
 
-    With E the encoder's item table, G = gnn(graph_items), and n_t the number of events up to and including position t,
-    counted before truncation, in training as at serving; score and p are of the item after position t:
+    E is the encoder's item table, G = gnn(graph_items), and n_t the number of events up to and including position t,
+    counted before truncation, in training and at serving. score and p refer to the item after position t:
 
         fusion.level=embedding   x_t   = alpha(n_t) E[i_t] + (1 - alpha(n_t)) G[i_t]                 input side
                                  score = encode(x)_t . (alpha(n_t) E[j] + (1 - alpha(n_t)) G[j])     candidate side
@@ -26,28 +26,28 @@ class Hybrid(nn.Module):
             mix=geometric        p(j)  = p_seq(j)^alpha(n_t) p_graph(j)^(1 - alpha(n_t)) / Z
             mix=linear           p(j)  = alpha(n_t) p_seq(j) + (1 - alpha(n_t)) p_graph(j)
 
-    p_graph is that of a memory (gnn=transitions), or else softmax(g_t . G) with g_t the mean of the user's last items
-    in G, an item one step back weighing `graph_recency` times as much.
+    p_graph comes from a memory (such as gnn=transitions), or is softmax(g_t . G) with g_t the weighted mean of the
+    user's last items in G; each step back multiplies the weight of an item by `graph_recency`.
 
-    encoder=bert4rec sees both sides of a hidden item, the graph side only what stands before it. So n of a hidden place
-    is the number of events before it, the inputs that are mixed are those of the items that it sees, and where nothing
-    stands before a hidden item p_graph is uniform.
+    encoder=bert4rec sees both sides of a masked item, the graph side only the items before it. So n of a masked place
+    is the number of events before it, only the inputs of unmasked items are mixed, and p_graph is uniform for a masked
+    item with nothing before it.
 
-    With alpha = 1 this is the encoder alone; with alpha = 0 the encoder's own item table is not used (embedding level),
-    or the encoder not at all (score level).
+    With alpha = 1 this is the encoder alone. With alpha = 0 the encoder's item table is not used (embedding level), or
+    the encoder is not used at all (score level).
 
     Args:
         num_items: items without padding.
-        gnn: from (N, D) item embeddings to (N, D).
-        fusion: alpha, and where it acts.
+        gnn: maps (N, D) item embeddings to (N, D).
+        fusion: defines alpha and the level at which it mixes.
         encoder: the sequence model.
-        tied: the graph network smooths the encoder's own table (graph_items = E) rather than a table of its own.
-        graph_recency: in (0, 1], see above.
-        embedding_dim, num_blocks, num_heads, feed_forward_multiplier, max_length, dropout: see `SASRec`; for gru4rec
-            num_blocks is the number of layers, and heads and multiplier have no meaning.
-        mask_share: of bert4rec, see there; without meaning for the others.
+        tied: the graph network smooths the encoder's table (graph_items = E) instead of a table of its own.
+        graph_recency: weight factor per step back, in (0, 1], see above.
+        embedding_dim, num_blocks, num_heads, feed_forward_multiplier, max_length, dropout: see `SASRec`. For gru4rec,
+            num_blocks is the number of layers, and heads and multiplier are ignored.
+        mask_share: see `BERT4Rec`; ignored by the other encoders.
         cosine: temperature of cosine scores on both sides, None for dot products; at the embedding level the score is
-            then alpha cos(h, E[j]) + (1 - alpha) cos(h, G[j]), divided by it.
+            then (alpha cos(h, E[j]) + (1 - alpha) cos(h, G[j])) / cosine.
 
     Raises:
         ValueError: a value is out of range.
@@ -73,7 +73,7 @@ class Hybrid(nn.Module):
     ) -> None:
         super().__init__()
         if not 0 < graph_recency <= 1:
-            raise ValueError(f"model.graph_recency={graph_recency}: must lie in (0, 1].")
+            raise ValueError(f"model.graph_recency={graph_recency}: expected a number in (0, 1].")
         self.encoder = make_encoder(
             encoder,
             num_items,
@@ -86,7 +86,7 @@ class Hybrid(nn.Module):
             mask_share=mask_share,
             cosine=cosine,
         )
-        # the graph side comes after the encoder, so that a seed gives the encoder the weights that it has alone
+        # the graph side is built after the encoder, so that a seed gives the encoder the same weights as standalone
         self.max_length = max_length
         self.graph_recency = graph_recency
         self.gnn = gnn
@@ -99,14 +99,14 @@ class Hybrid(nn.Module):
             self.graph_items = nn.Embedding(num_items + 1, embedding_dim, padding_idx=0)
             self.graph_items.apply(initialise)
 
-    encoder_alone = staticmethod(node_alone)  # the configuration of its encoder as a model of its own
+    encoder_alone = staticmethod(standalone_config)  # the configuration of the encoder as a standalone model
 
     def graph_table(self) -> Float[Tensor, "N D"] | None:
-        """G, or None where the graph side is a memory."""
+        """G, or None if the graph side is a memory."""
         return None if self.graph_items is None else self.gnn(self.graph_items.weight)
 
     def read(self, reading: Reading, graph: Float[Tensor, "N D"] | None) -> Float[Tensor, "R D"]:
-        """The encoder's states where it is asked, with the graph mixed into what it reads."""
+        """The encoder's requested states, with the graph mixed into its inputs if the fusion does that."""
         items = reading.items
         inputs = self.encoder.items(items)
         if self.fusion.fuses_inputs and graph is not None:
@@ -116,7 +116,7 @@ class Hybrid(nn.Module):
     def mix_embeddings(
         self, states: Float[Tensor, "M D"], length: Int[Tensor, "M"], graph: Float[Tensor, "N D"]
     ) -> DotScores:
-        """Scores at the embedding level; an adaptive alpha moves from the table to the query.
+        """Scores at the embedding level. An adaptive alpha is moved from the table to the query:
 
         h . (alpha * E[j] + (1 - alpha) * G[j]) = [alpha * h, (1 - alpha) * h] . [E[j], G[j]]
         """
@@ -137,7 +137,7 @@ class Hybrid(nn.Module):
         steps = torch.arange(batch.items.shape[1], device=graph.device)
         back = steps[:, None] - steps
         weight = torch.where(back >= 0, self.graph_recency ** back.clamp(min=0).to(graph.dtype), 0.0)
-        weight = weight / weight.sum(1, keepdim=True)  # padding is on the right: every earlier place holds an item
+        weight = weight / weight.sum(1, keepdim=True)  # padding is on the right, so all earlier places hold items
         return (weight @ graph[batch.items])[mask]
 
     def graph_side(
@@ -147,9 +147,9 @@ class Hybrid(nn.Module):
         rows: Int[Tensor, "R"] | None,
         own: Int[Tensor, "R"] | None,
     ) -> DotScores | MemoryScores:
-        """p_graph after some of the positions; None means all, -1 after nothing.
+        """p_graph after the positions `rows`; None means all positions, -1 no position before.
 
-        A memory leaves out the pairs of `own`, the items that came next.
+        A memory leaves out the pairs of `own`, the correct next items.
         """
         if graph is None:
             assert isinstance(self.gnn, Memory)
@@ -161,7 +161,7 @@ class Hybrid(nn.Module):
         return item_scores(query, graph, self.encoder.cosine)
 
     def score(self, batch: Batch, reading: Reading, own: Int[Tensor, "R"] | None = None) -> DotScores | MixtureScores:
-        """Scores of all items where the encoder is asked; in training, `own` is what was there."""
+        """Scores of all items for each request; in training, `own` holds the correct items."""
         graph = self.graph_table()
         states, length = self.read(reading, graph), reading.length
         if self.fusion.level == "embedding":
@@ -174,12 +174,12 @@ class Hybrid(nn.Module):
     def training_scores(
         self, batch: Batch, targets: Int[Tensor, "M"]
     ) -> tuple[DotScores | MixtureScores, Int[Tensor, "R"], Int[Tensor, "R"]]:
-        """Scores wherever the encoder has something to learn, the items that were there, and the users."""
+        """Scores at all places the encoder learns from, the correct items and their users."""
         reading, targets, users = self.encoder.to_learn(batch, targets)
         return self.score(batch, reading, targets if self.training else None), targets, users
 
     def next_item_scores(self, batch: Batch) -> DotScores | MixtureScores:
-        """Scores of what comes after each user's latest event, (B, N)."""
+        """Scores of the item after each user's latest event, (B, N)."""
         return self.score(batch, self.encoder.to_rank(batch))
 
     def penalty(self) -> Float[Tensor, ""]:

@@ -1,4 +1,4 @@
-"""Items that were had by the same users."""
+"""Item-based nearest neighbours: items with users in common."""
 
 import torch
 from torch import Tensor, nn
@@ -11,20 +11,20 @@ from hybrid_seq_gnn.model.counts import UNLIMITED, DenseScores, gram, history_ro
 
 
 class ItemKNN(Limited, nn.Module):
-    """Nearest neighbours by cosine over the users who had both. Nothing is learned.
+    """Nearest neighbours by the cosine of item vectors over users. Nothing is learned.
 
         s_ij = n_ij / (sqrt(n_i n_j) + shrink),    score_j = sum over items i of the history of recency^k s_ij
 
-    where n_ij users had both items, k events lie between i and now, and only the `neighbours` largest s_ij of each j
-    count.
+    where n_ij is the number of users who had both items, k is the number of events after i, and only the `neighbours`
+    largest s_ij of each j are used.
 
     Source: Deshpande & Karypis 2004, "Item-Based Top-N Recommendation Algorithms".
 
     Args:
-        sequences, split: the training part is counted.
-        neighbours: of each item.
-        shrink: pulls similarities that rest on few users to 0; >= 0.
-        recency: weight of one event further back, in (0, 1]; 1 does not look at the order.
+        sequences, split: only the training part is counted.
+        neighbours: number of neighbours per item.
+        shrink: pulls similarities based on few users towards 0; >= 0.
+        recency: weight factor per event further back, in (0, 1]; 1 ignores the order.
 
     Raises:
         ValueError: a value is out of range.
@@ -48,8 +48,8 @@ class ItemKNN(Limited, nn.Module):
         similar = both / ((users[:, None] * users).sqrt() + shrink).clamp(min=1e-12)
         similar.fill_diagonal_(0.0)
         if neighbours < len(similar):
-            least = similar.topk(neighbours, dim=0).values[-1]
-            similar = torch.where(similar >= least, similar, 0.0)
+            threshold = similar.topk(neighbours, dim=0).values[-1]
+            similar = torch.where(similar >= threshold, similar, 0.0)
         self.register_buffer("similar", similar)  # (i, j)
 
     similar: Tensor

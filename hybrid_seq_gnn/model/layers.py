@@ -1,4 +1,4 @@
-"""The self-attention block that the sequence models share."""
+"""The self-attention block shared by the sequence models."""
 
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
@@ -12,18 +12,18 @@ class Block(nn.Module):
         x <- x + dropout(feed_forward(norm(x)))
 
     Source: Vaswani et al. 2017; pre-norm as in Xiong et al. 2020 (arXiv:2002.04745).
-    Ours differs: dropout acts on the output of attention, not on its weights (five times faster on CPU), and all but
-    attention itself works on packed positions, so that padding costs next to nothing.
+    Ours differs: dropout acts on the output of attention, not on its weights (five times faster on CPU), and everything
+    except attention itself works on packed positions, so padding costs almost nothing.
 
     Args:
         embedding_dim: D, width of a position.
         num_heads: attention heads; must divide D.
         dropout: share of activations set to zero in training.
         feed_forward_dim: width of the hidden layer.
-        causal: a position sees itself and what came before; otherwise the whole history.
+        causal: a position attends to itself and earlier positions; otherwise to the whole history.
 
     Shape:
-        x: (M, D) packed positions. mask: (B, T), true where a row of x belongs; padding is on the right.
+        x: (M, D) packed positions. mask: (B, T), true at the M positions; padding is on the right.
         Returns (M, D).
     """
 
@@ -41,7 +41,7 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def attend(self, x: Float[Tensor, "M D"], row: Int[Tensor, "M"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "M D"]:
-        """Multi-head attention. Padding is never seen: it lies in the future, or is masked."""
+        """Multi-head attention. Padding is never attended to: it is in the future, or masked."""
         (users, positions), width = mask.shape, x.shape[-1]
         packed = self.qkv(x)
         qkv = packed.new_zeros(users * positions, 3 * width).index_copy(0, row, packed)
@@ -59,7 +59,7 @@ class Block(nn.Module):
     def at_rows(
         self, x: Float[Tensor, "M D"], row: Int[Tensor, "M"], mask: Bool[Tensor, "B T"]
     ) -> Float[Tensor, "M D"]:
-        """One block, given where each position stands among B * T; nothing here depends on values, only on sizes."""
+        """`forward` given the index of each position in B * T. Shapes depend only on sizes, not on values."""
         x = x + self.dropout(self.attend(self.attention_norm(x), row, mask))
         hidden = F.gelu(self.expand(self.feed_forward_norm(x)))
         change: Tensor = self.dropout(self.contract(self.dropout(hidden)))
@@ -67,5 +67,5 @@ class Block(nn.Module):
 
 
 def last_positions(mask: Bool[Tensor, "B T"]) -> Int[Tensor, "B"]:
-    """(B,) row of each user's latest position among the packed positions."""
+    """(B,) index of each user's latest position among the packed positions."""
     return mask.sum(1).cumsum(0) - 1

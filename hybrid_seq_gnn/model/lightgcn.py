@@ -1,4 +1,4 @@
-"""LightGCN as published: users and items on their bipartite graph; blind to the order of a history.
+"""LightGCN as published: users and items on their bipartite graph; it ignores the order of a history.
 
 Source: He et al. 2020, "LightGCN" (arXiv:2002.02126).
 """
@@ -20,11 +20,11 @@ class LightGCNRecommender(Limited, nn.Module):
 
         X_0 = [items; users],  X_k = A_hat X_{k-1},  X = mean(X_0 .. X_K);   score(u, j) = X_u . X_j
 
-    The paper trains it with `loss=bpr`; any loss goes. Every training event but a user's first is a target.
+    The paper trains it with `loss=bpr`; any loss works. Every training event except a user's first is a target.
 
     Args:
         num_items: items without padding.
-        sequences, split: the training part is the graph.
+        sequences, split: the training part gives the graph.
         embedding_dim: D.
         num_layers: K, hops of smoothing.
 
@@ -32,7 +32,7 @@ class LightGCNRecommender(Limited, nn.Module):
         ValueError: a size is not positive.
     """
 
-    max_length = 50  # decides only how training events are cut into batches: users are known by their embedding
+    max_length = 50  # only affects how training events are cut into windows: a user's embedding stands for the history
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class LightGCNRecommender(Limited, nn.Module):
     def training_scores(
         self, batch: Batch, targets: Int[Tensor, "M"]
     ) -> tuple[DotScores, Int[Tensor, "M"], Int[Tensor, "M"]]:
-        """Scores for the user of every position, the item that came next there, and the user."""
+        """Scores for the user of every position, the next item there, and the user."""
         items, users = self.tables()
         return DotScores(users[batch.users_of_positions], items), targets, batch.users_of_positions
 

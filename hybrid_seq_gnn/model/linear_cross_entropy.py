@@ -1,4 +1,4 @@
-"""Cross-entropy over all items that never holds all logits."""
+"""Cross-entropy over all items without storing all logits."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-ROWS = 256  # rows of logits held at a time: small enough to stay in cache, large enough for a fast product
+ROWS = 256  # rows of logits in memory at a time: small enough to stay in cache, large enough for a fast product
 
 
 @dataclass(frozen=True)
 class Prior:
-    """Scores beside the dot products, made a few rows at a time, to which no gradient goes.
+    """Scores added to the dot products, computed a chunk of rows at a time, without gradient.
 
     Attributes:
-        weight: (M,) weight of each row's prior, to which one does.
-        of_rows: from a slice of the rows to their (rows, items) scores, all finite.
+        weight: (M,) weight of each row's prior, with gradient.
+        of_rows: maps a slice of the rows to their (rows, items) scores, all finite.
     """
 
     weight: Float[Tensor, "M"]
@@ -25,7 +25,7 @@ class Prior:
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
-    """Loss and both gradients in one pass: each chunk of logits is made, used and overwritten."""
+    """Loss and gradients in one pass: each chunk of logits is computed, used and overwritten."""
 
     @staticmethod
     def forward(
@@ -81,7 +81,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         query_grad, table_grad, weight_grad = ctx.saved_tensors
         scale = grads[0] / ctx.rows
         weight_grad = None if weight_grad is None else weight_grad * scale
-        return query_grad * scale, table_grad * scale, None, None, weight_grad, None  # cast to the inputs' types
+        return query_grad * scale, table_grad * scale, None, None, weight_grad, None  # autograd casts to input dtypes
 
 
 def linear_cross_entropy(
@@ -95,11 +95,11 @@ def linear_cross_entropy(
 
         loss = mean over rows of log sum_j exp(query . table_j) - query . table_target
 
-    With label smoothing e, the target's score is replaced by (1 - e) of it plus e times the mean score. With a prior,
-    weight * prior_j is added to every score.
+    With label smoothing e, the target's score is replaced by (1 - e) times it plus e times the mean score. With a
+    prior, weight * prior_j is added to every score.
 
-    The idea is that of Wijmans et al. 2024, "Cut Your Losses" (arXiv:2411.09009); theirs is a GPU kernel that
-    computes the gradient later, ours computes it while the logits are at hand.
+    Source: Wijmans et al. 2024, "Cut Your Losses" (arXiv:2411.09009). Ours differs: theirs is a GPU kernel that
+    recomputes the logits for the gradient, ours computes the gradient in the forward pass.
 
     Raises:
         ValueError: there are no rows.
@@ -125,7 +125,7 @@ def linear_cross_entropy(
 
 
 class _LinearLogProbability(torch.autograd.Function):
-    """Each row's own log-probability; the backward pass makes the logits again, since it needs the rows' weights."""
+    """The log-probability of each row's target; backward recomputes the logits, since it needs the rows' gradients."""
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, table: Tensor, targets: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What followed the last item before."""
+"""A Markov chain over items."""
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from hybrid_seq_gnn.graph.sparse import SparseMatrix
 from hybrid_seq_gnn.limits import AtLeast1, Decay, Limited
 from hybrid_seq_gnn.model.counts import DenseScores, history_rows
 
-POPULARITY = 1e-9  # share of popularity, which orders what was never seen to follow
+POPULARITY = 1e-9  # weight of popularity, which ranks the items that never followed
 
 
 class Markov(Limited, nn.Module):
@@ -20,15 +20,15 @@ class Markov(Limited, nn.Module):
 
         score_j = sum_k recency^k C[i_k, j] / R[i_k],    k < last,  i_0 the latest item
 
-    C counts how often j followed i by at most `window` steps in the training part, a step further away weighing `decay`
-    times as much, and R is its row sum. With the defaults this is the first-order chain.
+    C counts how often j followed i within at most `window` steps in the training part, where each extra step multiplies
+    the weight of a pair by `decay`; R is its row sum. The defaults give a first-order chain.
 
     Args:
-        sequences, split: the training part is counted.
-        window: most steps from an item to one that follows it.
-        decay: weight of one more step, in (0, 1].
-        last: latest items that are looked up.
-        recency: weight of one item further back, in (0, 1].
+        sequences, split: only the training part is counted.
+        window: maximum number of steps from an item to one that follows it.
+        decay: weight factor per extra step, in (0, 1].
+        last: number of latest items to look up.
+        recency: weight factor per item further back, in (0, 1].
 
     Raises:
         ValueError: a value is out of range.

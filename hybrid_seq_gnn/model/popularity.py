@@ -1,4 +1,4 @@
-"""Everybody gets what most people had."""
+"""Recommends the most popular items to all users."""
 
 import torch
 from jaxtyping import Float
@@ -11,10 +11,10 @@ from hybrid_seq_gnn.model.counts import DenseScores
 
 
 class PopularityRecommender(nn.Module):
-    """score_j = events of item j in the training part. Nothing is learned.
+    """score_j = number of events of item j in the training part. Nothing is learned.
 
     Args:
-        sequences, split: the training part is counted.
+        sequences, split: only the training part is counted.
     """
 
     max_length = 1

@@ -2,8 +2,8 @@
 
 Source: Kang & McAuley 2018, "Self-Attentive Sequential Recommendation" (arXiv:1808.09781), Sec. 3.
 Ours differs: pre-norm blocks with GELU; padding on the right, with positions counted back from the latest event (the
-same positions as the left padding of the paper); by default trained with cross-entropy over all items at every position
-(Klenitskiy & Vasilev 2023, arXiv:2309.07602) rather than with one negative.
+same positions as with the left padding of the paper); the default loss is cross-entropy over all items at every
+position (Klenitskiy & Vasilev 2023, arXiv:2309.07602) instead of one with a single negative.
 """
 
 from jaxtyping import Float, Int
@@ -17,25 +17,25 @@ from hybrid_seq_gnn.model.layers import Block
 class SASRec(CausalModel):
     """Scores of the next item from causal self-attention over item and position embeddings.
 
-        x_t   = dropout(items[i_t] + positions[t])      t = 0 for the latest event that is read, 1 before it, ...
+        x_t   = dropout(items[i_t] + positions[t])      t = 0 for the latest event, 1 for the one before, ...
         h     = norm(block_L(... block_1(x)))
         score = h_t . items[j]                          for every item j
 
     Args:
         num_items: items without padding.
         embedding_dim: D, width of all embeddings.
-        num_blocks: Transformer blocks.
-        num_heads: attention heads a block; must divide `embedding_dim`.
+        num_blocks: number of Transformer blocks.
+        num_heads: attention heads per block; must divide `embedding_dim`.
         feed_forward_multiplier: hidden width of the feed-forward layers, in units of `embedding_dim`.
-        max_length: latest events that the model reads.
+        max_length: number of latest events that the model reads.
         dropout: share of activations set to zero in training, in [0, 1).
         cosine: temperature of cosine scores, None for dot products; see `Encoder`.
 
     Shape:
-        See `Batch`: B users of at most T <= max_length events, M positions in all.
+        See `Batch`: B users with at most T <= max_length events, M positions in total.
 
     Raises:
-        ValueError: a size is not positive, heads do not divide the width, or dropout is outside [0, 1).
+        ValueError: a size is not positive, num_heads does not divide embedding_dim, or dropout is outside [0, 1).
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Scores of all items for M rows, kept factored until somebody needs them."""
+"""Scores of all items for M rows, stored in factored form and computed on demand."""
 
 from dataclasses import dataclass, replace
 
@@ -13,12 +13,12 @@ from hybrid_seq_gnn.model.memory_scores import MemoryScores
 
 @dataclass(frozen=True)
 class DotScores:
-    """Scores `query @ table.T`; column 0 is padding and never wins.
+    """Scores `query @ table.T`; column 0 is padding, which rankings and losses ignore.
 
     Attributes:
-        query: (M, D) what each row asks for.
+        query: (M, D) query of each row.
         table: (N, D) items, row 0 is padding.
-        alpha: (M,) weight of the sequence side that made each row, None where nothing is mixed.
+        alpha: (M,) weight of the sequence side in each row, None if nothing is mixed.
     """
 
     query: Float[Tensor, "M D"]
@@ -26,23 +26,23 @@ class DotScores:
     alpha: Float[Tensor, "M"] | None = None
 
     def all(self) -> Float[Tensor, "M N"]:
-        """Every score. Cost: M * N * D, memory M * N."""
+        """All scores. Cost: M * N * D, memory M * N."""
         return self.query @ self.table.T
 
     def at(self, items: Int[Tensor, "M K"]) -> Float[Tensor, "M K"]:
-        """The scores of K items a row. Memory: M * K * D."""
+        """Scores of K items per row. Memory: M * K * D."""
         return (self.table[items] @ self.query.unsqueeze(-1)).squeeze(-1)
 
     def cross_entropy(self, targets: Int[Tensor, "M"], smoothing: float = 0.0) -> Float[Tensor, ""]:
-        """Mean over rows of -log softmax over all items at the target; padding has no share."""
+        """Mean over rows of -log softmax(scores)[target], over all items except padding."""
         return linear_cross_entropy(self.query, self.table[1:], targets - 1, smoothing)
 
     def log_probability(self, targets: Int[Tensor, "M"]) -> Float[Tensor, "M"]:
-        """log softmax over all items at the target, row by row."""
+        """log softmax(scores)[target] of each row, over all items except padding."""
         return linear_log_probability(self.query, self.table[1:], targets - 1)
 
     def log_probabilities(self) -> Float[Tensor, "M N"]:
-        """log softmax over all items; padding has -inf."""
+        """log softmax over all items; -inf for padding."""
         scores = self.all()
         scores[:, 0] = -torch.inf
         return F.log_softmax(scores, dim=1)
@@ -70,18 +70,18 @@ class MixtureScores:
         linear:     score_j = log(alpha p_seq(j) + (1 - alpha) p_graph(j))
         geometric:  score_j = alpha log p_seq(j) + (1 - alpha) log p_graph(j)    up to a constant of the row
 
-    A linear score is a log-probability. A geometric one becomes one by log_softmax, which is done only where a
-    likelihood is needed: ranks do not change by a constant of the row, so the softmax of a side is not needed for them
-    either. With alpha = 1 the geometric scores are those of the sequence side to the last bit, with alpha = 0 those of
-    the graph side. Two sides of dot products give a geometric mixture that is a dot product itself:
+    A linear score is a log-probability. A geometric score needs a log_softmax to become one, which is done only for a
+    likelihood: a constant per row does not change ranks, so for ranking neither the mixture nor its sides are
+    normalised. With alpha = 1 the geometric scores equal those of the sequence side to the last bit, with alpha = 0
+    those of the graph side. If both sides are dot products, the geometric mixture is one too:
 
         score_j = [alpha q_seq, (1 - alpha) q_graph] . [T_seq[j], T_graph[j]]
 
     Attributes:
         seq, graph: the two sides.
         alpha: (M,) weight of the sequence side.
-        states: (M, D) what the sequence side knew there, which a fusion may look at.
-        geometric: which of the two.
+        states: (M, D) states of the sequence side, which a fusion may use.
+        geometric: whether the mixture is geometric or linear.
     """
 
     seq: DotScores
@@ -91,53 +91,53 @@ class MixtureScores:
     geometric: bool
 
     def mix(self, seq: Tensor, graph: Tensor) -> Tensor:
-        """The formula, of log-probabilities (linear, stable) or of finite scores (geometric)."""
+        """Mix log-probabilities (linear, in a stable way) or finite scores (geometric)."""
         alpha = self.alpha.view(-1, *[1] * (seq.dim() - 1))
         if self.geometric:
             return alpha * seq + (1 - alpha) * graph
         return torch.logaddexp(alpha.log() + seq, torch.log1p(-alpha) + graph)
 
     def sides(self) -> tuple[Float[Tensor, "M N"], Float[Tensor, "M N"]]:
-        """What `mix` mixes, of every item. In a geometric mixture the scores of padding mean nothing."""
+        """The inputs of `mix` for all items. In a geometric mixture, ignore the scores of padding."""
         if self.geometric:
             return self.seq.all(), self.graph.all()
         return self.seq.log_probabilities(), self.graph.log_probabilities()
 
     def all(self) -> Float[Tensor, "M N"]:
-        """The score of every item; padding has -inf."""
+        """Scores of all items; -inf for padding."""
         scores = self.mix(*self.sides())
         if self.geometric:
             scores[:, 0] = -torch.inf
         return scores
 
     def at(self, items: Int[Tensor, "M K"]) -> Float[Tensor, "M K"]:
-        """The scores of K items a row. Memory: linear M * N, since the softmax wants all items; geometric M * K * D."""
-        some = items.clamp(min=1)  # log 0 of padding has no gradient
+        """Scores of K items per row. Memory: linear M * N, since the softmax needs all items; geometric M * K * D."""
+        not_padding = items.clamp(min=1)  # the log 0 of padding has no gradient
         if self.geometric:
-            sides = self.seq.at(some), self.graph.at(some)
+            sides = self.seq.at(not_padding), self.graph.at(not_padding)
         else:
             seq, graph = self.sides()
-            sides = seq.gather(1, some), graph.gather(1, some)
+            sides = seq.gather(1, not_padding), graph.gather(1, not_padding)
         return self.mix(*sides).masked_fill(items == 0, -torch.inf)
 
     def scaled(self, temperature: float) -> "MixtureScores":
         """The scores themselves.
 
         Raises:
-            ValueError: temperature is not 1, which has no meaning for a mixture.
+            ValueError: temperature is not 1, which is undefined for a mixture.
         """
         if temperature != 1:
-            raise ValueError("loss.temperature does not go with fusion.level=score; leave it at 1.")
+            raise ValueError(f"loss.temperature={temperature} does not work with fusion.level=score; leave it at 1.")
         return self
 
     def cross_entropy(self, targets: Int[Tensor, "M"], smoothing: float = 0.0) -> Float[Tensor, ""]:
-        """Mean over rows of -log p(target): the mixture's own likelihood. Memory: a chunk of rows times N.
+        """Mean over rows of -log p(target) of the mixture. Memory: a chunk of rows times N.
 
         Raises:
-            ValueError: label smoothing, which has no meaning for a mixture.
+            ValueError: label smoothing, which is undefined for a mixture.
         """
         if smoothing:
-            raise ValueError(f"loss.label_smoothing={smoothing} does not go with fusion.level=score; set it to 0.")
+            raise ValueError(f"loss.label_smoothing={smoothing} does not work with fusion.level=score; set it to 0.")
         if not self.geometric:
             return -self.mix(self.seq.log_probability(targets), self.graph.log_probability(targets)).mean()
         graph, alpha = self.graph, self.alpha.to(self.seq.table.dtype)

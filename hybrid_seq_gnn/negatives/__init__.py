@@ -1,1 +1,1 @@
-"""Samplers of items that the user did not choose; each returns ids and the log of their probability."""
+"""Samplers of items that the user has not seen; each returns item ids and their log-probabilities."""

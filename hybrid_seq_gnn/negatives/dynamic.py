@@ -1,4 +1,4 @@
-"""Negatives that the model itself mistakes for the target."""
+"""Negatives that the model scores highest among uniform draws."""
 
 import torch
 from jaxtyping import Float, Int
@@ -13,22 +13,22 @@ from hybrid_seq_gnn.negatives.uniform import Uniform
 
 
 class Dynamic(Limited, nn.Module):
-    """The K highest-scored of `pool` uniform draws a row.
+    """The K highest-scored of `pool` uniform draws per row.
 
-    log q is that of the uniform draws: the choice among them is the model's and has no simple probability.
+    log q is that of the uniform draws: the choice among them depends on the model and has no simple probability.
 
     Source: Zhang et al. 2013, "Optimizing Top-N Collaborative Filtering via Dynamic Negative Item Sampling".
 
     Args:
-        sequences, split: say what each user has had in training.
-        num_negatives: K, items a row.
-        pool: uniform draws a row; at least K.
+        sequences, split: give the items that each user has seen in training.
+        num_negatives: K, items per row.
+        pool: uniform draws per row; at least K.
 
     Shape:
         users, targets: (M,). scores: M rows. Returns ids (M, K) and log q (M, K).
 
     Raises:
-        ValueError: K < 1, the pool is smaller than K, or a user has had every item.
+        ValueError: K < 1, the pool is smaller than K, or a user has seen all items.
     """
 
     def __init__(self, sequences: Sequences, split: Split, *, num_negatives: AtLeast1 = 1, pool: int = 16) -> None:
@@ -42,7 +42,7 @@ class Dynamic(Limited, nn.Module):
     def forward(
         self, users: Int[Tensor, "M"], targets: Int[Tensor, "M"], scores: TrainingScores
     ) -> tuple[Int[Tensor, "M K"], Float[Tensor, "M K"]]:
-        """Ids of the negatives, and the log of the probability of their draws."""
+        """Ids of the negatives, and the log-probability of each draw."""
         pool, log_q = self.uniform(users, targets, scores)
         with torch.no_grad():
             best = scores.at(pool).topk(self.num_negatives, dim=1).indices

@@ -1,4 +1,4 @@
-"""Negatives that everybody knows and this user has not had."""
+"""Negatives from the popular items that the user has not seen."""
 
 import numpy as np
 import torch
@@ -12,23 +12,23 @@ from hybrid_seq_gnn.negatives.seen import Seen
 
 
 class Hard(Limited, nn.Module):
-    """K items a row, uniform over the `pool` most popular ones that the row's user has not had in training.
+    """K items per row, uniform over the `pool` most popular ones that the row's user has not seen in training.
 
         log q = -log(size of the user's pool)
 
-    As in the plan of the study, which draws from the 100 most popular items; there a user who has had them all has no
-    negative, here the pool is filled from the next popular ones. The pools are made once: `pool` items a user.
+    As in the plan of the study, which draws from the 100 most popular items. There, a user who has seen them all has no
+    negative; here the pool is filled with the next popular ones. The pools are computed once: `pool` items per user.
 
     Args:
-        sequences, split: say what each user has had in training, and how often each item came.
-        num_negatives: K, items a row.
-        pool: most popular unseen items to draw from.
+        sequences, split: give the items that each user has seen in training, and their popularity.
+        num_negatives: K, items per row.
+        pool: number of most popular unseen items to draw from.
 
     Shape:
-        users, targets: (M,); targets and scores do not matter here. Returns ids (M, K) and log q (M, K).
+        users, targets: (M,); targets and scores are not used. Returns ids (M, K) and log q (M, K).
 
     Raises:
-        ValueError: K < 1, pool < 1, or a user has had every item.
+        ValueError: K < 1, pool < 1, or a user has seen all items.
     """
 
     def __init__(
@@ -38,18 +38,18 @@ class Hard(Limited, nn.Module):
         self.num_negatives = num_negatives
         seen = Seen(sequences, split)
         by_popularity = 1 + np.argsort(-sequences.training_counts(split)[1:], kind="stable")
-        place = np.empty(sequences.num_items + 1, dtype=np.int64)  # of each item in the order of popularity
+        place = np.empty(sequences.num_items + 1, dtype=np.int64)  # place of each item in the order of popularity
         place[by_popularity] = np.arange(sequences.num_items)
         pools = np.zeros((sequences.num_users, min(pool, sequences.num_items)), dtype=np.int64)
         size = np.zeros(sequences.num_users, dtype=np.int64)
         key, first = seen.key.numpy(), seen.first.numpy()
         for user in range(sequences.num_users):
-            had = place[key[first[user] : first[user + 1]] % seen.stride]
-            reach = min(pools.shape[1] + len(had), sequences.num_items)
-            free = np.ones(reach, dtype=bool)
-            free[had[had < reach]] = False
-            mine = by_popularity[:reach][free][: pools.shape[1]]
-            pools[user, : len(mine)], size[user] = mine, len(mine)
+            seen_places = place[key[first[user] : first[user + 1]] % seen.stride]
+            reach = min(pools.shape[1] + len(seen_places), sequences.num_items)
+            unseen = np.ones(reach, dtype=bool)
+            unseen[seen_places[seen_places < reach]] = False
+            items = by_popularity[:reach][unseen][: pools.shape[1]]
+            pools[user, : len(items)], size[user] = items, len(items)
         self.register_buffer("pools", torch.from_numpy(pools), persistent=False)
         self.register_buffer("pool_size", torch.from_numpy(size), persistent=False)
 

@@ -15,24 +15,24 @@ ROUNDS = 10
 
 
 class InBatch(Limited, nn.Module):
-    """K targets of other rows of the batch, drawn alike, of items that the row's user has not had in training.
+    """K targets drawn uniformly from the rows of the batch, without items that the row's user has seen in training.
 
-        log q_j = log(share of item j among all training targets, of those that the user has not had)
+        log q_j = log(share of item j among the training events of all items that the user has not seen)
 
-    Popular items are drawn more often, for which `loss=sampled_softmax` makes up with log q. A row for which ten rounds
-    of draws find no item that its user has not had takes uniform ones.
+    Popular items are drawn more often, which `loss=sampled_softmax` corrects with log q. A draw that still gives a seen
+    item after ten rounds is replaced by a uniform one.
 
     Source: Yi et al. 2019, "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations".
 
     Args:
-        sequences, split: say what each user has had in training, and how often each item came.
-        num_negatives: K, items a row.
+        sequences, split: give the items that each user has seen in training, and their popularity.
+        num_negatives: K, items per row.
 
     Shape:
         users, targets: (M,). Returns ids (M, K) and log q (M, K).
 
     Raises:
-        ValueError: K < 1, or a user has had every item.
+        ValueError: K < 1, or a user has seen all items.
     """
 
     def __init__(self, sequences: Sequences, split: Split, *, num_negatives: AtLeast1 = 64) -> None:
@@ -49,16 +49,16 @@ class InBatch(Limited, nn.Module):
     def forward(
         self, users: Int[Tensor, "M"], targets: Int[Tensor, "M"], scores: object
     ) -> tuple[Int[Tensor, "M K"], Float[Tensor, "M K"]]:
-        who = users.unsqueeze(1).expand(-1, self.num_negatives)
-        items = targets[torch.randint(len(targets), who.shape, device=users.device)]
+        user = users.unsqueeze(1).expand(-1, self.num_negatives)
+        items = targets[torch.randint(len(targets), user.shape, device=users.device)]
         for _ in range(ROUNDS):
-            rejected = self.seen.has(who, items)
+            rejected = self.seen.has(user, items)
             if not rejected.any():
                 break
             items[rejected] = targets[torch.randint(len(targets), (int(rejected.sum()),), device=users.device)]
-        row, had = self.seen.of(users)
-        taken = self.share.new_zeros(len(users)).index_add_(0, row, self.share[had])
-        log_q = (self.share[items] / (1 - taken).clamp(min=1e-9).unsqueeze(1)).log().float()
-        rejected = self.seen.has(who, items)
-        easy, log_easy = self.uniform(users, targets, scores)
-        return torch.where(rejected, easy, items), torch.where(rejected, log_easy, log_q.clamp(max=0.0))
+        row, seen_items = self.seen.of(users)
+        seen_share = self.share.new_zeros(len(users)).index_add_(0, row, self.share[seen_items])
+        log_q = (self.share[items] / (1 - seen_share).clamp(min=1e-9).unsqueeze(1)).log().float()
+        rejected = self.seen.has(user, items)
+        uniform, log_uniform = self.uniform(users, targets, scores)
+        return torch.where(rejected, uniform, items), torch.where(rejected, log_uniform, log_q.clamp(max=0.0))

@@ -1,4 +1,4 @@
-"""Some hard negatives among easy ones."""
+"""A mixture of hard and uniform negatives."""
 
 import torch
 from jaxtyping import Float, Int
@@ -13,21 +13,21 @@ from hybrid_seq_gnn.negatives.uniform import Uniform
 
 
 class Mixed(Limited, nn.Module):
-    """Each of K items a row is hard with probability `hard_share`, else uniform; see `Hard` and `Uniform`.
+    """Each of the K items per row is hard with probability `hard_share`, else uniform; see `Hard` and `Uniform`.
 
         q_j = hard_share * q_hard(j) + (1 - hard_share) * q_uniform(j)
 
     Args:
-        sequences, split: say what each user has had in training, and how often each item came.
-        num_negatives: K, items a row.
-        hard_share: in [0, 1].
-        pool: most popular unseen items of the hard ones.
+        sequences, split: give the items that each user has seen in training, and their popularity.
+        num_negatives: K, items per row.
+        hard_share: probability that a negative is hard, in [0, 1].
+        pool: number of most popular unseen items from which hard negatives are drawn.
 
     Shape:
-        users, targets: (M,); targets and scores do not matter here. Returns ids (M, K) and log q (M, K).
+        users, targets: (M,); targets and scores are not used. Returns ids (M, K) and log q (M, K).
 
     Raises:
-        ValueError: a value is out of range, or a user has had every item.
+        ValueError: a value is out of range, or a user has seen all items.
     """
 
     def __init__(
@@ -49,9 +49,9 @@ class Mixed(Limited, nn.Module):
         self, users: Int[Tensor, "M"], targets: Int[Tensor, "M"], scores: object
     ) -> tuple[Int[Tensor, "M K"], Float[Tensor, "M K"]]:
         hard, log_hard = self.hard(users, targets, scores)
-        easy, log_easy = self.uniform(users, targets, scores)
+        uniform, log_uniform = self.uniform(users, targets, scores)
         is_hard = torch.rand(hard.shape, device=users.device) < self.hard_share
-        items = torch.where(is_hard, hard, easy)
-        inside = (self.hard.pools[users].unsqueeze(1) == items.unsqueeze(2)).any(2)
-        q = self.hard_share * log_hard.exp() * inside + (1 - self.hard_share) * log_easy.exp()
+        items = torch.where(is_hard, hard, uniform)
+        in_pool = (self.hard.pools[users].unsqueeze(1) == items.unsqueeze(2)).any(2)
+        q = self.hard_share * log_hard.exp() * in_pool + (1 - self.hard_share) * log_uniform.exp()
         return items, q.log()

@@ -1,4 +1,4 @@
-"""Negatives drawn by how popular they are."""
+"""Negatives drawn by popularity."""
 
 import numpy as np
 import torch
@@ -10,27 +10,27 @@ from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.limits import AtLeast1, Limited, NotNegative
 from hybrid_seq_gnn.negatives.seen import Seen
 
-ROUNDS = 20  # of rejection; what is left then is drawn exactly, row by row
+ROUNDS = 20  # of rejection sampling; rows that still hold a seen item are then drawn exactly, one by one
 
 
 class Popularity(Limited, nn.Module):
-    """K items a row, of those that the row's user has not had in training; never padding.
+    """K items per row that the row's user has not seen in training; never padding.
 
-        q_j = c_j^exponent / (sum over items i that the user has not had of c_i^exponent),   c = 1 + count in training
+        q_j = c_j^exponent / (sum over items i that the user has not seen of c_i^exponent),   c = 1 + count in training
 
-    By rejection from the distribution over all items, which leaves exactly q; the few draws that are rejected twenty
-    times over are made from q itself.
+    Rejection sampling from the distribution over all items gives exactly q; the few rows with a draw rejected twenty
+    times are drawn from q directly.
 
     Args:
-        sequences, split: say what each user has had in training, and how often each item came.
-        num_negatives: K, items a row.
+        sequences, split: give the items that each user has seen in training, and their popularity.
+        num_negatives: K, items per row.
         exponent: 1 is by count, 0 uniform; 0.75 is usual (Mikolov et al. 2013, arXiv:1310.4546).
 
     Shape:
-        users, targets: (M,); targets and scores do not matter here. Returns ids (M, K) and log q (M, K).
+        users, targets: (M,); targets and scores are not used. Returns ids (M, K) and log q (M, K).
 
     Raises:
-        ValueError: K < 1, a negative exponent, or a user has had every item.
+        ValueError: K < 1, a negative exponent, or a user has seen all items.
     """
 
     def __init__(
@@ -48,25 +48,25 @@ class Popularity(Limited, nn.Module):
     cumulative: Tensor
 
     def draw(self, *shape: int) -> Int[Tensor, "..."]:
-        """Items by weight, whoever has had them."""
+        """Draw items by weight, whether a user has seen them or not."""
         point = torch.rand(*shape, device=self.weight.device, dtype=torch.float64) * self.cumulative[-1]
         return torch.searchsorted(self.cumulative, point, right=True).clamp_(1, len(self.weight) - 1)
 
     def forward(
         self, users: Int[Tensor, "M"], targets: Int[Tensor, "M"], scores: object
     ) -> tuple[Int[Tensor, "M K"], Float[Tensor, "M K"]]:
-        who = users.unsqueeze(1).expand(-1, self.num_negatives)
-        items = self.draw(*who.shape)
+        user = users.unsqueeze(1).expand(-1, self.num_negatives)
+        items = self.draw(*user.shape)
         for _ in range(ROUNDS):
-            rejected = self.seen.has(who, items)
+            rejected = self.seen.has(user, items)
             if not rejected.any():
                 break
             items[rejected] = self.draw(int(rejected.sum()))
-        for row in self.seen.has(who, items).any(1).nonzero().squeeze(1).tolist():
+        for row in self.seen.has(user, items).any(1).nonzero().squeeze(1).tolist():
             allowed = self.weight.clone()
             allowed[self.seen.of(users[row : row + 1])[1]] = 0.0
             items[row] = torch.multinomial(allowed, self.num_negatives, replacement=True)
-        row, had = self.seen.of(users)
-        taken = self.weight.new_zeros(len(users)).index_add_(0, row, self.weight[had])
-        left = (self.cumulative[-1] - taken).unsqueeze(1)
-        return items, (self.weight[items] / left).log().float()
+        row, seen_items = self.seen.of(users)
+        seen_weight = self.weight.new_zeros(len(users)).index_add_(0, row, self.weight[seen_items])
+        total = (self.cumulative[-1] - seen_weight).unsqueeze(1)
+        return items, (self.weight[items] / total).log().float()

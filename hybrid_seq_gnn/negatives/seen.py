@@ -1,4 +1,4 @@
-"""What each user has had in training, for samplers that must leave it out."""
+"""The items that each user has seen in training, which samplers must exclude."""
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ class Seen(nn.Module):
     """Distinct items of each user's training part, sorted, as one array of keys user * (num_items + 1) + item.
 
     Raises:
-        ValueError: a user has had every item, so that no negative is left.
+        ValueError: a user has seen all items, so no negative is left.
     """
 
     def __init__(self, sequences: Sequences, split: Split) -> None:
@@ -24,7 +24,7 @@ class Seen(nn.Module):
         first = np.searchsorted(key, np.arange(sequences.num_users + 1) * self.stride)
         if len(full := np.flatnonzero(np.diff(first) >= sequences.num_items)):
             raise ValueError(
-                f"user {sequences.user_ids[full[0]]} has had all {sequences.num_items} items, so no negative is left; "
+                f"user {sequences.user_ids[full[0]]} has seen all {sequences.num_items} items, so no negative is left; "
                 "use loss=cross_entropy."
             )
         self.register_buffer("key", torch.from_numpy(key), persistent=False)
@@ -34,7 +34,7 @@ class Seen(nn.Module):
     first: Tensor
 
     def has(self, users: Int[Tensor, "*M"], items: Int[Tensor, "*M"]) -> Bool[Tensor, "*M"]:
-        """Whether each user has had each item."""
+        """Whether users[m] has seen items[m], for each m."""
         key = users * self.stride + items
         place = torch.searchsorted(self.key, key).clamp_(max=max(len(self.key) - 1, 0))
         return self.key[place] == key if len(self.key) else torch.zeros_like(key, dtype=torch.bool)
@@ -44,7 +44,7 @@ class Seen(nn.Module):
         return self.first[users + 1] - self.first[users]
 
     def of(self, users: Int[Tensor, "M"]) -> tuple[Int[Tensor, "S"], Int[Tensor, "S"]]:
-        """Row (of `users`) and item of everything that they have had."""
+        """Row in `users` and item id of every item that the users have seen."""
         count = self.count(users)
         row = torch.arange(len(users), device=users.device).repeat_interleave(count)
         within = torch.arange(len(row), device=users.device) - (count.cumsum(0) - count)[row]

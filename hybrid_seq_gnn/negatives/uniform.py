@@ -1,4 +1,4 @@
-"""Negatives drawn alike from all items that a user has not had."""
+"""Negatives drawn uniformly from all items that a user has not seen."""
 
 import torch
 from jaxtyping import Float, Int
@@ -11,22 +11,22 @@ from hybrid_seq_gnn.negatives.seen import Seen
 
 
 class Uniform(Limited, nn.Module):
-    """K items a row, uniform over those that are not in the training part of the row's user; never padding.
+    """K items per row, uniform over the items that the row's user has not seen in training; never padding.
 
         log q = -log(num_items - distinct items of the user)
 
-    Exact and without rejection: the r-th unseen item is r + 1 + (number of seen items s_k, the k-th in order from 0,
-    with s_k - k - 1 <= r), found by one binary search a draw. Draws are independent, so an item may come twice.
+    Exact, without rejection: with the seen items s_0 < s_1 < ..., the r-th unseen item is r + 1 + (number of k with
+    s_k - k - 1 <= r). One binary search per draw finds it. Draws are independent, so an item may occur twice.
 
     Args:
-        sequences, split: say what each user has had in training.
-        num_negatives: K, items a row.
+        sequences, split: give the items that each user has seen in training.
+        num_negatives: K, items per row.
 
     Shape:
-        users, targets: (M,); targets and scores do not matter here. Returns ids (M, K) and log q (M, K).
+        users, targets: (M,); targets and scores are not used. Returns ids (M, K) and log q (M, K).
 
     Raises:
-        ValueError: K < 1, or a user has had every item.
+        ValueError: K < 1, or a user has seen all items.
     """
 
     def __init__(self, sequences: Sequences, split: Split, *, num_negatives: AtLeast1 = 1) -> None:

@@ -73,7 +73,7 @@ def test_a_broken_download_is_continued_or_begun_anew(url, tmp_path, ranges):
 
 
 def test_a_file_with_another_checksum_is_thrown_away(url, tmp_path):
-    with pytest.raises(ValueError, match=f"has md5 {MD5}, expected 0000.*thrown away"):
+    with pytest.raises(ValueError, match=f"has md5 {MD5}, expected 0000.*deleted"):
         download(f"{url}/x", tmp_path / "x.zip", "0000")
     assert list(tmp_path.iterdir()) == []
 

@@ -146,7 +146,7 @@ def test_a_damaged_cache_is_made_anew_and_not_believed(damage, source, tmp_path,
     with caplog.at_level(logging.WARNING):
         again = from_disk(source)
     assert not again.from_cache and same(made, again)
-    assert "is damaged and is made anew" in caplog.text
+    assert "is damaged; preparing the data again" in caplog.text
     assert from_disk(source).from_cache
 
 
@@ -172,7 +172,7 @@ def test_a_cache_that_cannot_be_written_is_only_a_warning(tmp_path, caplog):
     (tmp_path / "file").write_text("")
     with caplog.at_level(logging.WARNING):
         assert prepare(Synthetic(users=20, cache_dir=str(tmp_path / "file" / "x"))).sequences.num_users == 20
-    assert "not kept" in caplog.text
+    assert "not cached" in caplog.text
 
 
 def hash_of(source):

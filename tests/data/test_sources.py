@@ -191,7 +191,7 @@ def test_a_sequence_file_with_a_bare_user_or_a_user_twice_is_refused(tmp_path):
     with pytest.raises(ValueError, match="line 2: expected user item item"):
         read(SequencesFile(path=str(path)))
     path.write_text("u1 5 3\nu2 3\nu1 4\n")
-    with pytest.raises(ValueError, match="line 3: user u1 has a line already, line 1"):
+    with pytest.raises(ValueError, match="line 3: user u1 already has line 1"):
         read(SequencesFile(path=str(path)))
 
 
@@ -201,7 +201,7 @@ def test_parquet_with_a_missing_value_or_text_for_times_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"row 2: column 'item'"):
         read(Table(path=str(path)))
     pd.DataFrame({"user": [1], "item": ["a"], "timestamp": ["noon"]}).to_parquet(path)
-    with pytest.raises(ValueError, match="holds no numbers"):
+    with pytest.raises(ValueError, match="is not numeric"):
         read(Table(path=str(path)))
 
 

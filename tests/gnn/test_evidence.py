@@ -231,7 +231,7 @@ def test_a_pruned_memory_leaves_out_only_what_it_holds(read, world):
 
 
 def test_what_is_kept_is_said_where_it_was_not_asked_for(world, monkeypatch, caplog):
-    monkeypatch.setattr(successors, "MOST_EDGES", 30)
+    monkeypatch.setattr(successors, "MAX_EDGES", 30)
     with caplog.at_level("INFO"):
         Evidence(*world)
     assert "gnn.top_k=2" in caplog.text
@@ -239,7 +239,7 @@ def test_what_is_kept_is_said_where_it_was_not_asked_for(world, monkeypatch, cap
 
 def test_runs_of_one_process_count_once_and_share_no_tensor(world, monkeypatch):
     sequences, split = world
-    monkeypatch.setattr(successors, "_kept", {})
+    monkeypatch.setattr(successors, "_cache", {})
     first = Successors(sequences, split, 3, 0.7)
     monkeypatch.setattr(successors, "count_rows", None)  # cannot be called
     second = Successors(sequences, split, 3, 0.7)

@@ -45,7 +45,7 @@ def test_a_repeated_item_is_counted_once():
 
 def test_a_user_who_has_had_everything_is_named():
     sequences = make_sequences([32], num_items=4)
-    with pytest.raises(ValueError, match="user 100 has had all 4 items"):
+    with pytest.raises(ValueError, match="user 100 has seen all 4 items"):
         Uniform(sequences, leave_last_two_out(sequences))
 
 
