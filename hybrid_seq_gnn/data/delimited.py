@@ -87,7 +87,7 @@ def read_delimited(
     except (ValueError, pd.errors.ParserError) as error:
         broken, suspicious = error, True
     if suspicious:
-        complain(raw, source, separator, columns, names, quotes)
+        validate(raw, source, separator, columns, names, quotes)
     if broken is not None:
         raise ValueError(f"{source} cannot be read: {broken}") from broken
     if not len(fields["user"]):
@@ -119,7 +119,7 @@ def regular(raw: bytes, separator: str, names: list[str]) -> bool:
     return raw.count(separator.encode()) == lines * (len(names) - 1)
 
 
-def complain(raw: bytes, source: str, separator: str, columns: dict[str, str], names: list[str], quotes: bool) -> None:
+def validate(raw: bytes, source: str, separator: str, columns: dict[str, str], names: list[str], quotes: bool) -> None:
     """Read line by line, slowly, and raise ValueError at the first broken line; return if there is none."""
     expected = separator.join(names)
     for number, line, row in lines(raw, separator, quotes):

@@ -29,10 +29,11 @@ def filter_events(events: Events, source: Source) -> tuple[Events, list[str]]:
             f"{distinct(before.item) - distinct(events.item):,} items"
         )
 
-    if source.min_rating is not None:
-        least = source.min_rating
+    if (least := source.min_rating) is not None:
         if events.rating is None:
-            raise ValueError(f"data.min_rating={least:g}: these data have no ratings (data.rating names their column).")
+            raise ValueError(
+                f"data.min_rating={least:g}: these data have no ratings; set it to null or set data.rating to a column."
+            )
         step(f"data.min_rating={least:g}", lambda e: np.asarray(e.rating) >= least)
     if (k := source.k_core) > 1:
         step(f"data.k_core={k}", lambda e: (e.per_user() >= k) & (e.per_item() >= k), again=True)
@@ -46,10 +47,10 @@ def filter_events(events: Events, source: Source) -> tuple[Events, list[str]]:
             f"no user is left: the longest history has {longest} events before the last filter. {'; '.join(log)}. "
             "Lower data.min_user_events, data.k_core or data.min_rating."
         )
-    if (most := source.max_users) is not None:
+    if source.max_users is not None:
         _, first = np.unique(events.user, return_index=True)
-        users = events.user[np.sort(first)[:most]]
-        step(f"data.max_users={most}", lambda e: np.isin(e.user, users))
+        users = events.user[np.sort(first)[: source.max_users]]
+        step(f"data.max_users={source.max_users}", lambda e: np.isin(e.user, users))
     return events, log
 
 

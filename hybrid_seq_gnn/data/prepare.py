@@ -59,7 +59,7 @@ def prepare(source: Source) -> Prepared:
     The key of the disk cache is the content of the file and the settings, so a changed file is prepared again. The
     memory cache, which the runs of a sweep in one process share, uses the size and time of the file instead.
     """
-    key = in_memory(source)
+    key = memory_key(source)
     if key is None:
         return from_disk(source)
     if key not in _cache:
@@ -69,7 +69,7 @@ def prepare(source: Source) -> Prepared:
     return _cache[key]
 
 
-def in_memory(source: Source) -> str | None:
+def memory_key(source: Source) -> str | None:
     """The key of a source in the memory cache; None if it is not cached there."""
     if not source.cache:
         return None

@@ -1,4 +1,4 @@
-"""What every source of data shares: its filters, its split and its cache."""
+"""The base class of data sources, with the settings of filters, split and cache."""
 
 import hashlib
 from dataclasses import dataclass, fields
