@@ -1,4 +1,4 @@
-"""How much weight the sequence side really had, and for whom."""
+"""How much weight the fusion gave to the sequence side, overall and by history length."""
 
 import numpy as np
 
@@ -8,9 +8,9 @@ from hybrid_seq_gnn.evaluation.groups import LengthGroups
 def alpha_statistics(
     alpha: np.ndarray, lengths: np.ndarray, groups: LengthGroups
 ) -> dict[str, dict[str, float | int | None]]:
-    """Mean, standard deviation (population), least, greatest and number of alpha, by group and overall.
+    """Mean, population standard deviation, minimum, maximum and count of alpha, by group and overall.
 
-    An empty group has count 0 and nulls.
+    For an empty group, count is 0 and everything else is None.
 
     Shape:
         alpha: (U,) weight of the sequence side at each user's held-out item. lengths: (U,) events before it.
@@ -18,12 +18,11 @@ def alpha_statistics(
     statistics: dict[str, dict[str, float | int | None]] = {}
     for name, rows in groups.members(lengths).items():
         values = alpha[rows].astype(np.float64)
-        some = len(values) > 0
         statistics[name] = {
-            "mean": float(values.mean()) if some else None,
-            "std": float(values.std()) if some else None,
-            "min": float(values.min()) if some else None,
-            "max": float(values.max()) if some else None,
+            "mean": float(values.mean()) if len(values) else None,
+            "std": float(values.std()) if len(values) else None,
+            "min": float(values.min()) if len(values) else None,
+            "max": float(values.max()) if len(values) else None,
             "count": len(values),
         }
     return statistics

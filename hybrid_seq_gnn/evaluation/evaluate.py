@@ -13,18 +13,18 @@ from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.evaluation.ranks import mask_history, rank_of_target
 from hybrid_seq_gnn.interfaces import Recommender
 
-SCORES_AT_A_TIME = 1 << 25  # scores held in memory: 128 MiB of float32
+SCORES_AT_A_TIME = 1 << 25  # most scores in memory at once: 128 MiB of float32
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """One row a user, ordered by user.
+    """One row per user, ordered by user.
 
     Attributes:
         users: (U,) rows of `Sequences`.
         ranks: (U,) rank of the held-out item among all items that are not masked, from 1; ties count against it.
         lengths: (U,) events before the held-out item.
-        alpha: (U,) weight of the sequence side, None for models that mix nothing.
+        alpha: (U,) weight of the sequence side; None if the model has no fusion.
     """
 
     users: np.ndarray
@@ -35,7 +35,7 @@ class Ranking:
 
 @contextmanager
 def evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; the former mode comes back afterwards."""
+    """Put the model in evaluation mode and turn gradients off, then restore the previous mode."""
     was_training = model.training
     model.eval()
     try:
@@ -46,7 +46,7 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
 
 
 def merge(parts: list[Ranking]) -> Ranking:
-    """One ranking of users who were ranked in parts, none of them twice."""
+    """Join rankings of disjoint sets of users into one."""
     if len(parts) == 1:
         return parts[0]
     parts = [part for part in parts if len(part.users)] or parts[:1]
@@ -62,7 +62,7 @@ def merge(parts: list[Ranking]) -> Ranking:
 
 
 def part_of(positions: np.ndarray, share: Callable[[int], slice]) -> np.ndarray:
-    """`positions` for this process's `share` of the users who have a target, -1 for the rest; long and short alike."""
+    """`positions` for this process's share of the users, -1 for all others; shares have similar history lengths."""
     users = np.flatnonzero(positions >= 0)
     users = users[np.argsort(positions[users], kind="stable")]
     users = users[share(len(users))]
@@ -80,15 +80,15 @@ def rank_users(
     mask: bool,
     device: torch.device,
 ) -> Ranking:
-    """Rank each user's item at position `positions[u]`, given all that stands before it.
+    """Rank each user's item at position `positions[u]`, given the events before it.
 
     Args:
-        model: gives scores of all items.
+        model: scores all items.
         sequences: all histories.
         positions: (users,) position of the held-out item, -1 where a user has none.
-        batch_size: most users at a time; fewer where there are so many items that the scores would fill memory.
-        mask: leave the user's full history out of the ranking (never the held-out item itself).
-        device: where the model is.
+        batch_size: most users at a time; lowered if the scores would exceed `SCORES_AT_A_TIME`.
+        mask: remove the user's full history from the ranking (never the held-out item itself).
+        device: the model's device.
     """
     users = np.flatnonzero(positions >= 0)
     batch_size = max(1, min(batch_size, SCORES_AT_A_TIME // (sequences.num_items + 1)))

@@ -1,4 +1,4 @@
-"""Users by how long their history is."""
+"""Groups of users by history length."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,14 +12,14 @@ OVERALL = "overall"
 
 @dataclass(frozen=True, kw_only=True)
 class LengthGroups:
-    """short <= `short` < medium <= `long` < long, by events before the held-out item, counted before any truncation.
+    """Short, medium and long histories, by the number of events before the held-out item, before truncation.
 
     Attributes:
-        short: events; a history of at most this many is short.
-        long: events; a history of more than this many is long.
+        short: a history of at most this many events is short.
+        long: a history of more than this many events is long.
 
     Raises:
-        ValueError: the limits are not in order.
+        ValueError: not 0 < short < long.
     """
 
     short: int = 10
@@ -34,7 +34,7 @@ class LengthGroups:
             )
 
     def group_of(self, length: np.ndarray) -> np.ndarray:
-        """The name of each length's group.
+        """The group name of each length.
 
         Example:
             >>> LengthGroups().group_of(np.array([10, 11, 50, 51])).tolist()
@@ -43,7 +43,7 @@ class LengthGroups:
         return np.array(self.names)[np.searchsorted([self.short, self.long], length, side="left")]
 
     def members(self, length: np.ndarray) -> dict[str, np.ndarray]:
-        """For each group, and for all, which rows belong to it."""
+        """A boolean mask over the rows for each group, and for `overall`."""
         group = self.group_of(length)
         return {name: group == name for name in self.names} | {OVERALL: np.ones(len(length), dtype=bool)}
 
@@ -51,5 +51,5 @@ class LengthGroups:
 def grouped_metrics(
     ranks: np.ndarray, lengths: np.ndarray, groups: LengthGroups
 ) -> dict[str, dict[str, float | int | None]]:
-    """All metrics and the number of users, by group and overall; an empty group has count 0 and null metrics."""
+    """All metrics and the number of users, by group and overall; an empty group has count 0 and metrics None."""
     return {name: {**metrics(ranks[rows]), "count": int(rows.sum())} for name, rows in groups.members(lengths).items()}

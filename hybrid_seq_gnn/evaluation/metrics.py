@@ -1,4 +1,4 @@
-"""Ranking metrics for one held-out item a user."""
+"""Ranking metrics with one held-out item per user."""
 
 import numpy as np
 
@@ -7,14 +7,14 @@ NAMES = tuple(f"{metric}@{k}" for metric in ("HR", "NDCG", "MRR") for k in CUTOF
 
 
 def per_user(ranks: np.ndarray) -> dict[str, np.ndarray]:
-    """Each metric of each user.
+    """All metrics, user by user.
 
         HR@k = [r <= k],    NDCG@k = [r <= k] / log2(r + 1),    MRR@k = [r <= k] / r
 
     With one relevant item the ideal DCG is 1, and HR equals recall.
 
     Shape:
-        ranks: (U,) from 1. Returns nine arrays (U,) of float64.
+        ranks: (U,), from 1. Returns nine float64 arrays of shape (U,).
     """
     ranks = np.asarray(ranks, dtype=np.float64)
     gains = {"HR": np.ones_like(ranks), "NDCG": 1 / np.log2(ranks + 1), "MRR": 1 / ranks}
@@ -22,5 +22,5 @@ def per_user(ranks: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def metrics(ranks: np.ndarray) -> dict[str, float | None]:
-    """Means over users; None where there are no users."""
+    """Mean of each metric over users; None if there are no users."""
     return {name: float(values.mean()) if len(values) else None for name, values in per_user(ranks).items()}

@@ -1,4 +1,4 @@
-"""How a model is evaluated: one field a knob, checked at the door."""
+"""Settings of the evaluation."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from hybrid_seq_gnn.limits import AtLeast1, Limited
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSettings(Limited):
-    """Settings of the ranking.
+    """How models are ranked.
 
     Attributes:
-        groups: limits of short, medium and long histories.
-        mask_history: leave what a user has had out of the ranking, never the held-out item itself.
-        batch_size: users ranked at a time; changes no number.
+        groups: limits between short, medium and long histories.
+        mask_history: remove the user's history from the ranking, never the held-out item itself.
+        batch_size: users ranked at a time; does not affect the results.
 
     Raises:
         ValueError: a value is out of range.

@@ -1,8 +1,8 @@
-"""A metric as a smooth curve over the length of the history, with a band.
+"""A metric as a smooth curve over history length, with a confidence band.
 
 Source: Nadaraya 1964 and Watson 1964, kernel regression; the width is Silverman's (1986, eq. 3.31) rule of thumb.
-Ours differs: the kernel works on log(1 + n), because ten events more are much for a short history and nothing for a
-long one; the band is a percentile bootstrap over users, with the same resamples for every series, so that a band of a
+Ours differs: the kernel works on log(1 + n), because ten more events matter for a short history and hardly at all for
+a long one. The band is a percentile bootstrap over users. All series share the same resamples, so the band of a
 difference is a paired one.
 """
 
@@ -15,11 +15,11 @@ LEAST_USERS = 15.0  # effective number of users under the kernel below which a c
 
 @dataclass(frozen=True)
 class Curve:
-    """A smooth curve.
+    """A smoothed metric at G history lengths.
 
     Attributes:
         length: events, (G,).
-        mean: of the metric near each length, (G,); NaN where fewer than LEAST_USERS users count.
+        mean: of the metric near each length, (G,); NaN where the kernel covers fewer than LEAST_USERS users.
         low, high: the pointwise 95 % band, (G,).
     """
 
@@ -30,7 +30,7 @@ class Curve:
 
 
 def width_of(lengths: np.ndarray) -> float:
-    """Silverman's width 0.9 min(sd, IQR / 1.34) U^(-1/5) on log(1 + n), and at least 0.05."""
+    """Kernel width: Silverman's 0.9 min(sd, IQR / 1.34) U^(-1/5) on log(1 + n), but at least 0.05."""
     x = np.log1p(lengths)
     spread = min(float(x.std()), float(np.subtract(*np.quantile(x, [0.75, 0.25]))) / 1.34)
     return float(max(0.9 * spread * len(x) ** -0.2, 0.05))
@@ -45,23 +45,23 @@ def curves(
 
     Args:
         lengths: (U,) events before the held-out item.
-        values: for each series (U,), the metric of the same users in the same order.
-        points: G, the lengths at which the curve is computed, even in log(1 + n).
-        resamples: of the users, for the band.
+        values: per series, the metric of the same users in the same order, (U,).
+        points: G, number of lengths at which the curve is computed, evenly spaced in log(1 + n).
+        resamples: bootstrap resamples of the users, for the band.
         seed: of the resamples.
 
     Raises:
-        ValueError: a series has another number of users.
+        ValueError: a series has a different number of users.
 
-    Cost: resamples * (U + G * distinct lengths) for each series.
+    Cost: resamples * (U + G * distinct lengths) per series.
     """
     users = len(lengths)
     if any(len(y) != users for y in values.values()):
         raise ValueError(f"every series needs the metric of the same {users} users.")
     if users == 0:
-        nothing = np.zeros(0)
-        return {name: Curve(nothing, nothing, nothing, nothing) for name in values}
-    distinct, place = np.unique(lengths, return_inverse=True)
+        empty = np.zeros(0)
+        return {name: Curve(empty, empty, empty, empty) for name in values}
+    distinct, index = np.unique(lengths, return_inverse=True)
     first, last = np.log1p(np.quantile(lengths, [0.01, 0.99]))
     grid = np.linspace(first, last, points)
     kernel = np.exp(-0.5 * ((grid[:, None] - np.log1p(distinct)[None, :]) / width_of(lengths)) ** 2)  # (G, L)
@@ -71,22 +71,22 @@ def curves(
             return np.asarray((kernel @ sums) / (kernel @ counts))
 
     size = len(distinct)
-    all_users = np.bincount(place, minlength=size).astype(np.float64)
-    enough = (kernel @ all_users) ** 2 >= LEAST_USERS * np.maximum(kernel**2 @ all_users, 1e-300)  # Kish's number
+    all_users = np.bincount(index, minlength=size).astype(np.float64)
+    enough = (kernel @ all_users) ** 2 >= LEAST_USERS * np.maximum(kernel**2 @ all_users, 1e-300)  # Kish's size
     rng = np.random.default_rng(seed)
     drawn = {name: np.empty((resamples, points)) for name in values}
     for k in range(resamples):
         sample = rng.integers(0, users, users)
-        chosen = place[sample]
-        counts = np.bincount(chosen, minlength=size).astype(np.float64)
+        drawn_index = index[sample]
+        counts = np.bincount(drawn_index, minlength=size).astype(np.float64)
         for name, y in values.items():
-            drawn[name][k] = smooth(counts, np.bincount(chosen, weights=y[sample], minlength=size))
-    found = {}
+            drawn[name][k] = smooth(counts, np.bincount(drawn_index, weights=y[sample], minlength=size))
+    smoothed = {}
     for name, y in values.items():
-        mean = smooth(all_users, np.bincount(place, weights=y, minlength=size))
+        mean = smooth(all_users, np.bincount(index, weights=y, minlength=size))
         mean[~enough] = np.nan
         low, high = np.full(points, np.nan), np.full(points, np.nan)
         if resamples:
             low[enough], high[enough] = np.nanquantile(drawn[name][:, enough], [0.025, 0.975], axis=0)
-        found[name] = Curve(np.expm1(grid), mean, low, high)
-    return found
+        smoothed[name] = Curve(np.expm1(grid), mean, low, high)
+    return smoothed

@@ -1,1 +1,1 @@
-"""Who else is told how a run goes; metrics.jsonl and results.json are written whatever is chosen here."""
+"""Experiment loggers, in addition to metrics.jsonl and results.json, which every run writes."""

@@ -1,4 +1,4 @@
-"""MLflow: runs of an experiment in a SQLite file, or wherever a tracking URI leads."""
+"""MLflow: log to a SQLite file, or to any other tracking URI."""
 
 import time
 from collections.abc import Mapping
@@ -9,13 +9,13 @@ from hybrid_seq_gnn.logger.protocol import Record, require, scalars, summary
 
 
 class MLflow:
-    """Settings as parameters, metrics an epoch, then the test metrics at the best epoch.
+    """Log settings as parameters, metrics per epoch, and at the end the test metrics at the best epoch.
 
-    A run that is taken up again goes on as the same run of MLflow, whose id is kept in mlflow_run_id of the run folder.
+    A resumed run continues the same MLflow run; its id is stored in mlflow_run_id in the run folder.
 
     Args:
         uri: MLflow's tracking URI; `mlflow ui --backend-store-uri URI` shows it.
-        experiment: its name there.
+        experiment: name of the MLflow experiment.
     """
 
     def __init__(
@@ -32,16 +32,16 @@ class MLflow:
         self.uri, self.experiment = uri, experiment
         self.client: Any = None
         self.run_id = ""
-        self.told = 0
+        self.next_epoch = 0
         self.finished = False
 
     def epochs(self, history: list[Record]) -> None:
         if self.client is None:
             self._open()
         for record in history:
-            if record["epoch"] >= self.told:
+            if record["epoch"] >= self.next_epoch:
                 self._log(dict(scalars(record)), record["epoch"])
-        self.told = history[-1]["epoch"] + 1 if history else self.told
+        self.next_epoch = history[-1]["epoch"] + 1 if history else self.next_epoch
 
     def finish(self, results: Record) -> None:
         self._log(summary(results), results["best_epoch"])
@@ -58,20 +58,20 @@ class MLflow:
         if self.uri.startswith("sqlite:///"):
             Path(self.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         client = MlflowClient(self.uri)
-        kept = self.folder / "mlflow_run_id"
-        if kept.exists():
-            self.run_id = kept.read_text().strip()
+        id_file = self.folder / "mlflow_run_id"
+        if id_file.exists():
+            self.run_id = id_file.read_text().strip()
             steps = [metric.step for metric in client.get_metric_history(self.run_id, "seconds")]
-            self.told = max(steps, default=-1) + 1
+            self.next_epoch = max(steps, default=-1) + 1
             client.set_terminated(self.run_id, "RUNNING")
         else:
-            found = client.get_experiment_by_name(self.experiment)
-            experiment = found.experiment_id if found else client.create_experiment(self.experiment)
+            existing = client.get_experiment_by_name(self.experiment)
+            experiment = existing.experiment_id if existing else client.create_experiment(self.experiment)
             tags = {"folder": str(self.folder)}
             self.run_id = client.create_run(experiment, run_name=self.name, tags=tags).info.run_id
-            kept.write_text(self.run_id)
+            id_file.write_text(self.run_id)
             params = [Param(key, str(value)[:500]) for key, value in self.settings.items()]
-            for start in range(0, len(params), 100):  # MLflow takes no more at a time
+            for start in range(0, len(params), 100):  # MLflow accepts at most 100 at a time
                 client.log_batch(self.run_id, params=params[start : start + 100])
         self.client = client
 

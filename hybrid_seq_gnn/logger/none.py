@@ -1,16 +1,16 @@
-"""No logger: metrics.jsonl and results.json say it all."""
+"""No logger: only metrics.jsonl and results.json are written."""
 
 from hybrid_seq_gnn.logger.protocol import Record
 
 
 class NoLogger:
-    """Is told everything and keeps it to itself."""
+    """A logger that does nothing."""
 
     def epochs(self, history: list[Record]) -> None:
-        """All records so far, after each epoch."""
+        pass
 
     def finish(self, results: Record) -> None:
-        """results.json of the finished run."""
+        pass
 
     def close(self) -> None:
-        """The run has ended, finished or not."""
+        pass

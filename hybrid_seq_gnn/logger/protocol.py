@@ -1,4 +1,4 @@
-"""What a logger is, and what all of them share."""
+"""The interface of loggers, and functions that they share."""
 
 import importlib.util
 import logging
@@ -12,61 +12,59 @@ Record = dict[str, Any]
 
 @runtime_checkable
 class Logger(Protocol):
-    """Told how a run goes. Made before the run, whose folder may not be touched before the first call.
+    """Receives the progress of a run. Created before the run; must not touch the run folder before the first call.
 
-    A constructor parameter without a default is given by the program: `folder` (of the run), `settings` (of the run,
-    `a.b.c` to value) and `name` (what to call it).
+    The program fills constructor parameters without a default: `folder` (the run folder), `settings` (settings of the
+    run, `a.b.c` to value) and `name` (name of the run).
     """
 
     def epochs(self, history: list[Record]) -> None:
-        """All records so far, after each epoch; once when an interrupted run is taken up, with those from before."""
+        """Called with all records so far, once at the start (those of a resumed run) and then after each epoch."""
         ...
 
     def finish(self, results: Record) -> None:
-        """results.json of the finished run."""
+        """Called with the content of results.json when the run has finished."""
         ...
 
     def close(self) -> None:
-        """The run has ended, finished or not; called once, whatever was called before."""
+        """Called once when the run has ended, finished or not, even if nothing else was called before."""
         ...
 
 
 class Careful:
-    """A logger whose own trouble (a full disk, a database that does not answer) never ends a run.
+    """Wraps a logger so that its errors (a full disk, a database that does not answer) never end a run.
 
-    The first error is said, and the logger left alone from then on.
+    After the first error, which is logged as a warning, the logger is not called any more.
     """
 
     def __init__(self, logger: Logger) -> None:
         self.logger: Logger | None = logger
 
     def epochs(self, history: list[Record]) -> None:
-        """See `Logger`."""
-        self._tell("epochs", history)
+        self._call("epochs", history)
 
     def finish(self, results: Record) -> None:
-        """See `Logger`."""
-        self._tell("finish", results)
+        self._call("finish", results)
 
     def close(self) -> None:
-        self._tell("close")
+        self._call("close")
 
-    def _tell(self, what: str, *given: Any) -> None:
+    def _call(self, method: str, *arguments: Any) -> None:
         if self.logger is None:
             return
         try:
-            getattr(self.logger, what)(*given)
+            getattr(self.logger, method)(*arguments)
         except Exception as error:
             name = type(self.logger).__name__
             self.logger = None
-            log.warning("%s is told no more of this run, which goes on: %s: %s", name, type(error).__name__, error)
+            log.warning("%s failed and is switched off; the run continues. %s: %s", name, type(error).__name__, error)
 
 
 def require(package: str, extra: str) -> None:
-    """Refuse a logger whose package is not installed.
+    """Raise an error if a logger's package is not installed.
 
     Raises:
-        ValueError: names the extra that brings it.
+        ValueError: not installed; the message names the extra that installs it.
     """
     if importlib.util.find_spec(package) is None:
         raise ValueError(
@@ -75,7 +73,7 @@ def require(package: str, extra: str) -> None:
 
 
 def scalars(record: Record, prefix: str = "") -> Iterator[tuple[str, float]]:
-    """Every number of a nested record as (`validation/NDCG_at_10`, value); no logger's names may hold an @.
+    """All numbers of a nested record as (`validation/NDCG_at_10`, value), without @, which loggers do not allow.
 
     Example:
         >>> list(scalars({"epoch": 3, "loss": 0.5, "validation": {"HR@10": 0.25, "HR@10/long": None}}))
@@ -90,10 +88,10 @@ def scalars(record: Record, prefix: str = "") -> Iterator[tuple[str, float]]:
 
 
 def summary(results: Record) -> dict[str, float]:
-    """What a logger keeps of a finished run: test metrics of all users and by group, best epoch, size and time."""
-    kept = {
+    """What loggers store of a finished run: test metrics overall and by group, best epoch, size and time."""
+    test = {
         "test": results["grouped_metrics"],
         "best_epoch": results["best_epoch"],
         "parameters": results["parameters"],
     }
-    return dict(scalars(kept | {"best_validation_NDCG@10": results["best_val_metric"], "seconds": results["seconds"]}))
+    return dict(scalars(test | {"best_validation_NDCG@10": results["best_val_metric"], "seconds": results["seconds"]}))

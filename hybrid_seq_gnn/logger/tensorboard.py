@@ -1,4 +1,4 @@
-"""TensorBoard: event files in `tensorboard/` of the run folder; `tensorboard --logdir outputs` shows all runs."""
+"""TensorBoard: event files in `tensorboard/` in the run folder; `tensorboard --logdir outputs` shows all runs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,9 +8,9 @@ from hybrid_seq_gnn.logger.protocol import Record, require, scalars, summary
 
 
 class TensorBoard:
-    """Scalars an epoch, then the test metrics at the best epoch; the settings as a text.
+    """Log the settings as text, scalars per epoch, and at the end the test metrics at the best epoch.
 
-    A run that is taken up again writes its events anew, so that no epoch stands there twice.
+    A resumed run writes all its events again, so no epoch appears twice.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
@@ -18,7 +18,7 @@ class TensorBoard:
         self.folder = folder / "tensorboard"
         self.settings = settings
         self.writer: Any = None
-        self.told = 0
+        self.logged = 0
 
     def epochs(self, history: list[Record]) -> None:
         if self.writer is None:
@@ -28,10 +28,10 @@ class TensorBoard:
                 old.unlink()
             self.writer = SummaryWriter(str(self.folder))
             self.writer.add_text("settings", "\n".join(f"    {key}={value}" for key, value in self.settings.items()))
-        for record in history[self.told :]:
+        for record in history[self.logged :]:
             for name, value in scalars(record):
                 self.writer.add_scalar(name, value, record["epoch"])
-        self.told = len(history)
+        self.logged = len(history)
         self.writer.flush()
 
     def finish(self, results: Record) -> None:

@@ -9,12 +9,12 @@ from hybrid_seq_gnn.logger.protocol import Record, require, scalars, summary
 
 
 class WandB:
-    """Settings as the configuration, metrics an epoch, and the test metrics as the summary.
+    """Log settings as the configuration, metrics per epoch, and the test metrics as the summary.
 
-    A run that is taken up again is written anew, so that no epoch stands there twice.
+    A resumed run is written again from the start, so no epoch appears twice.
 
     Args:
-        project: its name there.
+        project: name of the W&B project.
     """
 
     def __init__(
@@ -23,7 +23,7 @@ class WandB:
         require("wandb", "wandb")
         self.folder, self.settings, self.name, self.project = folder, settings, name, project
         self.run: Any = None
-        self.told = 0
+        self.logged = 0
         self.finished = False
 
     def epochs(self, history: list[Record]) -> None:
@@ -40,9 +40,9 @@ class WandB:
                 reinit="create_new",
                 settings=wandb.Settings(silent=True, console="off", x_disable_stats=True, disable_git=True),
             )
-        for record in history[self.told :]:
+        for record in history[self.logged :]:
             self.run.log(dict(scalars(record)), step=record["epoch"])
-        self.told = len(history)
+        self.logged = len(history)
 
     def finish(self, results: Record) -> None:
         self.run.summary.update(summary(results))

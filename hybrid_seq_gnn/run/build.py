@@ -1,4 +1,4 @@
-"""From a checked configuration to objects."""
+"""Check a configuration and build the objects that it describes."""
 
 from typing import Any
 
@@ -11,15 +11,15 @@ from hybrid_seq_gnn.run.identity import Config, digest
 
 TOP_LEVEL: dict[str, Any] = {"seed": int, "name": str | None, "debug": bool}
 GROUPS = ("data", "graph", "gnn", "fusion", "model", "negatives", "loss", "training", "evaluation", "logger")
-GRAPHS_KEPT = 4  # of the runs of a sweep, which share a process
-OF_A_SWEEP = "study"  # says how runs are made, and is no part of one
-BRINGS = {"gnn": "gnn", "fusion": "fusion", "adjacency": "graph", "negatives": "negatives"}
+GRAPHS_KEPT = 4  # graphs in the cache, for runs of a sweep that share a process
+OF_A_SWEEP = "study"  # settings of a sweep, not of its runs
+GROUP_OF = {"gnn": "gnn", "fusion": "fusion", "adjacency": "graph", "negatives": "negatives"}
 
 
 def build(node: Config, **parts: Any) -> Any:
-    """The object that a checked node describes; `parts` is what the program adds to its settings.
+    """Build the object that a checked node describes from its settings and from `parts`, which the program adds.
 
-    Only what its constructor asks for is passed on, so that a class takes part by naming a parameter.
+    Only parts that its constructor names are passed, so a class gets a part by naming it as a parameter.
     """
     cls = target_class("", node)
     settings = {name: value for name, value in node.items() if name != "_target_"}
@@ -28,30 +28,30 @@ def build(node: Config, **parts: Any) -> Any:
 
 
 def groups_in_use(config: Config) -> set[str]:
-    """The groups that matter, found from what the model and the loss ask for."""
+    """Names of the groups in use, found by following what the model and the loss need."""
     used = {"data", "training", "evaluation", "logger"}
-    found = ["model", "loss"]
-    while found:
-        group = found.pop()
+    pending = ["model", "loss"]
+    while pending:
+        group = pending.pop()
         used.add(group)
-        found += [BRINGS[need] for need in needs_of(target_class(group, config[group])) if need in BRINGS]
+        pending += [GROUP_OF[need] for need in needs_of(target_class(group, config[group])) if need in GROUP_OF]
     return used
 
 
 def without_fusion(training: Config) -> Config:
-    """How a model without a fusion is trained, given how one with a fusion would be."""
+    """The training node for a model without a fusion; see `Strategy.alone`."""
     alone: str | None = getattr(target_class("training", training), "alone", None)
     if alone is None:
         return training
-    known = settings_of(target_class("training", {"_target_": alone}))
-    return {"_target_": alone} | {name: value for name, value in training.items() if name in known}
+    settings = settings_of(target_class("training", {"_target_": alone}))
+    return {"_target_": alone} | {name: value for name, value in training.items() if name in settings}
 
 
 def checked(config: Config) -> Config:
-    """Every value of a run checked, and groups that this model and loss do not use set to None.
+    """The configuration of a run with all values checked, and groups that are not in use set to None.
 
     Raises:
-        ValueError: a setting that does not exist or a value of a wrong type.
+        ValueError: a setting does not exist, or a value has the wrong type.
     """
     config = {key: value for key, value in config.items() if key != OF_A_SWEEP}
     for key in config:
@@ -60,18 +60,19 @@ def checked(config: Config) -> Config:
             raise ValueError(f"{key}: there is no such setting. Top level: {known}.")
     top = {key: conform(key, config.get(key), kind) for key, kind in TOP_LEVEL.items()}
     if top["seed"] < 0:
-        raise ValueError(f"seed={top['seed']}: expected a whole number from 0 up.")
+        raise ValueError(f"seed={top['seed']}: expected a whole number, 0 or more.")
     used = groups_in_use(config)
     if "fusion" not in used and "training" in config:
         config["training"] = without_fusion(config["training"])
-    whole = {key: check_node(key, config[key]) if key in GROUPS else top[key] for key in config}
-    return {key: value if key not in GROUPS or key in used else None for key, value in whole.items()}
+    values = {key: check_node(key, config[key]) if key in GROUPS else top[key] for key in config}
+    return {key: value if key not in GROUPS or key in used else None for key, value in values.items()}
 
 
 def build_group(config: Config, group: str, parts: dict[str, Any]) -> Any:
-    """What a group stands for, None if it is not in use; each has initial weights of its own from the seed.
+    """The object of a group, or None if the group is not in use.
 
-    So a hybrid's encoder starts with the weights of the encoder alone, whatever stands beside it.
+    Each group draws its initial weights from its own random seed, so a hybrid's encoder starts with the same weights as
+    the encoder alone, whatever else the model contains.
     """
     if config[group] is None:
         return None
@@ -83,7 +84,7 @@ _graphs: dict[str, tuple[SparseMatrix, dict[str, Any]]] = {}
 
 
 def graph_of(node: Config, prepared: Prepared) -> tuple[SparseMatrix, dict[str, Any]]:
-    """The item graph and its statistics, made once for all runs of this process that want the same."""
+    """The item graph and its statistics, cached for other runs in this process that use the same graph."""
     key = digest([node, prepared.split_hash])
     if key not in _graphs:
         while len(_graphs) >= GRAPHS_KEPT:

@@ -1,8 +1,8 @@
-"""Check every value of a configuration against the constructor that will get it.
+"""Check each value of a configuration against the constructor that receives it.
 
-A class says what its settings are: the parameters of its constructor that have a default. Parameters without one come
-from the program (the number of items, the graph ...). So each yaml has one twin in code and no third place to keep in
-step.
+The settings of a class are the parameters of its constructor that have a default. Parameters without a default come
+from the program (the number of items, the graph ...). So each yaml corresponds to one class, and there is no third
+place to keep in sync.
 """
 
 import difflib
@@ -19,45 +19,45 @@ PACKAGE = "hybrid_seq_gnn."
 
 
 def target_class(key: str, node: Mapping[str, Any]) -> type:
-    """The class that `node._target_` names; only those of this package are accepted."""
+    """The class that `node._target_` names; it must belong to this package."""
     name = str(node.get("_target_", ""))
     if not name.startswith(PACKAGE):
         raise ValueError(f"{key}._target_={name}: expected a class of {PACKAGE[:-1]}.")
     module, _, attribute = name.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        target = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"{key}._target_={name} cannot be loaded: {error}.") from error
-    if not inspect.isclass(found):
+    if not inspect.isclass(target):
         raise ValueError(f"{key}._target_={name}: expected a class.")
-    return found
+    return target
 
 
 def parameters_of(cls: type) -> dict[str, inspect.Parameter]:
-    """Named parameters of a constructor."""
+    """Named parameters of the constructor."""
     parameters = inspect.signature(cls, eval_str=True).parameters
     return {name: p for name, p in parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
 
 
 def settings_of(cls: type) -> dict[str, inspect.Parameter]:
-    """Constructor parameters that have a default: what a user may set."""
+    """Constructor parameters with a default: the settings of the class."""
     return {name: p for name, p in parameters_of(cls).items() if p.default is not p.empty}
 
 
 def needs_of(cls: type) -> list[str]:
-    """Constructor parameters that have none: what the program must give."""
+    """Constructor parameters without a default, which the program must provide."""
     return [name for name, p in parameters_of(cls).items() if p.default is p.empty]
 
 
 def check_node(key: str, node: Mapping[str, Any]) -> dict[str, Any]:
-    """The node with every value in the type that its constructor names.
+    """The node with each value converted to the type that the constructor declares.
 
     Args:
-        key: where the node stands, as on the command line: `fusion`.
-        node: `_target_` and settings, as plain values.
+        key: the key of the node on the command line, such as `fusion`.
+        node: `_target_` and settings as plain values.
 
     Raises:
-        ValueError: an unknown setting or a value of a wrong type, in the words of the command line.
+        ValueError: a setting does not exist, or a value has the wrong type.
     """
     settings = settings_of(target_class(key, node))
     checked: dict[str, Any] = {"_target_": node["_target_"]}
@@ -74,18 +74,18 @@ def check_node(key: str, node: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def conform(key: str, value: Any, hint: Any) -> Any:
-    """`value` as the annotation `hint` wants it, where nothing is lost by that.
+    """Convert `value` to the type of the annotation `hint`, if that loses no information.
 
     Raises:
-        ValueError: it cannot be that.
+        ValueError: it cannot be converted.
     """
-    if get_origin(hint) is Annotated:  # the limits are held by whoever is made, see `limits`
+    if get_origin(hint) is Annotated:  # the class itself checks the limits, see `limits`
         return conform(key, value, get_args(hint)[0])
     if get_origin(hint) is Literal:
         if value in get_args(hint):
             return value
     elif get_origin(hint) in (Union, types.UnionType):
-        for option in sorted(get_args(hint), key=lambda option: option is str):  # text last: it takes anything
+        for option in sorted(get_args(hint), key=lambda option: option is str):  # str last: it accepts anything
             try:
                 return conform(key, value, option)
             except ValueError:
@@ -107,8 +107,8 @@ def conform(key: str, value: Any, hint: Any) -> Any:
 
 
 def did_you_mean(name: str, known: Iterable[str], group: str) -> str:
-    """What a mistyped name may have meant, and what there is."""
+    """Suggest a name for a mistyped one, and list the known names."""
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"Did you mean {group}.{near[0]}? " if near else ""
+    matches = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"Did you mean {group}.{matches[0]}? " if matches else ""
     return f"{hint}Settings of {group}: {', '.join(known) or 'none'}."

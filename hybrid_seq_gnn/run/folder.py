@@ -1,4 +1,4 @@
-"""A run folder: held by one process, and what is written to it beside results.json."""
+"""Lock a run folder for one process, and write files other than results.json to it."""
 
 import json
 import logging
@@ -21,26 +21,26 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def alone_in(folder: Path, *, wait: bool) -> Iterator[None]:
-    """Hold a run folder against other processes.
+    """Lock a run folder against other processes.
 
     Raises:
-        ValueError: another process runs there, and `wait` is false.
+        ValueError: another process is running there, and `wait` is false.
     """
-    with ExitStack() as held:
+    with ExitStack() as stack:
         try:
-            held.enter_context(locked(folder / ".lock", wait=False))
+            stack.enter_context(locked(folder / ".lock", wait=False))
         except BlockingIOError as error:
             if not wait:
                 raise ValueError(
                     f"another process is running in {folder}; wait for it or choose another folder with hydra.run.dir=…"
                 ) from error
-            log.info("waiting for another process, which is running in %s", folder)
-            held.enter_context(locked(folder / ".lock"))
+            log.info("waiting for another process that is running in %s", folder)
+            stack.enter_context(locked(folder / ".lock"))
         yield
 
 
 def write_per_user(path: Path, prepared: Prepared, test: Ranking, groups: LengthGroups) -> None:
-    """One row a test user, with the ids of the source: user, target, length, group, rank, alpha (null if none)."""
+    """One row per test user, with original ids: user, target, length, group, rank, alpha (null if there is none)."""
     sequences = prepared.sequences
     target = sequences.items[sequences.indptr[test.users] + test.lengths]
     table = pd.DataFrame(
@@ -53,11 +53,11 @@ def write_per_user(path: Path, prepared: Prepared, test: Ranking, groups: Length
             "alpha": np.full(len(test.users), np.nan) if test.alpha is None else test.alpha.astype(np.float64),
         }
     )
-    with atomic(path) as beside:
-        table.to_parquet(beside, index=False)
+    with atomic(path) as temporary:
+        table.to_parquet(temporary, index=False)
 
 
 def as_yaml(config: Config) -> str:
-    """The configuration as a file that can be read back."""
-    plain = json.loads(json.dumps(config))  # a tuple is a list in YAML
+    """The configuration as YAML text that can be read back."""
+    plain = json.loads(json.dumps(config))  # tuples become lists, as YAML has no tuples
     return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))

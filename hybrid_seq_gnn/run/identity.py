@@ -1,6 +1,6 @@
-"""What the same run is: the one list of settings that change no number, and what follows from it.
+"""When two runs are the same: the only list of settings that do not affect results, and hashes that follow from it.
 
-Resuming a run, grouping runs by configuration, comparing them, continuing a sweep and sharing encoders all ask here.
+Used to resume a run, group runs by configuration, compare them, continue a sweep and share encoders.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ CHANGES_NO_NUMBER = (
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(a.b.c, value) of every setting, without the names of classes."""
+    """(a.b.c, value) of each setting, without class names."""
     for key, value in config.items():
         if isinstance(value, Mapping):
             yield from flatten(value, f"{prefix}{key}.")
@@ -36,12 +36,12 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def counts(key: str) -> bool:
-    """Whether a setting `a.b.c` may change a number."""
+    """Whether a setting `a.b.c` may affect results."""
     return not any(key == other or key.startswith(f"{other}.") for other in CHANGES_NO_NUMBER)
 
 
 def classes(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(a.b, class) of every part."""
+    """(a.b, class) of each node."""
     for key, value in config.items():
         if isinstance(value, Mapping):
             yield f"{prefix}{key}", value.get("_target_")
@@ -49,20 +49,20 @@ def classes(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def identity(config: Config, split_hash: str, *, seed: bool = True) -> str:
-    """sha256 of what makes a run: its settings that count, and the hash of its data and split.
+    """sha256 of what defines a run: the settings that affect results, and the hash of its data and split.
 
     Args:
-        config: checked; groups that are not in use are None and leave no trace.
-        split_hash: stands for all settings of the data.
-        seed: with `seed=False`, what all repeats of a configuration have in common.
+        config: checked; groups that are not in use are None and do not count.
+        split_hash: represents all data settings.
+        seed: False leaves the seed out, so that all repeats of a configuration share one identity.
     """
-    ours = {key: value for key, value in config.items() if key != "data" and (seed or key != "seed")}
-    kept = {key: value for key, value in (*classes(ours), *flatten(ours)) if counts(key) and value is not None}
-    return digest({**kept, "data": split_hash})
+    config = {key: value for key, value in config.items() if key != "data" and (seed or key != "seed")}
+    settings = {key: value for key, value in (*classes(config), *flatten(config)) if counts(key) and value is not None}
+    return digest({**settings, "data": split_hash})
 
 
 def address(config: Config, split_hash: str, device: str) -> str:
-    """Where a finished run may be found again by others: its identity, and all else that its bits depend on.
+    """Hash by which other runs find a finished run: its identity, and everything else that its weights depend on.
 
     Args:
         device: `cpu` or `cuda`.
@@ -73,15 +73,15 @@ def address(config: Config, split_hash: str, device: str) -> str:
 
 
 def digest(value: Any) -> str:
-    """sha256 of plain values."""
+    """sha256 of a plain value, such as nested dicts and lists."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 @lru_cache(maxsize=1)
 def code() -> str:
-    """sha256 of the package's source."""
+    """sha256 of the source of this package."""
     package = Path(__file__).resolve().parent.parent
-    whole = hashlib.sha256()
+    source = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
-        whole.update(f"{path.relative_to(package)}\0".encode() + path.read_bytes())
-    return whole.hexdigest()
+        source.update(f"{path.relative_to(package)}\0".encode() + path.read_bytes())
+    return source.hexdigest()

@@ -1,4 +1,4 @@
-"""results.json: one versioned schema, and what it says of machine and software."""
+"""results.json: a versioned schema with metrics, settings, machine and software."""
 
 import json
 import platform
@@ -25,10 +25,10 @@ PACKAGES = ("hybrid_seq_gnn", "torch", "torch-geometric", "numpy", "pandas", "hy
 
 
 def read_results(folder: Path) -> dict[str, Any] | None:
-    """results.json of a run folder; None where the run has not finished.
+    """Content of results.json in a run folder; None if the run has not finished.
 
     Raises:
-        ValueError: the file is there and is not results of ours.
+        ValueError: the file is damaged, or has another schema version.
     """
     path = folder / "results.json"
     if not path.exists():
@@ -44,23 +44,23 @@ def read_results(folder: Path) -> dict[str, Any] | None:
 
 
 def results_of(run: "Run", outcome: "Outcome", valid: "Ranking", test: "Ranking") -> dict[str, Any]:
-    """results.json of a run that has just been trained and ranked."""
+    """Content of results.json for a run that has just been trained and ranked."""
     import torch
 
     from hybrid_seq_gnn.training import distributed
 
     groups, prepared, progress = run.measure.settings.groups, run.prepared, outcome.progress
-    measured = {"": grouped_metrics(test.ranks, test.lengths, groups)}
-    measured["validation_"] = grouped_metrics(valid.ranks, valid.lengths, groups)
+    splits = {"": grouped_metrics(test.ranks, test.lengths, groups)}
+    splits["validation_"] = grouped_metrics(valid.ranks, valid.lengths, groups)
     seconds = {
         "data": run.seconds["data"],
         "training": progress.training_seconds,
         "evaluation": progress.evaluation_seconds + run.seconds["evaluation"],
     }
     results: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "options": run.asked.options}
-    for name, found in measured.items():
-        results[f"{name or 'test_'}metrics"] = {k: v for k, v in found[OVERALL].items() if k != "count"}
-        results[f"{name}grouped_metrics"] = found
+    for name, grouped in splits.items():
+        results[f"{name or 'test_'}metrics"] = {k: v for k, v in grouped[OVERALL].items() if k != "count"}
+        results[f"{name}grouped_metrics"] = grouped
     results |= {
         "best_epoch": progress.best_epoch,
         "best_val_metric": progress.best_metric,
@@ -91,36 +91,33 @@ def results_of(run: "Run", outcome: "Outcome", valid: "Ranking", test: "Ranking"
 
 
 def versions() -> dict[str, str | None]:
-    """Versions of what the numbers depend on."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
+    """Versions of Python and of the packages that results depend on."""
+    installed: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
-            found[package] = None
-    return found
+            installed[package] = None
+    return installed
 
 
 @lru_cache(maxsize=1)
 def git_state() -> dict[str, Any]:
-    """Commit of the software and whether it was changed since; nulls where it runs outside its repository."""
-    here = Path(__file__).resolve().parent
-    unknown = {"commit": None, "dirty": None}
+    """Commit of this package and whether it has uncommitted changes; None outside its git repository."""
+    folder = Path(__file__).resolve().parent
 
     def git(*args: str) -> str:
-        command = ["git", "-C", str(here), *args]
+        command = ["git", "-C", str(folder), *args]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
     try:
-        git(
-            "ls-files", "--error-unmatch", Path(__file__).name
-        )  # refuses where another project's repository is around us
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # fails in another project's repository
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError):
-        return unknown
+        return {"commit": None, "dirty": None}
 
 
 def peak_memory_mib() -> float:
-    """Largest resident memory of this process so far, in MiB (runs of a sweep share a process)."""
+    """Peak resident memory of this process so far, in MiB (runs of a sweep share a process)."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)

@@ -27,19 +27,19 @@ from hybrid_seq_gnn.training.strategy import Outcome, Records, Strategy
 
 log = logging.getLogger(__name__)
 
-REPLACED = ("checkpoint.pt", "graph_checkpoint.pt", "graph.pt", "results.json")  # by a run that starts anew
+REPLACED = ("checkpoint.pt", "graph_checkpoint.pt", "graph.pt", "results.json")  # deleted when a run starts over
 
 
 @dataclass(frozen=True)
 class Asked:
-    """How a run was asked for, for the record.
+    """How a run was requested.
 
     Attributes:
-        overrides: what the user set.
+        overrides: settings from the command line.
         options: the chosen option of each group.
-        watch: told the records of all epochs so far, after each; what it raises ends the run.
-        inner: this run is made inside another one, whose log has said what both have in common.
-        shared: others may want this very run: wait for one that is at it, and take what it leaves.
+        watch: called after each epoch with the records of all epochs so far; an exception from it ends the run.
+        inner: the run is started by another run, which has already logged what both have in common.
+        shared: other processes may do the same run: wait for one that is running it, and use its results.
     """
 
     overrides: list[str] = field(default_factory=list)
@@ -53,19 +53,19 @@ class Run:
     """A run of one configuration in one folder.
 
     Args:
-        config: checked, see `build.checked`; groups that do not matter are None.
-        folder: the run folder, which exists.
-        asked: for the record.
+        config: checked, see `build.checked`; groups that are not in use are None.
+        folder: the run folder; must exist.
+        asked: how the run was requested.
 
     Attributes:
-        strategy: how it is trained.
-        measure: ranks either split; there from `prepare` on, like `identity` and `prepared`.
-        model, loss, windows: there from `build` on.
+        strategy: the training strategy.
+        measure: ranks either split; set by `prepare`, like `identity` and `prepared`.
+        model, loss, windows: set by `build`.
     """
 
     def __init__(self, config: Config, folder: Path, asked: Asked | None = None) -> None:
         self.config, self.asked = config, asked or Asked()
-        self.folder = distributed.broadcast(folder)  # the others' clocks may have named another one
+        self.folder = distributed.broadcast(folder)  # other processes may have a different timestamp in the name
         self.seed: int = config["seed"]
         self.strategy: Strategy = build(config["training"])
         self.device = self.strategy.torch_device()
@@ -73,20 +73,20 @@ class Run:
         self.graph: dict[str, Any] | None = None
 
     def __call__(self) -> dict[str, Any]:
-        """Train, evaluate once on test, write everything; a finished run is not run again. Returns results.json.
+        """Train, evaluate once on test, and write everything. A finished run is not repeated. Returns results.json.
 
         Raises:
-            ValueError: a setting or the data are bad; the message says what to change.
+            ValueError: a setting or the data are invalid; the message says what to change.
         """
         torch.set_num_threads(self.strategy.threads)
-        with ExitStack() as held:
+        with ExitStack() as stack:
             if distributed.is_first():
-                held.enter_context(alone_in(self.folder, wait=self.asked.shared))
-            self.logger = held.enter_context(closing(self.new_logger()))
+                stack.enter_context(alone_in(self.folder, wait=self.asked.shared))
+            self.logger = stack.enter_context(closing(self.new_logger()))
             with self.timed("data"):
                 self.prepare()
-            if (done := self.finished()) is not None:
-                return done
+            if (results := self.finished()) is not None:
+                return results
             self.build()
             outcome = self.strategy(self)
             results = self.write(outcome)
@@ -95,9 +95,9 @@ class Run:
         return results
 
     def prepare(self) -> None:
-        """Read and split the data, and know by that what this run is."""
+        """Read and split the data; this determines the identity of the run."""
         self.parts: dict[str, Any] = {"embedding_dim": self.config["model"].get("embedding_dim")}
-        self.parts["fusion"] = build_group(self.config, "fusion", self.parts)  # first: a bad alpha is said at once
+        self.parts["fusion"] = build_group(self.config, "fusion", self.parts)  # early: a bad alpha fails at once
         with distributed.first_alone():
             self.prepared = prepare(build(self.config["data"]))
         self.measure = Measure(self.prepared, build(self.config["evaluation"]), self.device, self.strategy.valid_users)
@@ -109,24 +109,24 @@ class Run:
             log.info("%s", self.measure.description())
 
     def finished(self) -> dict[str, Any] | None:
-        """The results of this run, if it is finished already.
+        """The results of this run, if it has already finished.
 
         Raises:
-            ValueError: another run is finished in this folder.
+            ValueError: the folder holds the results of another run.
         """
-        wanted = self.strategy.resume or self.asked.shared
-        done = distributed.broadcast(read_results(self.folder)) if wanted else None
-        if done is not None and done["identity"] != self.identity:
+        reuse = self.strategy.resume or self.asked.shared
+        results = distributed.broadcast(read_results(self.folder)) if reuse else None
+        if results is not None and results["identity"] != self.identity:
             raise ValueError(
                 f"{self.folder} holds a finished run with another configuration or other data. "
-                "Choose another folder with hydra.run.dir=…, or training.resume=false to replace it."
+                "Choose another folder with hydra.run.dir=…, or set training.resume=false to replace it."
             )
-        if done is not None and not self.asked.inner:
-            log.info("finished already; to run it anew set training.resume=false")
-        return done
+        if results is not None and not self.asked.inner:
+            log.info("finished already; set training.resume=false to run it again")
+        return results
 
     def build(self) -> None:
-        """Make the parts; each has initial weights of its own from the seed."""
+        """Build graph, model, negatives, loss and training windows; see `build_group` for their random seeds."""
         sequences, split = self.prepared.sequences, self.prepared.split
         self.parts |= {"sequences": sequences, "split": split, "num_items": sequences.num_items}
         if self.config["graph"]:
@@ -141,8 +141,8 @@ class Run:
             compile_blocks(self.model)
         trained = [p for p in (*self.model.parameters(), *self.loss.parameters()) if p.requires_grad]
         self.parameters = sum(p.numel() for p in trained)
-        where = files.shown(self.folder)
-        log.info("model: %s parameters on %s; results go to %s", f"{self.parameters:,}", self.device, where)
+        path = files.shown(self.folder)
+        log.info("model: %s parameters on %s; results go to %s", f"{self.parameters:,}", self.device, path)
         settings = self.strategy
         self.windows = TrainingWindows(
             sequences, split, self.model.max_length, settings.batch_size, settings.train_users, distributed.share
@@ -154,7 +154,7 @@ class Run:
             files.write_text(self.folder / "config.yaml", as_yaml(self.config))
 
     def on_epoch(self, history: Records) -> None:
-        """Told the records of all epochs so far, after each."""
+        """Record the epochs so far: write metrics.jsonl, then call the logger and `asked.watch`."""
         if distributed.is_first():
             files.write_lines(self.folder / "metrics.jsonl", history)
         self.logger.epochs(history)
@@ -162,27 +162,27 @@ class Run:
             self.asked.watch(history)
 
     def encoder(self) -> Path:
-        """The folder of the finished run of the model's encoder alone; it is trained if there is none."""
-        found = distributed.broadcast(encoders.find(self))
-        if found is not None:
-            log.info("the encoder alone: taken from %s", files.shown(found))
-            return found
+        """Return the folder of a finished run of the model's encoder alone; train one if there is none."""
+        finished = distributed.broadcast(encoders.find(self))
+        if finished is not None:
+            log.info("the encoder alone: taken from %s", files.shown(finished))
+            return finished
         config, folder = encoders.config_alone(self.config), encoders.home(self)
         assert config is not None
         if distributed.is_first():
             folder.mkdir(parents=True, exist_ok=True)
-        folder = distributed.broadcast(folder)  # it is there now, for all
-        log.info("the encoder alone, in %s", files.shown(folder))
+        folder = distributed.broadcast(folder)  # the folder now exists for all processes
+        log.info("training the encoder alone in %s", files.shown(folder))
         options, overrides = encoders.asked_alone(self.asked.options, self.asked.overrides, config)
         with encoders.own_log(folder):
             Run(config, folder, Asked(overrides, options, inner=True, shared=folder.parent != self.folder))()
         return folder
 
     def write(self, outcome: Outcome) -> dict[str, Any]:
-        """Rank both splits with the trained model and write the folder; results.json comes last. Returns it."""
+        """Rank both splits with the trained model and write all files, results.json last. Returns its content."""
         with self.timed("evaluation"):
             valid = outcome.valid or self.measure.rank(self.model, self.prepared.split.valid)
-            test = self.measure.rank(self.model, self.prepared.split.test)  # the only look at the test split
+            test = self.measure.rank(self.model, self.prepared.split.test)  # the only use of the test split
         if not distributed.is_first():
             return {"best_val_metric": outcome.progress.best_metric}
         results = results_of(self, outcome, valid, test)
@@ -199,7 +199,7 @@ class Run:
         return results
 
     def origin(self) -> dict[str, Any]:
-        """What model.pt says of where its weights come from."""
+        """What model.pt records about the origin of its weights."""
         return {
             "config": self.config,
             "item_ids": self.prepared.sequences.item_ids.tolist(),
@@ -207,15 +207,15 @@ class Run:
         }
 
     def new_logger(self) -> Careful:
-        """The run's logger; processes beside the first have none."""
+        """The run's logger; only the first process has one."""
         node = self.config["logger"] if distributed.is_first() else {"_target_": "hybrid_seq_gnn.logger.none.NoLogger"}
-        shown = {**self.asked.options, **dict(flatten({k: v for k, v in self.config.items() if k != "logger"}))}
+        settings = {**self.asked.options, **dict(flatten({k: v for k, v in self.config.items() if k != "logger"}))}
         name = self.config.get("name") or f"{self.folder.parent.name}/{self.folder.name}"
-        return Careful(build(node, folder=self.folder, settings=shown, name=name))
+        return Careful(build(node, folder=self.folder, settings=settings, name=name))
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:
-        """Add the seconds that pass inside to `seconds`."""
+        """Add the time spent in the body to `seconds[what]`."""
         started = time.perf_counter()
         yield
         self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - started

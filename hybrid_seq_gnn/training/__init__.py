@@ -1,1 +1,1 @@
-"""The training loop, its settings and its checkpoints."""
+"""The training loop, its settings, its checkpoints and the training strategies."""

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 class WeightAverage:
     """Exponential moving average of all trained weights.
 
-        average <- decay * average + (1 - decay) * weights,   after every step; it starts at the weights
+        average <- decay * average + (1 - decay) * weights,   after every step; starts at the initial weights
 
     Source: Polyak & Juditsky 1992; with a fixed decay as in Tarvainen & Valpola 2017 (arXiv:1703.01780).
 
     Args:
-        model: whose weights are averaged.
-        decay: in [0, 1); 0 keeps no average, and everything here does nothing.
+        model: the model whose weights are averaged.
+        decay: in [0, 1); 0 turns averaging off, and all methods do nothing.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -27,7 +27,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Follow the weights by one step."""
+        """Move the average towards the current weights; call it after every step."""
         if self.decay:
             for name, parameter in model.named_parameters():
                 if name in self.weights:
@@ -35,7 +35,7 @@ class WeightAverage:
 
     @contextmanager
     def in_place_of(self, model: nn.Module) -> Iterator[None]:
-        """The model has the averaged weights inside, and its own again after."""
+        """Put the averaged weights into the model, and restore its own weights at the end."""
         own = {n: p.detach().clone() for n, p in model.named_parameters() if n in self.weights}
         with torch.no_grad():
             for name, parameter in model.named_parameters():

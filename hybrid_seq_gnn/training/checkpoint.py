@@ -1,4 +1,4 @@
-"""Weights and training states on disk, whole or not there; and an encoder that an earlier run trained alone."""
+"""Save and load training states, atomically, and load an encoder that an earlier run trained alone."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,17 +11,17 @@ from hybrid_seq_gnn.files import atomic
 if TYPE_CHECKING:
     from hybrid_seq_gnn.training.strategy import Run
 
-WITHOUT_MEANING = {"_target_", "dropout", "mask_share"}  # settings of a model that its scores do not depend on
+WITHOUT_MEANING = {"_target_", "dropout", "mask_share"}  # model settings that do not affect the scores
 
 
 def save(state: dict[str, Any], path: Path) -> None:
-    """Write `state` so that a crash at any moment leaves the old file or the new one, never half of one."""
-    with atomic(path) as beside:
-        torch.save(state, beside)
+    """Write `state` atomically: a crash leaves the old file or the new one, never half a file."""
+    with atomic(path) as temporary:
+        torch.save(state, temporary)
 
 
 def load(path: Path, device: torch.device) -> dict[str, Any]:
-    """Read what `save` wrote; only tensors and plain values are accepted.
+    """Read a file that `save` wrote; only tensors and plain values are accepted.
 
     Raises:
         ValueError: the file is damaged.
@@ -31,47 +31,47 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
     except Exception as error:
         raise ValueError(
             f"{path} cannot be read ({type(error).__name__}: {str(error).splitlines()[0]}); "
-            "set training.resume=false to start this run anew."
+            "set training.resume=false to start this run from the beginning."
         ) from error
     return state
 
 
 def load_encoder(encoder: nn.Module, path: Path, run: "Run") -> None:
-    """Take the encoder's weights from model.pt of an earlier run.
+    """Load the encoder's weights from the model.pt of an earlier run.
 
     Raises:
-        ValueError: the file is not there or not whole; the run had another encoder, other items or another split, or
-            its encoder was not trained alone.
+        ValueError: the file is missing or damaged, the run had a different encoder, different items or a different
+            split, or its encoder was not trained alone.
     """
     where = f"training.encoder_checkpoint={path}"
     if not path.is_file():
-        raise ValueError(f"{where}: there is no such file; expected model.pt of a run of the encoder alone.")
+        raise ValueError(f"{where}: there is no such file; expected the model.pt of a run of the encoder alone.")
     state = load(path, run.device)
     try:
         theirs, weights, items = state["config"]["model"], state["model"], state["item_ids"]
         stage = state["config"]["training"]["_target_"]
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{where} is not the model.pt of a run (it lacks {error}).") from error
+        raise ValueError(f"{where} is not the model.pt of a run: {error} is missing.") from error
     ours, data = run.config["model"], run.measure.prepared
     if items != data.sequences.item_ids.tolist() or state.get("split_hash") != data.split_hash:
         raise ValueError(
-            f"{where} was trained on other data or another split (its split {str(state.get('split_hash'))[:12]}, here "
-            f"{data.split_hash[:12]}); its training part may hold what is held out here. Give both runs the same "
-            "data settings."
+            f"{where} was trained on different data or a different split ({str(state.get('split_hash'))[:12]}, here "
+            f"{data.split_hash[:12]}), so its training part may contain events that are held out here. Give both runs "
+            "the same data settings."
         )
     name = type(encoder).__name__
     if theirs["_target_"] == ours["_target_"]:
         if ".post_hoc." not in stage:
-            raise ValueError(f"{where}: that hybrid was trained jointly; expected an encoder that was trained alone.")
+            raise ValueError(f"{where}: this hybrid was trained jointly; expected an encoder that was trained alone.")
         weights = {k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.")}
         same = theirs.get("encoder") == ours.get("encoder")
     else:
         same = theirs["_target_"] == f"{type(encoder).__module__}.{name}"
     if not same:
-        raise ValueError(f"{where} has another model than the encoder here, {name}; see model.encoder.")
+        raise ValueError(f"{where} holds a different model; this run's encoder is {name}. See model.encoder.")
     for key in sorted(theirs.keys() & ours.keys() - WITHOUT_MEANING):
         if theirs[key] != ours[key]:
-            raise ValueError(f"{where} was trained with model.{key}={theirs[key]}, here model.{key}={ours[key]}.")
+            raise ValueError(f"{where} was trained with model.{key}={theirs[key]}; this run has {key}={ours[key]}.")
     try:
         encoder.load_state_dict(weights)
     except RuntimeError as error:

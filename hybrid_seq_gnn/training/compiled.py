@@ -1,4 +1,4 @@
-"""`torch.compile` for the part of a model where it can pay: the attention blocks."""
+"""`torch.compile` for the part of a model where it pays off: the attention blocks."""
 
 import logging
 import os
@@ -13,14 +13,14 @@ log = logging.getLogger(__name__)
 
 
 def compile_blocks(model: nn.Module) -> None:
-    """Compile every attention block of a model, in place, for any batch and any length.
+    """Compile all attention blocks of a model in place, for any batch size and length.
 
-    Embeddings, losses and ranking stay as they are: they are few large products. Dropout draws the same numbers as
-    without, so that only rounding differs. The first batches take some seconds more, once for training and once for
-    ranking; on one CPU core there is little to win back, on a GPU more.
+    Embeddings, losses and ranking are not compiled: they are a few large products. Dropout draws the same numbers as
+    without compilation, so only rounding differs. The first training batch and the first ranking batch take a few
+    seconds longer. On one CPU core there is little to gain, on a GPU more.
 
     Raises:
-        ValueError: there is no C++ compiler, which PyTorch needs for this.
+        ValueError: there is no C++ compiler, which PyTorch needs to compile.
     """
     blocks = [module for module in model.modules() if isinstance(module, Block)]
     if not blocks:
@@ -29,9 +29,9 @@ def compile_blocks(model: nn.Module) -> None:
     names = [os.environ["CXX"]] if os.environ.get("CXX") else ["g++", "clang++"]
     if not any(shutil.which(name) for name in names):
         raise ValueError(
-            f"training.compile=true needs a C++ compiler, and {' or '.join(names)} is not found here; install one, "
-            "name one in the environment variable CXX, or set training.compile=false."
+            f"training.compile=true needs a C++ compiler, and {' or '.join(names)} was not found. Install one, name "
+            "yours in the environment variable CXX, or set training.compile=false."
         )
     for block in blocks:
-        whole = torch.compile(block.at_rows, dynamic=True, options={"fallback_random": True})
-        block.at_rows = whole  # type: ignore[method-assign]
+        compiled = torch.compile(block.at_rows, dynamic=True, options={"fallback_random": True})
+        block.at_rows = compiled  # type: ignore[method-assign]

@@ -1,17 +1,17 @@
 """One run on several processes: `torchrun --nproc_per_node=N -m hybrid_seq_gnn …`.
 
-Every process holds the whole model and the same weights, takes its share of the rows of each batch, and the gradients
-are brought together in one all-reduce a step. `training.batch_size` stays the size of the whole batch, so with
-dropout 0 and no sampling the numbers are those of one process up to rounding. Dropout and negatives are drawn by each
-process for itself, in-batch negatives among the targets of its own rows. Without torchrun nothing here does anything.
+Each process holds the whole model with the same weights and takes its share of the rows of each batch. Gradients are
+combined in one all-reduce per step. `training.batch_size` is still the size of the whole batch, so with dropout 0 and
+no sampling the numbers equal those of a single process up to rounding. Each process draws its own dropout and
+negatives; in-batch negatives come from the targets of its own rows. Without torchrun, this module does nothing.
 
-Ours differs from torch's `DistributedDataParallel`, which averages gradients over processes alike and hides
-communication behind computation. Ours are weighted by the positions that each process had, as one process would
-weight them, also where one had none. DDP wants one `forward` and every parameter in use at every step; our models
-answer `training_scores`, and a parameter may be without gradient (alpha = 1: no graph side), where AdamW must leave
-it alone on all processes. The models are small: all gradients fit one message, and DDP would send the same.
+Ours differs from torch's `DistributedDataParallel`, which averages gradients over processes with equal weights and
+overlaps communication with computation. Here, gradients are weighted by the number of positions on each process (which
+may be 0), so the result is that of a single process. DDP also expects one `forward` and every parameter in use at every
+step. Our models have `training_scores` instead, and a parameter may have no gradient (alpha = 1: no graph side); AdamW
+must then skip it on all processes. The models are small: all gradients fit into one message, as with DDP.
 
-The processes must see the same run folder; data are read by each, by the first one before the others.
+All processes must see the same run folder. Each process reads the data; the first one reads before the others.
 """
 
 import os
@@ -27,11 +27,11 @@ import torch.distributed as dist
 from torch import nn
 
 T = TypeVar("T")
-PATIENCE = timedelta(hours=6)  # the first process may have to read a large file; a dead one is noticed by torchrun
+PATIENCE = timedelta(hours=6)  # the first process may have to read a large file; torchrun notices dead processes
 
 
 def rank() -> int:
-    """Number of this process, from 0; the first one is the one that writes and speaks."""
+    """Number of this process, from 0; process 0 writes files and log lines."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
@@ -46,16 +46,16 @@ def local_rank() -> int:
 
 
 def is_first() -> bool:
-    """Whether this process writes files and speaks."""
+    """Whether this is process 0, which writes files and log lines."""
     return rank() == 0
 
 
 @contextmanager
 def processes() -> Iterator[None]:
-    """Join the other processes that torchrun started, and part from them at the end.
+    """Join the process group that torchrun started, and leave it at the end.
 
-    An error of one ends all: torchrun stops the rest. The first process to fail says why, the others, which fail of the
-    same reason or because it is gone, end without a word.
+    An error in one process ends all: torchrun stops the rest. Only the first process to fail reports its error. The
+    others fail for the same reason, or because the first is gone, and exit silently.
     """
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     if (device := int(os.environ["LOCAL_RANK"])) < torch.cuda.device_count():
@@ -63,19 +63,19 @@ def processes() -> Iterator[None]:
     dist.init_process_group(backend, timeout=PATIENCE)
     try:
         yield
-    except BaseException as end:
-        good = isinstance(end, SystemExit) and not end.code
-        if not good and not first_to_fail():
-            time.sleep(2)  # torchrun ends all when one ends: the first to fail must have spoken
+    except BaseException as error:
+        success = isinstance(error, SystemExit) and not error.code
+        if not success and not first_to_fail():
+            time.sleep(2)  # torchrun stops all processes when one ends: let the first to fail report its error
             sys.exit(1)
         raise
     with together():
-        dist.barrier()  # who leaves while another still works may be aborted on the way out
+        dist.barrier()  # leaving while others still work may abort this process
     dist.destroy_process_group()
 
 
 def first_to_fail() -> bool:
-    """Whether no other process has failed before; True once."""
+    """Whether no other process has failed so far; True only once."""
     try:
         return int(dist.distributed_c10d._get_default_store().add("failures", 1)) == 1
     except RuntimeError:  # torchrun itself is gone
@@ -84,37 +84,37 @@ def first_to_fail() -> bool:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Something that all processes do at once. That one of them is gone is said in our words."""
+    """Wrap a collective operation: if another process is gone, raise the error of `process_lost`."""
     try:
         yield
     except dist.DistError as error:
         raise process_lost(error) from error
-    except RuntimeError as error:  # gloo's own
+    except RuntimeError as error:  # raised by gloo
         if "gloo" not in str(error):
             raise
         raise process_lost(error) from error
 
 
 def process_lost(error: Exception) -> RuntimeError:
-    """The error of a process that waits for another in vain."""
+    """The error for a process that waits for another one that is gone."""
     return RuntimeError(
-        f"process {rank()} lost the others: one of them ended, was killed, or cannot be reached. The same command with "
-        f"the same hydra.run.dir goes on from the last whole epoch. (PyTorch says: {str(error).splitlines()[0][:200]})"
+        f"process {rank()} lost the others: one of them ended, was killed or cannot be reached. Give the same command "
+        f"with the same hydra.run.dir to resume after the last epoch. (PyTorch: {str(error).splitlines()[0][:200]})"
     )
 
 
 def broadcast(value: T) -> T:
-    """The value of the first process."""
+    """The value of the first process, on all processes."""
     if world_size() == 1:
         return value
-    held = [value]
+    values = [value]
     with together():
-        dist.broadcast_object_list(held, src=0)
-    return held[0]
+        dist.broadcast_object_list(values, src=0)
+    return values[0]
 
 
 def gather(value: T) -> list[T]:
-    """The values of all processes, in their order, on each of them."""
+    """The values of all processes, in order of rank, on all processes."""
     if world_size() == 1:
         return [value]
     values: list[T | None] = [None] * world_size()
@@ -125,7 +125,7 @@ def gather(value: T) -> list[T]:
 
 @contextmanager
 def first_alone() -> Iterator[None]:
-    """The first process does it alone, the others after it, so that they find what it left in the cache."""
+    """Run the body on the first process, then on the others, which find its results in the cache."""
     if not is_first():
         with together():
             dist.barrier()
@@ -136,13 +136,13 @@ def first_alone() -> Iterator[None]:
 
 
 def share(rows: int) -> slice:
-    """Which of so many rows are this process's: every N-th. May be none."""
+    """The rows of this process: every N-th, for N processes. May be empty."""
     return slice(rank(), rows, world_size())
 
 
 @torch.no_grad()
 def same_weights(model: nn.Module, loss: nn.Module) -> None:
-    """Give all processes the weights of the first; machines may draw or round initial weights differently."""
+    """Copy the weights of the first process to all; machines may draw or round initial weights differently."""
     if world_size() > 1:
         with together():
             for parameter in (*model.parameters(), *loss.parameters()):
@@ -151,30 +151,30 @@ def same_weights(model: nn.Module, loss: nn.Module) -> None:
 
 @torch.no_grad()
 def average_over_positions(parameters: Sequence[nn.Parameter], value: float, positions: int) -> float:
-    """Replace gradients by those of the whole batch, and return its loss.
+    """Replace the gradients by those of the whole batch, and return the loss of the whole batch.
 
-        g = sum over processes of m_r * g_r / sum of m_r,   m_r the positions of process r; the same for the loss
+        g = sum over processes of m_r * g_r / sum of m_r,   m_r the number of positions on process r; same for the loss
 
-    A mean over all positions is this mean of means, and a penalty, equal on all processes, is counted once. A parameter
-    that has no gradient on any process has none after.
+    This weighted mean of means is the mean over all positions. A penalty is equal on all processes and counts once. A
+    parameter that has no gradient on any process keeps none.
 
     Args:
-        parameters: all that are trained, in the same order on all processes.
-        value: the loss of this process, a mean over its positions; ignored if it has none.
+        parameters: all trained parameters, in the same order on all processes.
+        value: the loss on this process, a mean over its positions; ignored if it has none.
         positions: m_r; 0 is allowed, but not on all processes.
     """
     if world_size() == 1:
         return value
     device = parameters[0].device
-    pieces = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-    there = torch.tensor([float(p.grad is not None) for p in parameters], device=device)
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    has_gradient = torch.tensor([float(p.grad is not None) for p in parameters], device=device)
     loss = torch.tensor([value if positions else 0.0], device=device)
-    flat = torch.cat([*(piece.reshape(-1).float() for piece in pieces), loss]).mul_(positions)
-    flat = torch.cat([flat, there, torch.tensor([float(positions)], device=device)])
+    flat = torch.cat([*(gradient.reshape(-1).float() for gradient in gradients), loss]).mul_(positions)
+    flat = torch.cat([flat, has_gradient, torch.tensor([float(positions)], device=device)])
     with together():
         dist.all_reduce(flat)
     total = flat[-1]
-    *sums, loss, there, _ = torch.split(flat, [*(p.numel() for p in parameters), 1, len(parameters), 1])
-    for parameter, gradient, has in zip(parameters, sums, there.tolist(), strict=True):
-        parameter.grad = (gradient / total).view_as(parameter).to(parameter.dtype) if has else None
+    *sums, loss, has_gradient, _ = torch.split(flat, [*(p.numel() for p in parameters), 1, len(parameters), 1])
+    for parameter, gradient, count in zip(parameters, sums, has_gradient.tolist(), strict=True):
+        parameter.grad = (gradient / total).view_as(parameter).to(parameter.dtype) if count else None
     return float(loss / total)

@@ -1,4 +1,4 @@
-"""What the two sides of a hybrid say of held-out items, which is all that fitting its fusion needs."""
+"""Log-probabilities of held-out items on both sides of a hybrid: all that fitting its fusion needs."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -20,15 +20,14 @@ from hybrid_seq_gnn.training.normaliser import interpolate, polynomial
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What both sides say of the held-out item of U users.
+    """What both sides of a hybrid predict for the held-out items of U users.
 
     Attributes:
-        seq, graph: (U,) log-probability of the item on either side, among all items; finite if `log_z` is given.
-        length: (U,) events before the item.
-        states: (U, D) what the sequence side knew.
-        log_z: (U, C) the normaliser of a geometric mixture as a function of alpha, see `normaliser`; None if the
-            mixture is linear.
-        alphas: (A,) weights at which the item was ranked, None where nobody asked.
+        seq, graph: (U,) log-probability of the held-out item on each side; finite if `log_z` is not None.
+        length: (U,) events before the held-out item.
+        states: (U, D) states of the sequence side.
+        log_z: (U, C) coefficients of log Z for a geometric mixture, see `normaliser`; None for a linear one.
+        alphas: (A,) weights at which the held-out item was ranked; None if it was not ranked.
         gains: (U, A) NDCG@10 of each user at each of these weights.
     """
 
@@ -41,7 +40,7 @@ class HeldOut:
     gains: Float[Tensor, "U A"] | None = None
 
     def log_p(self, alpha: Float[Tensor, "R A"], rows: Tensor | slice = slice(None)) -> Float[Tensor, "R A"]:
-        """Log-probability of the item of some users under the mixture, at A weights each.
+        """Log-probability of the held-out items of the users in `rows` under the mixture, at A weights each.
 
         linear:     log(alpha p_seq + (1 - alpha) p_graph)
         geometric:  alpha log p_seq + (1 - alpha) log p_graph - log Z(alpha)
@@ -52,7 +51,7 @@ class HeldOut:
         return alpha * seq + (1 - alpha) * graph - interpolate(self.log_z[rows], alpha)
 
     def log_likelihood(self, alpha: Float[Tensor, "R"], rows: Tensor | slice = slice(None)) -> Float[Tensor, ""]:
-        """Mean of it over some users, at one weight each."""
+        """Mean of `log_p` over the users in `rows`, at one weight each."""
         return self.log_p(alpha.unsqueeze(1), rows).mean()
 
 
@@ -64,17 +63,17 @@ def collect(
     alphas: tuple[float, ...] | None,
     device: torch.device,
 ) -> HeldOut:
-    """What both sides of a hybrid say of the held-out item of each user.
+    """Compute what both sides of a hybrid predict for the held-out item of each user.
 
     Args:
-        hybrid: mixes scores (fusion.level=score).
-        batches: the users.
-        mask: leave the user's history out where the item is ranked.
-        alphas: weights of the mixture at which the item is ranked; None ranks nothing.
-        device: where the hybrid is.
+        hybrid: must mix scores (fusion.level=score).
+        batches: users with their histories and held-out items.
+        mask: remove the user's history from the ranking.
+        alphas: weights of the mixture at which the held-out item is ranked; None skips the ranking.
+        device: the hybrid's device.
 
-    Cost: a product and a softmax of either side over all items, 15 more for the normaliser of a geometric mixture, and
-    a ranking for each of `alphas`.
+    Cost: a product and a softmax over all items for each side, 15 more for the normaliser of a geometric mixture, and a
+    ranking for each of `alphas`.
 
     Raises:
         ValueError: there are no users.
@@ -86,15 +85,15 @@ def collect(
             scores = hybrid.next_item_scores(batch)
             assert isinstance(scores, MixtureScores)
             sides, column = scores.sides(), targets.unsqueeze(1)
-            found = [side.gather(1, column)[:, 0] for side in sides]
+            of_targets = [side.gather(1, column)[:, 0] for side in sides]
             extra = []
             if scores.geometric:
                 extra.append(polynomial(*(side[:, 1:] for side in sides)))
-                found = [one - side[:, 1:].logsumexp(1) for one, side in zip(found, sides, strict=True)]
+                of_targets = [s - side[:, 1:].logsumexp(1) for s, side in zip(of_targets, sides, strict=True)]
             if alphas is not None:
                 history = item.history.to(device) if mask else torch.zeros_like(column)
                 extra.append(ranks_at(scores, sides, alphas, history, targets))
-            rows.append((*found, batch.length.amax(1), scores.states, *extra))
+            rows.append((*of_targets, batch.length.amax(1), scores.states, *extra))
     if not rows:
         raise ValueError(NO_TARGETS)
     seq, graph, length, states, *more = (torch.cat(part) for part in zip(*rows, strict=True))
@@ -108,7 +107,7 @@ def collect(
 def ranks_at(
     scores: MixtureScores, sides: tuple[Tensor, Tensor], alphas: tuple[float, ...], history: Tensor, targets: Tensor
 ) -> Int[Tensor, "B A"]:
-    """The rank of each user's item at each weight of the mixture."""
+    """Rank of each user's held-out item at each weight of the mixture."""
     ranks = []
     for alpha in alphas:
         mixture = dataclasses.replace(scores, alpha=torch.full_like(scores.alpha, alpha))

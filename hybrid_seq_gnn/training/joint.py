@@ -1,4 +1,4 @@
-"""All weights at once, by one loss: the training of every model without a fusion, and the study's own of a hybrid."""
+"""Train all weights together with one loss, as for any model without a fusion and for the study's hybrids."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from hybrid_seq_gnn.training.strategy import Outcome, Run, Strategy, stage_of
 
 @dataclass(frozen=True, kw_only=True)
 class Joint(Strategy):
-    """One stage over the whole model."""
+    """Train the whole model in one stage."""
 
     def __call__(self, run: Run) -> Outcome:
         """Train the run's model, in place.

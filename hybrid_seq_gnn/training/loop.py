@@ -1,4 +1,4 @@
-"""The training loop. It reads top to bottom: step, validate, keep the best, stop early, resume."""
+"""The training loop: step, validate, keep the best weights, stop early, resume."""
 
 import logging
 import math
@@ -21,8 +21,8 @@ from hybrid_seq_gnn.training.settings import TrainingSettings
 
 log = logging.getLogger(__name__)
 
-NO_TARGETS = "no epoch had a validation metric: no user has a validation target; see data.split."
-MONITOR = "NDCG@10"  # on the validation split; the test split is never seen here
+NO_TARGETS = "there is no validation metric, because no user has a validation target; see data.split."
+MONITOR = "NDCG@10"  # on the validation split; training never sees the test split
 
 
 class Diverged(RuntimeError):
@@ -31,15 +31,15 @@ class Diverged(RuntimeError):
 
 @dataclass
 class Progress:
-    """Where training stands after a number of whole epochs; all of it is in the checkpoint.
+    """State of training after a number of full epochs; all of it is saved in the checkpoint.
 
     Attributes:
-        epoch: finished epochs.
-        best_epoch: epoch of the best validation, counted from 1; 0 before the first one.
+        epoch: number of finished epochs.
+        best_epoch: epoch with the best validation metric, counted from 1; 0 before the first validation.
         best_metric: the best validation NDCG@10.
-        best_weights: the model then.
-        history: a record an epoch: epoch, loss, seconds, and the metrics where it was validated.
-        training_seconds, evaluation_seconds: summed over all sittings.
+        best_weights: state of the model at `best_epoch`.
+        history: one record per epoch: epoch, loss, seconds, and the metrics if it was validated.
+        training_seconds, evaluation_seconds: totals, including those before a resume.
     """
 
     epoch: int = 0
@@ -53,18 +53,18 @@ class Progress:
 
 @dataclass(frozen=True)
 class Stage:
-    """What is trained, and what it is told and kept by.
+    """What to train, with which data, and where to save it.
 
     Attributes:
-        model: has `training_scores(batch, targets)`, which gives scores, targets and users of the rows to learn from;
-            on its device already.
-        loss: from (scores, targets, users) to a scalar.
+        model: on its device, with a method `training_scores(batch, targets)` that returns scores, targets and users of
+            the rows to learn from.
+        loss: maps (scores, targets, users) to a scalar.
         windows: the training part.
-        validate: metrics of the validation split for the model as it is.
-        seed: of this run.
-        path: the checkpoint.
-        identity: what this run is; a checkpoint of another run is refused.
-        on_epoch: told all records so far after each epoch, and once when a run is taken up again.
+        validate: returns the validation metrics of the current model.
+        seed: the seed of the run.
+        path: the checkpoint file.
+        identity: identity of the run; a checkpoint with a different one is refused.
+        on_epoch: called with all records so far, once at the start and then after each epoch.
     """
 
     model: nn.Module
@@ -80,18 +80,18 @@ class Stage:
 def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None) -> Progress:
     """Train a model in place and leave it with its best weights.
 
-    Every random number of an epoch follows from (seed, epoch), so a run that was killed and starts again from its last
-    whole epoch ends with the same bits as one that was not.
+    All random numbers of an epoch depend only on (seed, epoch), so a run that was killed and resumes after its last
+    full epoch ends with the same bits as an uninterrupted one.
 
-    On several processes (see `distributed`) each takes its share of every batch's rows, and draws dropout and negatives
-    of its own from (seed, epoch, rank); all hold the same weights, and only the first writes.
+    With several processes (see `distributed`), each takes its share of the rows of each batch and draws its own dropout
+    and negatives from (seed, epoch, rank). All hold the same weights, and only the first one writes.
 
     Args:
-        stage, settings: see there.
-        quiet: no progress bar; by default there is one on a terminal only.
+        stage, settings: what to train, and how.
+        quiet: True hides the progress bar; by default it is shown only on a terminal.
 
     Raises:
-        Diverged: the loss became infinite or NaN; the checkpoint of the last good epoch stays.
+        Diverged: the loss became infinite or NaN; the checkpoint of the last good epoch is kept.
         ValueError: the checkpoint belongs to another run or is damaged, or there is nothing to train on.
     """
     model, loss, windows, path = stage.model, stage.loss, stage.windows, stage.path
@@ -103,7 +103,7 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None) -
     parameters = [p for p in (*model.parameters(), *loss.parameters()) if p.requires_grad]
     penalty: Callable[[], Tensor] | None = getattr(model, "penalty", None)
     now = Progress(history=[])
-    if not parameters:  # a model that only counts
+    if not parameters:  # a model that only counts has nothing to learn
         return evaluate_once(stage)
 
     optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
@@ -128,7 +128,7 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None) -
         for step, item in enumerate(bar, start=1):
             optimizer.zero_grad(set_to_none=True)
             value, positions = 0.0, 0
-            if len(item.targets):  # a process may have no row of a small batch
+            if len(item.targets):  # a process may get no rows of a small batch
                 batch, targets = item.batch.to(device), item.targets.to(device)
                 with torch.autocast(device.type, torch.bfloat16, enabled=settings.amp == "bf16"):
                     scores, targets, users = model.training_scores(batch, targets)  # type: ignore[operator]
@@ -182,7 +182,7 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None) -
 
 
 def evaluate_once(stage: Stage) -> Progress:
-    """The progress of a model that has nothing to learn: one validation, as epoch 0."""
+    """Validate once, as epoch 0: the progress of a model that has nothing to learn."""
     started = time.perf_counter()
     metrics = stage.validate()
     metric = metrics[MONITOR]
@@ -194,12 +194,12 @@ def evaluate_once(stage: Stage) -> Progress:
 
 
 def out_of_patience(now: Progress, settings: TrainingSettings) -> bool:
-    """Whether the best validation lies `patience` epochs back."""
+    """Whether the best validation is at least `patience` epochs ago."""
     return settings.patience > 0 and now.best_epoch > 0 and now.epoch - now.best_epoch >= settings.patience
 
 
 def describe(record: dict[str, Any], now: Progress) -> str:
-    """One line an epoch."""
+    """The log line of an epoch."""
     line = f"epoch {record['epoch']:3d}  loss {record['loss']:.4f}"
     if "validation" in record:
         line += f"  validation NDCG@10 {record['validation'][MONITOR]:.4f}"
@@ -208,7 +208,7 @@ def describe(record: dict[str, Any], now: Progress) -> str:
 
 
 def snapshot(now: Progress, stage: Stage, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """All that is needed to go on."""
+    """Everything that is needed to resume."""
     return {
         "identity": stage.identity,
         "progress": dict(vars(now)),
@@ -218,11 +218,11 @@ def snapshot(now: Progress, stage: Stage, optimizer: torch.optim.Optimizer) -> d
 
 
 def restore(state: dict[str, Any], stage: Stage, optimizer: torch.optim.Optimizer) -> Progress:
-    """Take up a run where `snapshot` left it."""
+    """Resume from a `snapshot`."""
     if state["identity"] != stage.identity:
         raise ValueError(
-            f"{stage.path} belongs to a run with another configuration or other data. Give the same settings to "
-            "continue it, another output folder, or training.resume=false to start anew here."
+            f"{stage.path} belongs to a run with another configuration or other data. Use the same settings to resume "
+            "it, choose another folder with hydra.run.dir=…, or set training.resume=false to start over here."
         )
     stage.model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])

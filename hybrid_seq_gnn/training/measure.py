@@ -1,4 +1,4 @@
-"""How a model of this run is measured: ranking on either split, shared among the processes of the run."""
+"""Rank a model on the validation or test split, with the users shared among the processes of the run."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from hybrid_seq_gnn.training.loop import NO_TARGETS
 
 @dataclass(frozen=True)
 class Measure:
-    """Ranks the held-out items of users.
+    """Ranks the held-out items of users and computes metrics.
 
     Attributes:
         prepared: histories and split.
-        settings: of the evaluation.
-        device: where models are.
-        valid_users: first so many users are validated in training; None is all.
+        settings: settings of the evaluation.
+        device: the device of the models.
+        valid_users: number of users, the first ones, that are validated during training; None means all.
     """
 
     prepared: Prepared
@@ -33,20 +33,20 @@ class Measure:
     valid_users: int | None
 
     def card(self) -> dict[str, Any]:
-        """The data in numbers, for results.json; groups count test users."""
+        """Statistics of the data, for results.json; groups count test users."""
         sequences, test = self.prepared.sequences, self.prepared.split.test
-        of_users = self.settings.groups.group_of(test[test >= 0])
+        group = self.settings.groups.group_of(test[test >= 0])
         return {
             "hash": self.prepared.data_hash,
             "split_hash": self.prepared.split_hash,
             "users": sequences.num_users,
             "items": sequences.num_items,
             "events": len(sequences.items),
-            "groups": {name: int((of_users == name).sum()) for name in self.settings.groups.names},
+            "groups": {name: int((group == name).sum()) for name in self.settings.groups.names},
         }
 
     def description(self) -> str:
-        """The same in one line."""
+        """The statistics of `card` in one line, for the log."""
         card = self.card()
         groups = ", ".join(f"{count:,} {name}" for name, count in card["groups"].items())
         return (
@@ -55,9 +55,9 @@ class Measure:
         )
 
     def rank(self, model: Any, positions: np.ndarray) -> Ranking:
-        """The rank of each user's item at `positions`, see `rank_users`."""
+        """Rank each user's item at `positions`, see `rank_users`; the processes share the users."""
         with evaluating(model):
-            mine = rank_users(
+            part = rank_users(
                 model,
                 self.prepared.sequences,
                 part_of(positions, distributed.share),
@@ -65,13 +65,13 @@ class Measure:
                 mask=self.settings.mask_history,
                 device=self.device,
             )
-        return merge(distributed.gather(mine))
+        return merge(distributed.gather(part))
 
     def batches(self, positions: np.ndarray, max_length: int) -> Iterator[RankingBatch]:
-        """The users who have a target at `positions`, with their whole histories, some at a time.
+        """Batches of the users who have a target at `positions`, with their full histories.
 
         Raises:
-            ValueError: nobody has one.
+            ValueError: no user has a target.
         """
         users = np.flatnonzero(positions >= 0)
         if not len(users):
@@ -81,25 +81,25 @@ class Measure:
 
     @property
     def valid_positions(self) -> np.ndarray:
-        """Places of the validation targets that count in training."""
+        """Positions of the validation targets that are used during training."""
         return first_targets(self.prepared.split.valid, self.valid_users)
 
     def validate(self, model: Any) -> dict[str, float | None]:
         """Validation metrics: of all users (`NDCG@10`) and of each length group (`NDCG@10/short`)."""
         return self.metrics_of(self.rank(model, self.valid_positions))
 
-    def metrics_of(self, found: Ranking) -> dict[str, float | None]:
-        """The same, of a ranking."""
-        measured: dict[str, float | None] = dict(metrics(found.ranks))
-        for name, rows in self.settings.groups.members(found.lengths).items():
+    def metrics_of(self, ranking: Ranking) -> dict[str, float | None]:
+        """The metrics of `validate`, from a ranking."""
+        values: dict[str, float | None] = dict(metrics(ranking.ranks))
+        for name, rows in self.settings.groups.members(ranking.lengths).items():
             if name in self.settings.groups.names:
-                measured |= {f"{metric}/{name}": value for metric, value in metrics(found.ranks[rows]).items()}
-        return measured
+                values |= {f"{metric}/{name}": value for metric, value in metrics(ranking.ranks[rows]).items()}
+        return values
 
 
 def first_targets(positions: np.ndarray, users: int | None) -> np.ndarray:
-    """`positions` for the first so many users who have a target, -1 for the rest; None leaves all."""
-    kept = positions.copy()
+    """`positions` for the first `users` users who have a target, -1 for the rest; None keeps all."""
+    positions = positions.copy()
     if users is not None:
-        kept[np.flatnonzero(positions >= 0)[users:]] = -1
-    return kept
+        positions[np.flatnonzero(positions >= 0)[users:]] = -1
+    return positions

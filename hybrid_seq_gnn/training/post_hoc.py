@@ -1,14 +1,14 @@
-"""Fusion after the fact: a sequence model that was trained alone, mixed with a memory that only counts.
+"""Post hoc fusion: a sequence model that was trained alone, mixed with a memory that only counts.
 
-In joint training a memory that explains the easy targets leaves the sequence model less to learn from, and the graph
-holds the very edges that lead to the targets. Here the sequence model is as good as it is alone, and what the fusion
-leaves open is fitted where the memory has seen nothing: on the validation split.
+In joint training, a memory that explains the easy targets leaves the sequence model less to learn from, and the graph
+contains the very edges that lead to the training targets. Here the sequence model stays as good as it is alone, and the
+free parameters of the fusion are fitted on data that the memory has not seen: the validation split.
 
-What is used for what: the training part trains the encoder and fills the memory, at test too (validation events are
-not added to it). The validation split stops the encoder's training AND fits the fusion. With one to four weights that
-bias is small, but the validation metric of a fitted hybrid is a little kinder to it than to its encoder; the test
-split is free of it. `fusion=gated`, with a thousand weights, is stopped early by cross-validation over users, see
-`fusion_fit`. A fixed alpha fits nothing.
+The training part trains the encoder and fills the memory, also for the test (validation events are not added). The
+validation split is used twice: to stop the encoder's training early and to fit the fusion. With one to four weights the
+bias is small, but it makes the validation metric of a fitted hybrid slightly optimistic compared with its encoder's.
+The test metric has no such bias. `fusion=gated`, with a thousand weights, is stopped early by cross-validation over
+users, see `fusion_fit`. With a fixed alpha, nothing is fitted.
 """
 
 import json
@@ -34,20 +34,20 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class PostHoc(Strategy):
-    """The hybrid's encoder alone, exactly as that model trains alone; then only the fusion, on the validation split.
+    """First train the hybrid's encoder alone, exactly like that model by itself; then fit the fusion on validation.
 
-    The first stage is a run of its own: one that is finished already is used, wherever it is below outputs/, and one
-    that is not is trained where the next run will find it.
+    The first stage is a run of its own. A finished one is reused wherever it is below outputs/; otherwise it is trained
+    in a place where later runs find it.
 
     Attributes:
-        encoders: folder of the shared runs of encoders; null trains one in the run's own folder, for this run only.
-        encoder_checkpoint: model.pt of a run of the encoder alone (model=sasrec ...) or of a training=post_hoc, in the
-            place of the first stage.
-        select: what the fusion is fitted by: the `likelihood` of the validation targets, or validation `ndcg`
-            (NDCG@10; only for alphas that are null in fusion=fixed and discrete, which are chosen from `alphas`).
-            `auto` is ndcg for these two and likelihood for those that learn. `none` fits nothing: a search over what
-            a learned fusion starts with is then a search over its curve.
-        alphas: what alphas that are null are chosen from, each in [0, 1].
+        encoders: folder of the shared encoder runs; null trains the encoder in the run's own folder, for this run only.
+        encoder_checkpoint: model.pt of a run of the encoder alone (model=sasrec ...) or of a run with
+            training=post_hoc; replaces the first stage.
+        select: criterion for fitting the fusion: the `likelihood` of the validation targets, or validation `ndcg`
+            (NDCG@10; only for null alphas of fusion=fixed and discrete, which are chosen from `alphas`). `auto` is ndcg
+            for these two and likelihood for learned fusions. `none` fits nothing: a learned fusion keeps its initial
+            values, so a search over these is a search over its curve.
+        alphas: candidates for alphas that are null, each in [0, 1].
 
     Raises:
         ValueError: a value is out of range.
@@ -65,7 +65,7 @@ class PostHoc(Strategy):
             raise ValueError("training.alphas=[]: expected one or more weights in [0, 1].")
 
     def __call__(self, run: Run) -> Outcome:
-        """Train or take the run's encoder, then fit the fusion.
+        """Train the run's encoder or load a finished one, then fit the fusion.
 
         Raises:
             ValueError: the hybrid cannot be fitted post hoc, or a checkpoint does not fit.
@@ -92,7 +92,7 @@ class PostHoc(Strategy):
             )
             stages["fusion"] = fit(fusion, held_out, by, self.alphas)
             stages["fusion"]["seconds"] = time.perf_counter() - started
-            log.info("the fusion is fitted by validation %s", by)
+            log.info("fitted the fusion by validation %s", by)
         valid = run.measure.rank(hybrid, run.measure.valid_positions)
         stage = replace(stage_of(run, hybrid, run.loss), validate=lambda: run.measure.metrics_of(valid))
         progress = evaluate_once(stage)
@@ -100,10 +100,10 @@ class PostHoc(Strategy):
         return Outcome(progress, stages, baseline, valid if self.valid_users is None else None)
 
     def criterion(self, fusion: nn.Module) -> str | None:
-        """What the fusion is fitted by, `ndcg` or `likelihood`; None where nothing is open.
+        """The criterion for fitting the fusion, `ndcg` or `likelihood`; None if there is nothing to fit.
 
         Raises:
-            ValueError: training.select asks for what this fusion does not have.
+            ValueError: training.select does not apply to this fusion.
         """
         if self.select == "none":
             check_chosen(fusion)
@@ -111,8 +111,8 @@ class PostHoc(Strategy):
         if any(p.requires_grad for p in fusion.parameters()):
             if self.select == "ndcg":
                 raise ValueError(
-                    "training.select=ndcg chooses alphas that are null in fusion=fixed or discrete; this fusion is "
-                    "fitted by likelihood."
+                    "training.select=ndcg chooses null alphas of fusion=fixed or discrete; this fusion is "
+                    "fitted by likelihood. Use training.select=auto."
                 )
             return "likelihood"
         if not getattr(fusion, "unset", False):
@@ -121,38 +121,38 @@ class PostHoc(Strategy):
 
 
 def can_be_fitted(model: nn.Module) -> bool:
-    """Whether a model is a mixture of scores with a graph side that only counts."""
+    """Whether a model mixes scores with a graph side that only counts."""
     return isinstance(model, Hybrid) and model.fusion.level == "score" and model.remembers
 
 
 def fit_for_post_hoc(model: nn.Module) -> Hybrid:
-    """The model, if its fusion can be fitted post hoc.
+    """Return the model if its fusion can be fitted post hoc.
 
     Raises:
-        ValueError: it cannot; the message says what to choose.
+        ValueError: it cannot; the message says what to use instead.
     """
     if not isinstance(model, Hybrid):
         raise ValueError("training=post_hoc fits a fusion, and this model has none; use training=joint.")
     if model.fusion.level != "score":
         raise ValueError(
-            "training=post_hoc mixes the scores of two finished models (fusion.level=score); item embeddings are mixed "
-            "while they are trained: training=joint, or +experiment=study/embeddings for the whole form of the study."
+            "training=post_hoc mixes the scores of two finished models (fusion.level=score). Item embeddings are mixed "
+            "during training: use training=joint, or +experiment=study/embeddings for all settings of the study."
         )
     if not model.remembers:
         raise ValueError(
-            "training=post_hoc trains no graph network, and this gnn has weights to learn. Use training=joint (with "
-            "fusion.level=embedding it is +experiment=study/embeddings), training=two_stage, or gnn=evidence."
+            "training=post_hoc does not train the gnn, and this one has weights to learn. Use training=joint (with "
+            "fusion.level=embedding: +experiment=study/embeddings), training=two_stage, or gnn=evidence."
         )
     return model
 
 
 def run_of(path: Path) -> Path | None:
-    """The folder of the finished run of the encoder alone that a model.pt comes from; None where there is none."""
+    """The folder of the finished run of the encoder alone behind a model.pt; None if there is none."""
     results = path.parent / "results.json"
     if not results.is_file():
         return None
-    found = json.loads(results.read_text(encoding="utf-8"))
-    if found["config"]["fusion"] is None:
+    record = json.loads(results.read_text(encoding="utf-8"))
+    if record["config"]["fusion"] is None:
         return path.parent
-    places = [path.parent / "encoder", Path((found.get("baseline") or {}).get("folder", "encoder"))]
-    return next((place for place in places if (place / "results.json").is_file()), None)
+    folders = [path.parent / "encoder", Path((record.get("baseline") or {}).get("folder", "encoder"))]
+    return next((folder for folder in folders if (folder / "results.json").is_file()), None)

@@ -1,4 +1,4 @@
-"""The plan's quick test: does it run and learn at all?"""
+"""A quick test: does everything run and learn at all?"""
 
 import json
 import logging
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Quick(PostHoc):
-    """A few epochs for a few users, post hoc where the model can be, else jointly; a check list ends it."""
+    """Train a few epochs on a few users, post hoc if the model allows it, else jointly; then run a checklist."""
 
     epochs: AtLeast1 = 5
     train_users: AtLeast1 | None = 1000
@@ -27,10 +27,10 @@ class Quick(PostHoc):
         return super().__call__(run) if can_be_fitted(run.model) else Joint.__call__(self, run)  # type: ignore[arg-type]
 
     def conclude(self, results: dict[str, Any], folder: Path) -> None:
-        """Say what was found, point by point.
+        """Log a checklist of the results.
 
         Raises:
-            RuntimeError: a point does not hold.
+            RuntimeError: a check failed.
         """
         history = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
         first, last = history[0]["loss"], history[-1]["loss"]
@@ -42,6 +42,6 @@ class Quick(PostHoc):
         if alpha := results.get("alpha_stats"):
             low, high = alpha["overall"]["min"], alpha["overall"]["max"]
             points += [("alpha is in [0, 1]", 0 <= low <= high <= 1, f"{low:.4f} to {high:.4f}")]
-        log.info("%s", "\n".join(f"{'ok    ' if good else 'FAILED'}  {what}: {found}" for what, good, found in points))
-        if failed := [what for what, good, _ in points if not good]:
-            raise RuntimeError(f"training=quick: not so: {'; '.join(failed)}.")
+        log.info("%s", "\n".join(f"{'ok    ' if ok else 'FAILED'}  {what}: {value}" for what, ok, value in points))
+        if failed := [what for what, ok, _ in points if not ok]:
+            raise RuntimeError(f"training=quick: failed checks: {'; '.join(failed)}.")

@@ -1,4 +1,4 @@
-"""How a model is trained: one field a knob, checked at the door."""
+"""Settings of the training loop, checked when they are created."""
 
 import math
 from dataclasses import dataclass
@@ -12,29 +12,29 @@ from hybrid_seq_gnn.training import distributed
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings(Limited):
-    """Settings of the training loop.
+    """How a model is trained.
 
     Attributes:
-        epochs: most passes over the training part.
-        patience: epochs without a better validation NDCG@10 after which training stops; 0 never stops early.
-        batch_size: histories a step, over all processes.
-        lr: learning rate of AdamW, at its highest.
-        schedule: `constant`, or `cosine`: from lr down to 0 over `epochs`.
-        warmup: epochs over which lr rises from 0 first; parts of an epoch count.
+        epochs: maximum number of passes over the training part.
+        patience: stop after this many epochs without a better validation NDCG@10; 0 never stops early.
+        batch_size: histories per step, over all processes.
+        lr: peak learning rate of AdamW.
+        schedule: `constant`, or `cosine` decay from lr to 0 over `epochs`.
+        warmup: epochs over which lr first rises from 0; may be a fraction.
         weight_decay: decoupled weight decay of AdamW.
-        clip_norm: largest norm of the gradient; null does not clip.
-        ema: decay of a moving average of the weights, with which is validated and tested, in [0, 1); 0 is off.
-        amp: `bf16` computes products in bfloat16, on CPU as on CUDA; numbers move a little.
-        compile: compile the attention blocks with torch.compile, which needs a C++ compiler; only rounding differs.
-        train_users, valid_users: first so many users for training and for validation, for a quick look; null is all.
+        clip_norm: maximum norm of the gradient; null does not clip.
+        ema: decay of a moving average of the weights, which is validated and tested instead; in [0, 1), 0 is off.
+        amp: `bf16` computes products in bfloat16, on CPU and CUDA; results change slightly.
+        compile: compile the attention blocks with torch.compile; needs a C++ compiler, changes only rounding.
+        train_users, valid_users: use only this many users, the first ones, for a quick look; null means all.
         eval_every: epochs between validations; the last epoch is always validated.
-        device: auto (CUDA where there is one), cpu, cuda or cuda:0, cuda:1, ...; under torchrun, auto and cuda give
-            each process a device of its own.
-        threads: CPU threads of PyTorch. Part of the result: another number of threads rounds differently.
-        resume: continue from the checkpoint in the run folder, if there is one.
+        device: auto (CUDA if available), cpu, cuda or cuda:0, cuda:1, ...; under torchrun, auto and cuda give each
+            process its own device.
+        threads: CPU threads of PyTorch. Affects results: another number of threads rounds differently.
+        resume: resume from the checkpoint in the run folder, if there is one.
 
     Raises:
-        ValueError: a value is out of range, or CUDA is asked for where there is none.
+        ValueError: a value is out of range, or `device` is not available.
     """
 
     epochs: AtLeast1 = 100
@@ -59,18 +59,18 @@ class TrainingSettings(Limited):
         if 0 < self.patience < self.eval_every:
             raise ValueError(
                 f"training.patience={self.patience} is shorter than training.eval_every={self.eval_every}, so training "
-                "would stop before a second validation; raise the one or lower the other."
+                "would stop before the second validation. Raise patience or lower eval_every."
             )
         self.torch_device()
 
     def lr_at(self, epoch: float) -> float:
-        """Learning rate after so many epochs, parts of an epoch included."""
+        """Learning rate after `epoch` epochs, which may be a fraction."""
         rate = self.lr
         if epoch < self.warmup:
             return rate * (epoch + 1e-3) / (self.warmup + 1e-3)
         if self.schedule == "cosine":
-            done = (epoch - self.warmup) / max(self.epochs - self.warmup, 1e-9)
-            rate *= (1 + math.cos(math.pi * min(done, 1.0))) / 2
+            progress = (epoch - self.warmup) / max(self.epochs - self.warmup, 1e-9)
+            rate *= (1 + math.cos(math.pi * min(progress, 1.0))) / 2
         return rate
 
     def torch_device(self) -> torch.device:
@@ -90,6 +90,6 @@ class TrainingSettings(Limited):
             raise ValueError(f"training.device={self.device}: expected auto, cpu, cuda or cuda:N.")
         count = torch.cuda.device_count()
         if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= count):
-            found = f"{count} CUDA device(s)" if count and torch.cuda.is_available() else "no CUDA device"
-            raise ValueError(f"training.device={self.device}: PyTorch finds {found} here; use auto or cpu.")
+            available = f"{count} CUDA device(s)" if count and torch.cuda.is_available() else "no CUDA device"
+            raise ValueError(f"training.device={self.device}: PyTorch finds {available} here; use auto or cpu.")
         return device

@@ -1,4 +1,4 @@
-"""What a way of training is: an object that takes a run and leaves its model trained."""
+"""The interface of training strategies: objects that train the model of a run in place."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,17 +20,17 @@ Records = list[dict[str, Any]]
 
 @runtime_checkable
 class Run(Protocol):
-    """What a strategy may ask of a run; `run.run.Run` has it all.
+    """What a strategy may use of a run, implemented by `run.run.Run`.
 
     Attributes:
-        folder: of the run, where a strategy may keep files of its own.
-        config: checked.
-        seed: of the run.
-        identity: what the run is, for checkpoints.
-        device: where the model is.
+        folder: the run folder; a strategy may store its own files there.
+        config: the checked configuration.
+        seed: the seed of the run.
+        identity: identity of the run, for checkpoints.
+        device: the device of the model.
         model, loss: built and on their device.
         windows: the training part.
-        measure: ranks either split.
+        measure: ranks and evaluates on either split.
     """
 
     folder: Path
@@ -44,23 +44,23 @@ class Run(Protocol):
     measure: Measure
 
     def on_epoch(self, history: Records) -> None:
-        """Told the records of all epochs so far, after each."""
+        """Called after each epoch with the records of all epochs so far."""
         ...
 
     def encoder(self) -> Path:
-        """The folder of the finished run of the model's encoder alone; it is trained if there is none."""
+        """Return the folder of a finished run of the model's encoder alone; train one if there is none."""
         ...
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of training.
+    """The result of training.
 
     Attributes:
-        progress: of the epochs; its best metric is the run's validation NDCG@10.
-        stages: records of single stages, for results.json.
-        baseline: the folder of the finished run of the encoder alone, where one was used.
-        valid: the validation split ranked by the model as it is now, if that was done.
+        progress: state at the end of training; its best metric is the run's validation NDCG@10.
+        stages: records of the individual stages, for results.json.
+        baseline: folder of the finished run of the encoder alone, if one was used.
+        valid: ranking of the whole validation split by the trained model, if already computed.
     """
 
     progress: Progress
@@ -71,22 +71,22 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Strategy(TrainingSettings):
-    """A way of training and its settings. conf/training/X.yaml names the class of training/X.py."""
+    """Base class of training strategies and their settings. conf/training/X.yaml names the class in training/X.py."""
 
-    alone: ClassVar[str | None] = None  # the strategy of a model without a fusion, if it is another one
+    alone: ClassVar[str | None] = None  # class for models without a fusion, if a different one
 
     def __call__(self, run: Run) -> Outcome:
         """Train the run's model, in place."""
-        raise TypeError(f"{type(self).__name__} does not say how it trains.")
+        raise TypeError(f"{type(self).__name__} has no method __call__(run), which trains the model.")
 
     def conclude(self, results: dict[str, Any], folder: Path) -> None:
-        """Called once everything is written. May raise RuntimeError, with which the run fails."""
+        """Called after all results are written. A RuntimeError raised here makes the run fail."""
 
 
 def stage_of(run: Run, model: nn.Module, loss: nn.Module, name: str = "") -> Stage:
-    """A stage that trains `model`, which may be a part of the run's; `name` tells its files from those of others.
+    """A stage that trains `model`, the run's model or a part of it; `name` distinguishes its files.
 
-    A stage with a name writes its records to NAME_metrics.jsonl and is not told to the run's logger.
+    A stage with a name writes its records to NAME_metrics.jsonl, and the run's logger does not see them.
     """
 
     def write(history: Records) -> None:

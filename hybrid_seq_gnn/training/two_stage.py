@@ -1,4 +1,4 @@
-"""The graph side alone first, then the hybrid on top of it."""
+"""Train the graph side alone first, then the hybrid."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -20,16 +20,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class TwoStage(Strategy):
-    """First the graph side alone with BPR, then the hybrid.
+    """Train the graph side alone with BPR, then the hybrid.
 
-    What the graph side learned is kept in graph.pt of the run folder, for this run if it is resumed and for others by
-    path.
+    The weights of the graph side are saved in graph.pt of the run folder. The run itself uses them when it is resumed,
+    and other runs through `graph_checkpoint`.
 
     Attributes:
-        graph_epochs: most epochs of the first stage.
+        graph_epochs: epochs of the first stage.
         graph_lr: learning rate of the first stage.
-        freeze: the graph side is not trained in the second stage.
-        graph_checkpoint: graph.pt of an earlier run, in the place of a first stage; null trains one.
+        freeze: do not train the graph side in the second stage.
+        graph_checkpoint: graph.pt of an earlier run, which replaces the first stage; null trains it.
 
     Raises:
         ValueError: a value is out of range.
@@ -48,10 +48,10 @@ class TwoStage(Strategy):
         """
         hybrid = run.model
         if not isinstance(hybrid, Hybrid):
-            raise ValueError("training=two_stage trains a graph side first, and this model has none; use model=hybrid.")
+            raise ValueError("training=two_stage trains a graph side first, but this model has none; use model=hybrid.")
         if self.freeze and hybrid.graph_items is hybrid.encoder.items:
             raise ValueError(
-                "model.tied=true leaves the graph side no table of its own to freeze; set training.freeze=false."
+                "model.tied=true: the graph side has no item table of its own to freeze; set training.freeze=false."
             )
         check_chosen(hybrid.fusion)
         side = GraphSide(hybrid).to(run.device)
@@ -68,7 +68,7 @@ class TwoStage(Strategy):
         return Outcome(train(stage_of(run, hybrid, run.loss), self), {"graph": record})
 
     def train_side(self, side: GraphSide, path: Path, run: Run) -> dict[str, Any]:
-        """The first stage: train, and keep the weights in `path`. Returns a record for results.json."""
+        """Run the first stage and save the weights to `path`. Returns a record for results.json."""
         log.info("stage 1 of 2: the graph side alone, BPR, %d epochs", self.graph_epochs)
         loss = BPR(Uniform(run.measure.prepared.sequences, run.measure.prepared.split, num_negatives=1)).to(run.device)
         settings = replace(self, epochs=self.graph_epochs, lr=self.graph_lr, patience=0)
@@ -87,12 +87,12 @@ class TwoStage(Strategy):
 
 
 def load(side: GraphSide, path: Path, run: Run, identity: str | None) -> dict[str, Any]:
-    """Take a trained graph side from a file; its run must be `identity`, if that is given."""
+    """Load a trained graph side from a file; if `identity` is given, it must be that of the run in the file."""
     if not path.exists():
         raise ValueError(f"training.graph_checkpoint={path}: there is no such file; expected graph.pt of a run folder.")
     state = checkpoint.load(path, run.device)
     if identity is not None and state["identity"] != identity:
-        raise ValueError(f"{path} belongs to another run; choose another folder with hydra.run.dir=…")
+        raise ValueError(f"{path} belongs to another run; choose another folder with hydra.run.dir=….")
     try:
         side.load_state_dict(state["model"])
     except (RuntimeError, KeyError) as error:

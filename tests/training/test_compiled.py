@@ -36,7 +36,7 @@ def test_a_compiled_run_has_the_losses_and_metrics_of_one_that_is_not(tmp_path):
 def test_without_a_compiler_the_reason_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     message = fail(*SMALL, "training.compile=true", cwd=tmp_path)
-    assert "training.compile=true needs a C++ compiler, and no-such-compiler is not found here" in message
+    assert "training.compile=true needs a C++ compiler, and no-such-compiler was not found" in message
 
 
 def test_a_model_without_attention_says_that_it_has_no_effect(tmp_path):

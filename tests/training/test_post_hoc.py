@@ -133,12 +133,12 @@ def test_only_a_post_hoc_training_chooses_an_alpha(tmp_path):
     ("arguments", "message"),
     [
         (["training.encoder_checkpoint=nowhere.pt"], "no such file"),
-        (["training.encoder_checkpoint=SASREC", "data.seed=1"], "other data or another split"),
-        (["training.encoder_checkpoint=SASREC", "data.split=leave_one_out", "data.min_item_events=20"], "other data"),
-        (["training.encoder_checkpoint=SASREC", "model.num_heads=2"], "model.num_heads=1, here model.num_heads=2"),
+        (["training.encoder_checkpoint=SASREC", "data.seed=1"], "different data or a different split"),
+        (["training.encoder_checkpoint=SASREC", "data.split=leave_one_out", "data.min_item_events=20"], "different"),
+        (["training.encoder_checkpoint=SASREC", "model.num_heads=2"], "model.num_heads=1; this run has num_heads=2"),
         (
             ["training.encoder_checkpoint=SASREC", "model.encoder=gru4rec"],
-            "another model than the encoder here, GRU4Rec",
+            "a different model; this run's encoder is GRU4Rec",
         ),
         (["training.encoder_checkpoint=JOINT"], "trained jointly"),
         (["training.encoder_checkpoint=results.json"], "cannot be read"),
