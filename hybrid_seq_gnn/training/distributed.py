@@ -6,10 +6,10 @@ no sampling the numbers equal those of a single process up to rounding. Each pro
 negatives; in-batch negatives come from the targets of its own rows. Without torchrun, this module does nothing.
 
 Ours differs from torch's `DistributedDataParallel`, which averages gradients over processes with equal weights and
-overlaps communication with computation. Here, gradients are weighted by the number of positions on each process (which
-may be 0), so the result is that of a single process. DDP also expects one `forward` and every parameter in use at every
-step. Our models have `training_scores` instead, and a parameter may have no gradient (alpha = 1: no graph side); AdamW
-must then skip it on all processes. The models are small: all gradients fit into one message, as with DDP.
+overlaps communication with computation. Ours are weighted by the number of positions on each process (which may be 0),
+as a single process would weight them. DDP also expects one `forward` and every parameter in use at every step. Our
+models have `training_scores` instead, and a parameter may have no gradient (alpha = 1: no graph side); AdamW must then
+skip it on all processes. The models are small: all gradients fit into one message, as with DDP.
 
 All processes must see the same run folder. Each process reads the data; the first one reads before the others.
 """
