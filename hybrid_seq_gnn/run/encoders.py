@@ -51,7 +51,7 @@ def option_of(node: Config) -> str:
     return str(node["_target_"]).split(".")[-2]
 
 
-def home(run: "Run") -> Path:
+def encoder_folder(run: "Run") -> Path:
     """The folder in which a run's encoder is trained: in the shared folder, or in the run folder."""
     config = config_alone(run.config)
     assert config is not None
@@ -68,7 +68,7 @@ def find(run: "Run") -> Path | None:
     if config is None or getattr(run.strategy, "encoders", OUTPUTS) is None:
         return None
     key = address(config, run.prepared.split_hash, run.device.type)
-    shared = home(run)
+    shared = encoder_folder(run)
     if read_results(shared) is not None:  # the address is in its name
         return shared
     return next(finished_runs(key, [run.folder.parent.glob("*/results.json"), OUTPUTS.rglob("results.json")]), None)
@@ -86,7 +86,7 @@ def finished_runs(key: str, searches: list[Iterator[Path]]) -> Iterator[Path]:
 
 
 @contextmanager
-def own_log(folder: Path) -> Iterator[None]:
+def log_to(folder: Path) -> Iterator[None]:
     """Write log lines also to train.log in `folder`."""
     handler = logging.FileHandler(folder / "train.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def alone_in(folder: Path, *, wait: bool) -> Iterator[None]:
+def lock_folder(folder: Path, *, wait: bool) -> Iterator[None]:
     """Lock a run folder against other processes.
 
     Raises:

@@ -17,7 +17,7 @@ from hybrid_seq_gnn.logger.protocol import Careful
 from hybrid_seq_gnn.run import encoders
 from hybrid_seq_gnn.run.baseline import compare_with
 from hybrid_seq_gnn.run.build import build, build_group, graph_of
-from hybrid_seq_gnn.run.folder import alone_in, as_yaml, write_per_user
+from hybrid_seq_gnn.run.folder import as_yaml, lock_folder, write_per_user
 from hybrid_seq_gnn.run.identity import Config, address, flatten, identity
 from hybrid_seq_gnn.run.record import read_results, results_of
 from hybrid_seq_gnn.training import checkpoint, distributed
@@ -81,7 +81,7 @@ class Run:
         torch.set_num_threads(self.strategy.threads)
         with ExitStack() as stack:
             if distributed.is_first():
-                stack.enter_context(alone_in(self.folder, wait=self.asked.shared))
+                stack.enter_context(lock_folder(self.folder, wait=self.asked.shared))
             self.logger = stack.enter_context(closing(self.new_logger()))
             with self.timed("data"):
                 self.prepare()
@@ -167,14 +167,14 @@ class Run:
         if finished is not None:
             log.info("the encoder alone: taken from %s", files.shown(finished))
             return finished
-        config, folder = encoders.config_alone(self.config), encoders.home(self)
+        config, folder = encoders.config_alone(self.config), encoders.encoder_folder(self)
         assert config is not None
         if distributed.is_first():
             folder.mkdir(parents=True, exist_ok=True)
         folder = distributed.broadcast(folder)  # the folder now exists for all processes
         log.info("training the encoder alone in %s", files.shown(folder))
         options, overrides = encoders.asked_alone(self.asked.options, self.asked.overrides, config)
-        with encoders.own_log(folder):
+        with encoders.log_to(folder):
             Run(config, folder, Asked(overrides, options, inner=True, shared=folder.parent != self.folder))()
         return folder
 

@@ -11,7 +11,7 @@ from hybrid_seq_gnn.files import atomic
 if TYPE_CHECKING:
     from hybrid_seq_gnn.training.strategy import Run
 
-WITHOUT_MEANING = {"_target_", "dropout", "mask_share"}  # model settings that do not affect the scores
+IRRELEVANT = {"_target_", "dropout", "mask_share"}  # model settings that do not affect the scores
 
 
 def save(state: dict[str, Any], path: Path) -> None:
@@ -69,7 +69,7 @@ def load_encoder(encoder: nn.Module, path: Path, run: "Run") -> None:
         same = theirs["_target_"] == f"{type(encoder).__module__}.{name}"
     if not same:
         raise ValueError(f"{where} holds a different model; this run's encoder is {name}. See model.encoder.")
-    for key in sorted(theirs.keys() & ours.keys() - WITHOUT_MEANING):
+    for key in sorted(theirs.keys() & ours.keys() - IRRELEVANT):
         if theirs[key] != ours[key]:
             raise ValueError(f"{where} was trained with model.{key}={theirs[key]}; this run has {key}={ours[key]}.")
     try:

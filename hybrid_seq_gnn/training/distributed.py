@@ -27,7 +27,7 @@ import torch.distributed as dist
 from torch import nn
 
 T = TypeVar("T")
-PATIENCE = timedelta(hours=6)  # the first process may have to read a large file; torchrun notices dead processes
+TIMEOUT = timedelta(hours=6)  # the first process may have to read a large file; torchrun notices dead processes
 
 
 def rank() -> int:
@@ -60,7 +60,7 @@ def processes() -> Iterator[None]:
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     if (device := int(os.environ["LOCAL_RANK"])) < torch.cuda.device_count():
         torch.cuda.set_device(device)
-    dist.init_process_group(backend, timeout=PATIENCE)
+    dist.init_process_group(backend, timeout=TIMEOUT)
     try:
         yield
     except BaseException as error:
@@ -69,7 +69,7 @@ def processes() -> Iterator[None]:
             time.sleep(2)  # torchrun stops all processes when one ends: let the first to fail report its error
             sys.exit(1)
         raise
-    with together():
+    with collective():
         dist.barrier()  # leaving while others still work may abort this process
     dist.destroy_process_group()
 
@@ -83,7 +83,7 @@ def first_to_fail() -> bool:
 
 
 @contextmanager
-def together() -> Iterator[None]:
+def collective() -> Iterator[None]:
     """Wrap a collective operation: if another process is gone, raise the error of `process_lost`."""
     try:
         yield
@@ -108,7 +108,7 @@ def broadcast(value: T) -> T:
     if world_size() == 1:
         return value
     values = [value]
-    with together():
+    with collective():
         dist.broadcast_object_list(values, src=0)
     return values[0]
 
@@ -118,7 +118,7 @@ def gather(value: T) -> list[T]:
     if world_size() == 1:
         return [value]
     values: list[T | None] = [None] * world_size()
-    with together():
+    with collective():
         dist.all_gather_object(values, value)
     return values  # type: ignore[return-value]
 
@@ -127,11 +127,11 @@ def gather(value: T) -> list[T]:
 def first_alone() -> Iterator[None]:
     """Run the body on the first process, then on the others, which find its results in the cache."""
     if not is_first():
-        with together():
+        with collective():
             dist.barrier()
     yield
     if is_first() and world_size() > 1:
-        with together():
+        with collective():
             dist.barrier()
 
 
@@ -144,7 +144,7 @@ def share(rows: int) -> slice:
 def same_weights(model: nn.Module, loss: nn.Module) -> None:
     """Copy the weights of the first process to all; machines may draw or round initial weights differently."""
     if world_size() > 1:
-        with together():
+        with collective():
             for parameter in (*model.parameters(), *loss.parameters()):
                 dist.broadcast(parameter.data, src=0)
 
@@ -171,7 +171,7 @@ def average_over_positions(parameters: Sequence[nn.Parameter], value: float, pos
     loss = torch.tensor([value if positions else 0.0], device=device)
     flat = torch.cat([*(gradient.reshape(-1).float() for gradient in gradients), loss]).mul_(positions)
     flat = torch.cat([flat, has_gradient, torch.tensor([float(positions)], device=device)])
-    with together():
+    with collective():
         dist.all_reduce(flat)
     total = flat[-1]
     *sums, loss, has_gradient, _ = torch.split(flat, [*(p.numel() for p in parameters), 1, len(parameters), 1])
