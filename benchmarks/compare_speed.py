@@ -15,8 +15,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from hybrid_seq_gnn.compare.table import GROUPS, compare
 from hybrid_seq_gnn.evaluation.metrics import NAMES
-from hybrid_seq_gnn.results.comparison import GROUPS, compare
 from hybrid_seq_gnn.results.runs import configurations, load
 from tests.results.folders import write_run
 

@@ -6,9 +6,8 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
-from hybrid_seq_gnn.results.leaderboard import settings
-from hybrid_seq_gnn.results.names import suggest, value_in_words
-from hybrid_seq_gnn.results.runs import RunData
+from hybrid_seq_gnn.results.labels import suggest, value_in_words
+from hybrid_seq_gnn.results.runs import RunData, settings
 
 
 class Parser(argparse.ArgumentParser):

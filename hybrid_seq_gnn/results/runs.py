@@ -7,6 +7,7 @@ others below a folder, left out and said; it never becomes a number.
 """
 
 import glob
+import math
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -16,14 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
-from hybrid_seq_gnn.results.leaderboard import numbers, settings
-from hybrid_seq_gnn.results.names import short_names
-from hybrid_seq_gnn.run.identity import counts
+from hybrid_seq_gnn.results.labels import short_names
+from hybrid_seq_gnn.results.tables import GROUPS, HEADLINE
+from hybrid_seq_gnn.run.identity import counts, flatten
 from hybrid_seq_gnn.run.record import read_results
 
 if TYPE_CHECKING:
     import pandas as pd
 
+OBJECTIVES = ("NDCG@10",)
+VALIDATION = f"validation {OBJECTIVES[0]}"
 TRACES = {"train.log", "metrics.jsonl", "checkpoint.pt"}  # of a run that has begun
 COLUMNS = ("user", "target", "length", "group", "rank", "alpha")
 
@@ -350,3 +353,32 @@ def require_comparable(runs: Sequence[RunData]) -> None:
 def data_of(run: RunData) -> str:
     """A run's data, for people."""
     return f"data={run.results['options'].get('data')}, split {run.split_hash[:12]}"
+
+
+def settings(results: dict[str, Any]) -> dict[str, Any]:
+    """The options of the groups in use, and their settings, but for the logger, which changes no number."""
+    config = {key: value for key, value in results["config"].items() if key != "logger"}
+    options = {group: option for group, option in results["options"].items() if config.get(group)}
+    return {**options, **{key: value for key, value in flatten(config) if "." in key or key == "seed"}}
+
+
+def numbers(results: dict[str, Any], objectives: Sequence[str] = OBJECTIVES) -> dict[str, Any]:
+    """The columns of the leaderboard that a run measured.
+
+    Raises:
+        ValueError: a validation metric is not a number.
+    """
+    if not math.isfinite(results["best_val_metric"]):
+        raise ValueError(f"validation NDCG@10 is {results['best_val_metric']}.")
+    alpha = results.get("alpha_stats")
+    found: dict[str, Any] = {"alpha": alpha["overall"]["mean"] if alpha else None}
+    for objective in objectives:
+        metric, _, group = objective.partition("/")
+        grouped = results["validation_grouped_metrics"]
+        found[f"validation {objective}"] = grouped[group or "overall"][metric]
+        if not group:
+            found |= {f"validation {objective}/{name}": grouped[name][metric] for name in GROUPS[:-1]}
+    for group in ("overall", *GROUPS[:-1]):
+        suffix = "" if group == "overall" else f"/{group}"
+        found |= {f"{name}{suffix}": results["grouped_metrics"][group][name] for name in HEADLINE}
+    return found | {"best epoch": results["best_epoch"], "seconds": results["seconds"]["total"]}

@@ -19,8 +19,8 @@ from hydra_plugins.hybrid_seq_gnn_sweeper._trials import (
 )
 from optuna.trial import FrozenTrial
 
-from hybrid_seq_gnn.results.against_encoders import against_encoders
-from hybrid_seq_gnn.results.leaderboard import Run, read_runs, write
+from hybrid_seq_gnn.leaderboard.against_encoders import against_encoders
+from hybrid_seq_gnn.leaderboard.board import Run, read_runs, write
 from hybrid_seq_gnn.results.runs import RunData
 from hybrid_seq_gnn.study.settings import StudySettings
 

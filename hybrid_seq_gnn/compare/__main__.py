@@ -43,14 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
 
     def run() -> None:
+        from hybrid_seq_gnn.compare import render
+        from hybrid_seq_gnn.compare.table import GROUPS
         from hybrid_seq_gnn.evaluation.metrics import NAMES
-        from hybrid_seq_gnn.results import compare_command
-        from hybrid_seq_gnn.results.comparison import GROUPS
 
         metrics, groups = command.names(given.metrics), command.names(given.groups)
         command.require(metrics, NAMES, "--metrics")
         command.require(groups, GROUPS, "--groups")
-        printed = compare_command.run(
+        printed = render.run(
             given.paths,
             baseline=given.baseline,
             metrics=metrics,

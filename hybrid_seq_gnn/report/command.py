@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hybrid_seq_gnn.files import write_text
-from hybrid_seq_gnn.results import answer, more_sections, searches, sections, trade_offs
-from hybrid_seq_gnn.results.criteria import Criteria, read
-from hybrid_seq_gnn.results.drawing import style
-from hybrid_seq_gnn.results.evidence import Evidence, gather
-from hybrid_seq_gnn.results.names import suggest
-from hybrid_seq_gnn.results.page import Figures, render
-from hybrid_seq_gnn.results.studies import sweeps
+from hybrid_seq_gnn.report import more_sections, searches, sections, trade_offs
+from hybrid_seq_gnn.report import sentences as answer
+from hybrid_seq_gnn.report.criteria import Criteria, read
+from hybrid_seq_gnn.report.evidence import Evidence, gather
+from hybrid_seq_gnn.report.page import Figures, render
+from hybrid_seq_gnn.report.studies import sweeps
+from hybrid_seq_gnn.report.style import style
+from hybrid_seq_gnn.results.labels import suggest
 
 
 def run(

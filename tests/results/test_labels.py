@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid_seq_gnn.results.names import differing, short_names, suggest, words
+from hybrid_seq_gnn.results.labels import differing, short_names, suggest, words
 
 
 def named(*settings):

@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hybrid_seq_gnn.results.drawing import needs, save, style
+from hybrid_seq_gnn.report.style import needs, save, style
 from hybrid_seq_gnn.results.tables import cell, numeric
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def render(title: str, headline: str, subtitle: str, sections: Sequence[Section]
         from markupsafe import Markup
     except ImportError as error:
         raise ValueError(needs("jinja2")) from error
-    source = files("hybrid_seq_gnn.results").joinpath("report.html.j2").read_text(encoding="utf-8")
+    source = files("hybrid_seq_gnn.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["batched_by_kind"] = by_kind
     template = environment.from_string(source)

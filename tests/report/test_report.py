@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from hybrid_seq_gnn.report import main
-from hybrid_seq_gnn.results import answer
-from hybrid_seq_gnn.results.comparison import compare
-from hybrid_seq_gnn.results.drawing import inline, looks, save, style
-from hybrid_seq_gnn.results.evidence import gather
-from hybrid_seq_gnn.results.figures import pareto_front
-from tests.results.evidence import USERS, complete, outputs
+from hybrid_seq_gnn.compare.table import compare
+from hybrid_seq_gnn.report import sentences as answer
+from hybrid_seq_gnn.report.__main__ import main
+from hybrid_seq_gnn.report.evidence import gather
+from hybrid_seq_gnn.report.figures import pareto_front
+from hybrid_seq_gnn.report.style import inline, looks, save, style
+from tests.report.study_folder import USERS, complete, outputs
 from tests.results.folders import random_ranks, write_run
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
@@ -68,7 +68,7 @@ def report(folder, *arguments, draw=False):
     """The page of a report. Drawing takes most of the time, so only tests that look at figures draw them."""
     with pytest.MonkeyPatch.context() as patch:
         if not draw:
-            patch.setattr("hybrid_seq_gnn.results.page.Figures.add", stand_in)
+            patch.setattr("hybrid_seq_gnn.report.page.Figures.add", stand_in)
         main([*map(str, arguments), "--output", str(folder), "--resamples", RESAMPLES])
     return Page((folder / "report.html").read_text())
 
@@ -321,7 +321,7 @@ def test_the_report_needs_no_torch_and_says_which_extra_it_needs(study, tmp_path
 
     code = (
         "import sys; sys.modules['matplotlib'] = None\n"
-        "from hybrid_seq_gnn.report import main\n"
+        "from hybrid_seq_gnn.report.__main__ import main\n"
         "try: main(sys.argv[1:])\n"
         "finally: assert 'torch' not in sys.modules\n"
     )
@@ -353,7 +353,7 @@ def test_seven_series_have_looks_of_their_own_and_known_ones_keep_theirs():
 
 
 def test_an_inline_figure_follows_the_theme_and_brings_no_style_for_the_page(tmp_path):
-    from hybrid_seq_gnn.results.drawing import COLOURS, figure
+    from hybrid_seq_gnn.report.style import COLOURS, figure
 
     with style():
         fig, ax = figure()

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hybrid_seq_gnn.compare.table import GROUPS, compare, values
 from hybrid_seq_gnn.evaluation.groups import OVERALL
+from hybrid_seq_gnn.report.criteria import Measured, matches
 from hybrid_seq_gnn.results.command import select
-from hybrid_seq_gnn.results.comparison import GROUPS, compare, values
-from hybrid_seq_gnn.results.criteria import Measured, matches
 from hybrid_seq_gnn.results.runs import Configuration, RunData, data_of, grouped, load, named
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ import numpy as np
 
 from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
 from hybrid_seq_gnn.evaluation.metrics import NAMES
+from hybrid_seq_gnn.leaderboard.board import given
 from hybrid_seq_gnn.results.command import require, select
-from hybrid_seq_gnn.results.leaderboard import VALIDATION, given, numbers, settings
-from hybrid_seq_gnn.results.names import telling_keys, words
-from hybrid_seq_gnn.results.runs import Configuration, RunData, grouped, load, named
+from hybrid_seq_gnn.results.labels import telling_keys, words
+from hybrid_seq_gnn.results.runs import VALIDATION, Configuration, RunData, grouped, load, named, numbers, settings
 from hybrid_seq_gnn.results.tables import HEADLINE, Number, markdown
 
 if TYPE_CHECKING:

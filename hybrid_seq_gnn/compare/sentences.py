@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybrid_seq_gnn.results.names import differing, words
+from hybrid_seq_gnn.results.labels import differing, words
 from hybrid_seq_gnn.results.runs import Configuration
 
 if TYPE_CHECKING:

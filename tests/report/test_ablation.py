@@ -1,4 +1,4 @@
-from hybrid_seq_gnn.results.ablation import change, reference_of
+from hybrid_seq_gnn.report.ablation import change, reference_of
 from hybrid_seq_gnn.results.runs import configurations, load
 from tests.results.folders import random_ranks, write_run
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hybrid_seq_gnn.evaluation.smooth import Curve
-from hybrid_seq_gnn.results.drawing import COLOURS, GRID, HEIGHT, INK, Look, figure, legend, looks, short, whole_numbers
+from hybrid_seq_gnn.report.style import COLOURS, GRID, HEIGHT, INK, Look, figure, legend, looks, short, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

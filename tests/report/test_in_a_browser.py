@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from hybrid_seq_gnn.report import main
-from tests.results.evidence import outputs
+from hybrid_seq_gnn.report.__main__ import main
+from tests.report.study_folder import outputs
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [

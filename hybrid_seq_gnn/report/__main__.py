@@ -31,8 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
 
     def run() -> None:
-        from hybrid_seq_gnn.app.cli import config_folder
-        from hybrid_seq_gnn.results import report
+        from hybrid_seq_gnn.files import config_folder
+        from hybrid_seq_gnn.report import command as report
 
         criteria = report.criteria_of(given.criteria, config_folder() / "criteria")
         print(

@@ -9,18 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from hybrid_seq_gnn.compare.render import between, cells, number, p_value
+from hybrid_seq_gnn.compare.sentences import verdict
+from hybrid_seq_gnn.compare.table import GROUPS
 from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
 from hybrid_seq_gnn.evaluation.significance import bootstrap
 from hybrid_seq_gnn.evaluation.smooth import curves
-from hybrid_seq_gnn.results import answer, figures
-from hybrid_seq_gnn.results.compare_command import between, cells, number, p_value
-from hybrid_seq_gnn.results.comparison import GROUPS
-from hybrid_seq_gnn.results.criteria import Criteria, check
-from hybrid_seq_gnn.results.evidence import METRIC, METRICS, Evidence, over_seeds, value_on_test
-from hybrid_seq_gnn.results.findings import verdict
-from hybrid_seq_gnn.results.page import Figures, Section
+from hybrid_seq_gnn.report import figures
+from hybrid_seq_gnn.report import sentences as answer
+from hybrid_seq_gnn.report.criteria import Criteria, check
+from hybrid_seq_gnn.report.evidence import METRIC, METRICS, Evidence, over_seeds, value_on_test
+from hybrid_seq_gnn.report.page import Figures, Section
+from hybrid_seq_gnn.report.studies import Sweep
 from hybrid_seq_gnn.results.runs import Configuration
-from hybrid_seq_gnn.results.studies import Sweep
 from hybrid_seq_gnn.results.tables import Number
 
 MARKS = {"better": "▲ better", "worse": "▼ worse", "not significant": "= not significant"}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybrid_seq_gnn.results.drawing import COLOURS, INK, WIDTH, figure, legend, plain_logs, short, whole_numbers
+from hybrid_seq_gnn.report.style import COLOURS, INK, WIDTH, figure, legend, plain_logs, short, whole_numbers
 
 if TYPE_CHECKING:
     import optuna

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hybrid_seq_gnn.compare.table import compare
 from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
 from hybrid_seq_gnn.evaluation.significance import combined_p, holm
-from hybrid_seq_gnn.results.comparison import compare
 from hybrid_seq_gnn.results.run_table import METRIC, interval_of, p_of, percent, verdict
 from hybrid_seq_gnn.results.runs import Configuration, RunData, grouped, named, read_run
 from hybrid_seq_gnn.results.tables import Number, markdown

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from hybrid_seq_gnn.results import study_figures
-from hybrid_seq_gnn.results.page import Figures, Section
-from hybrid_seq_gnn.results.studies import Sweep
+from hybrid_seq_gnn.report import study_figures
+from hybrid_seq_gnn.report.page import Figures, Section
+from hybrid_seq_gnn.report.studies import Sweep
 
 MOST_FAILURES = 20  # that are listed
 

@@ -9,15 +9,13 @@ from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 from hybrid_seq_gnn.files import write_text
+from hybrid_seq_gnn.results.runs import OBJECTIVES, numbers, settings
 from hybrid_seq_gnn.results.tables import GROUPS, HEADLINE, markdown
-from hybrid_seq_gnn.run.identity import flatten
 from hybrid_seq_gnn.run.record import read_results
 
 if TYPE_CHECKING:
     import pandas as pd
 
-OBJECTIVES = ("NDCG@10",)
-VALIDATION = f"validation {OBJECTIVES[0]}"
 STATUSES = ("done", "running", "pruned", "failed")
 
 
@@ -61,13 +59,6 @@ def read_runs(folder: Path) -> list[Run]:
     return runs
 
 
-def settings(results: dict[str, Any]) -> dict[str, Any]:
-    """The options of the groups in use, and their settings, but for the logger, which changes no number."""
-    config = {key: value for key, value in results["config"].items() if key != "logger"}
-    options = {group: option for group, option in results["options"].items() if config.get(group)}
-    return {**options, **{key: value for key, value in flatten(config) if "." in key or key == "seed"}}
-
-
 def with_name(results: dict[str, Any]) -> dict[str, Any]:
     """The name of a run, if it has one, and its settings."""
     name = results["config"].get("name")
@@ -86,28 +77,6 @@ def differences(runs: Iterable[Run]) -> list[str]:
     differ = [key for key in keys if len({str(one[key]) for one in known if key in one}) > 1]
     missing = [key for key in keys if "." not in key and any(key not in one for one in done)]
     return differ or missing
-
-
-def numbers(results: dict[str, Any], objectives: Sequence[str] = OBJECTIVES) -> dict[str, Any]:
-    """The columns of the leaderboard that a run measured.
-
-    Raises:
-        ValueError: a validation metric is not a number.
-    """
-    if not math.isfinite(results["best_val_metric"]):
-        raise ValueError(f"validation NDCG@10 is {results['best_val_metric']}.")
-    alpha = results.get("alpha_stats")
-    found: dict[str, Any] = {"alpha": alpha["overall"]["mean"] if alpha else None}
-    for objective in objectives:
-        metric, _, group = objective.partition("/")
-        grouped = results["validation_grouped_metrics"]
-        found[f"validation {objective}"] = grouped[group or "overall"][metric]
-        if not group:
-            found |= {f"validation {objective}/{name}": grouped[name][metric] for name in GROUPS[:-1]}
-    for group in ("overall", *GROUPS[:-1]):
-        suffix = "" if group == "overall" else f"/{group}"
-        found |= {f"{name}{suffix}": results["grouped_metrics"][group][name] for name in HEADLINE}
-    return found | {"best epoch": results["best_epoch"], "seconds": results["seconds"]["total"]}
 
 
 def on_front(values: Sequence[Sequence[float]]) -> list[bool]:

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from hybrid_seq_gnn.results.criteria import LEVELS, Criterion, Measured, check_one, criterion, matches, read
+from hybrid_seq_gnn.report.criteria import LEVELS, Criterion, Measured, check_one, criterion, matches, read
 from tests.conftest import ROOT
 
 FILES = sorted((ROOT / "conf/criteria").glob("*.yaml"))

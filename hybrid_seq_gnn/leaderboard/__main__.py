@@ -31,9 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
 
     def run() -> None:
-        from hybrid_seq_gnn.results import leaderboard_command
+        from hybrid_seq_gnn.leaderboard import table
 
-        print(leaderboard_command.run(chosen.paths, filters=chosen.filter, sort=chosen.sort, csv=chosen.csv))
+        print(table.run(chosen.paths, filters=chosen.filter, sort=chosen.sort, csv=chosen.csv))
 
     command.guarded(run)
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from hybrid_seq_gnn.results import figures
-from hybrid_seq_gnn.results.drawing import looks
-from hybrid_seq_gnn.results.evidence import METRIC, Evidence, over_seeds, validation
-from hybrid_seq_gnn.results.names import value_in_words
-from hybrid_seq_gnn.results.page import Figures, Section
+from hybrid_seq_gnn.report import figures
+from hybrid_seq_gnn.report.evidence import METRIC, Evidence, over_seeds, validation
+from hybrid_seq_gnn.report.page import Figures, Section
+from hybrid_seq_gnn.report.sections import drawn
+from hybrid_seq_gnn.report.style import looks
+from hybrid_seq_gnn.results.labels import value_in_words
 from hybrid_seq_gnn.results.runs import Configuration
-from hybrid_seq_gnn.results.sections import drawn
 from hybrid_seq_gnn.run.identity import flatten
 
 ALPHA = "fusion.alpha"

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hybrid_seq_gnn.compare.sentences import findings, verdict
+from hybrid_seq_gnn.compare.table import compare
 from hybrid_seq_gnn.files import write_text
 from hybrid_seq_gnn.results.command import select
-from hybrid_seq_gnn.results.comparison import compare
-from hybrid_seq_gnn.results.findings import findings, verdict
 from hybrid_seq_gnn.results.runs import Configuration, grouped, load, named, require_comparable
 from hybrid_seq_gnn.results.tables import Number, latex, markdown
 

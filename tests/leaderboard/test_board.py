@@ -3,7 +3,7 @@ import json
 import pandas as pd
 import pytest
 
-from hybrid_seq_gnn.results.leaderboard import Run, read_runs, show, table, write
+from hybrid_seq_gnn.leaderboard.board import Run, read_runs, show, table, write
 from hybrid_seq_gnn.results.run_table import run_table
 from hybrid_seq_gnn.results.tables import markdown
 

@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 import scipy.stats
 
+from hybrid_seq_gnn.compare.sentences import findings, verdict
+from hybrid_seq_gnn.compare.table import COLUMNS, compare
 from hybrid_seq_gnn.evaluation.metrics import per_user
-from hybrid_seq_gnn.results.comparison import COLUMNS, compare
-from hybrid_seq_gnn.results.findings import findings, verdict
 from hybrid_seq_gnn.results.runs import configurations, load
 from tests.results.folders import random_ranks, write_run
 

@@ -5,17 +5,17 @@ from typing import Any
 
 import numpy as np
 
+from hybrid_seq_gnn.compare.render import between, number, p_value
+from hybrid_seq_gnn.compare.sentences import verdict
+from hybrid_seq_gnn.compare.table import compare
 from hybrid_seq_gnn.evaluation.groups import OVERALL
-from hybrid_seq_gnn.results import figures
-from hybrid_seq_gnn.results.ablation import reference_of
-from hybrid_seq_gnn.results.compare_command import between, number, p_value
-from hybrid_seq_gnn.results.comparison import compare
-from hybrid_seq_gnn.results.evidence import METRIC, Evidence, validation, value_on_test
-from hybrid_seq_gnn.results.findings import verdict
-from hybrid_seq_gnn.results.names import words
-from hybrid_seq_gnn.results.page import Figures, Section
+from hybrid_seq_gnn.report import figures
+from hybrid_seq_gnn.report.ablation import reference_of
+from hybrid_seq_gnn.report.evidence import METRIC, Evidence, validation, value_on_test
+from hybrid_seq_gnn.report.page import Figures, Section
+from hybrid_seq_gnn.report.sections import MARKS, drawn, interval
+from hybrid_seq_gnn.results.labels import words
 from hybrid_seq_gnn.results.runs import Configuration
-from hybrid_seq_gnn.results.sections import MARKS, drawn, interval
 from hybrid_seq_gnn.results.tables import Number, cell
 
 COSTS = {

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from hybrid_seq_gnn.compare.render import p_value
+from hybrid_seq_gnn.compare.sentences import WORTH_FINDING, counted, other_differences, verdict
 from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
-from hybrid_seq_gnn.results.compare_command import p_value
-from hybrid_seq_gnn.results.evidence import METRIC, Evidence, over_seeds, validation
-from hybrid_seq_gnn.results.findings import WORTH_FINDING, counted, other_differences, verdict
+from hybrid_seq_gnn.report.evidence import METRIC, Evidence, over_seeds, validation
+from hybrid_seq_gnn.report.studies import Sweep
 from hybrid_seq_gnn.results.runs import Configuration
-from hybrid_seq_gnn.results.studies import Sweep
 
 FEW = 30  # users: below, no mean says anything
 
