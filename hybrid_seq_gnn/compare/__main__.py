@@ -40,30 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--two-level", action="store_true", help="draw seeds as well as users: would another training say the same?"
     )
-    given = parser.parse_args(arguments)
-
-    def run() -> None:
-        from hybrid_seq_gnn.compare import render
-        from hybrid_seq_gnn.compare.table import GROUPS
-        from hybrid_seq_gnn.evaluation.metrics import NAMES
-
-        metrics, groups = command.names(given.metrics), command.names(given.groups)
-        command.require(metrics, NAMES, "--metrics")
-        command.require(groups, GROUPS, "--groups")
-        printed = render.run(
-            given.paths,
-            baseline=given.baseline,
-            metrics=metrics,
-            groups=groups,
-            alpha=given.alpha,
-            resamples=given.resamples,
-            seed=given.seed,
-            two_level=given.two_level,
-            output=given.output,
-        )
-        print(printed)
-
-    command.guarded(run)
+    command.run("hybrid_seq_gnn.compare.command", parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hybrid_seq_gnn.results.configurations import Configuration
 from hybrid_seq_gnn.results.labels import differing, words
-from hybrid_seq_gnn.results.runs import Configuration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,8 @@ def findings(
     """A sentence for everything that a reader must know to take the table for what it is, most important first."""
     said = [summary(frame[frame["name"] == other.name], other, alpha) for other in others]
     said += empty_groups(frame) + small_groups(frame) + same_for_all(frame)
-    said += seeds(baseline, others, two_level) + trials(baseline, others)
+    said += seeds(baseline, others, two_level)
+    said += fewer_trials(baseline.trials, max(other.trials for other in others))
     return said + other_differences(baseline, others)
 
 
@@ -98,10 +99,10 @@ def same_for_all(frame: "pd.DataFrame") -> list[str]:
 
 def seeds(baseline: Configuration, others: Sequence[Configuration], two_level: bool) -> list[str]:
     """How seeds were treated, and who has only one."""
-    said = []
     every = [baseline, *others]
     counts = {len(one.seeds) for one in every}
     many = f"{min(counts)} to {max(counts)} seeds" if len(counts) > 1 else f"{max(counts)} seeds"
+    said = []
     if two_level:
         said.append(f"Seeds ({many} a configuration) and users were both drawn again for intervals and p-values.")
     elif counts != {1}:
@@ -115,14 +116,13 @@ def seeds(baseline: Configuration, others: Sequence[Configuration], two_level: b
     return said
 
 
-def trials(baseline: Configuration, others: Sequence[Configuration]) -> list[str]:
+def fewer_trials(baseline: int, challenger: int) -> list[str]:
     """Whether the baseline had fewer chances than a challenger."""
-    more = {other.trials for other in others if other.trials > baseline.trials}
-    if not more:
+    if challenger <= baseline:
         return []
     return [
-        f"The baseline had fewer tuning trials: its sweep tried {counted(baseline.trials)} of its model, that of a "
-        f"challenger {counted(max(more))}. The best of many looks better than it is; give the baseline as many."
+        f"The baseline got fewer tuning trials than a challenger: {counted(baseline)} of its model against "
+        f"{counted(challenger)}. The best of many looks better than it is; give the baseline as many."
     ]
 
 

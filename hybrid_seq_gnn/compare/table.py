@@ -29,14 +29,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hybrid_seq_gnn.evaluation import significance
-from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
+from hybrid_seq_gnn.evaluation.groups import OVERALL
 from hybrid_seq_gnn.evaluation.metrics import NAMES, per_user
-from hybrid_seq_gnn.results.runs import Configuration, RunData, require_comparable
+from hybrid_seq_gnn.results.configurations import Configuration
+from hybrid_seq_gnn.results.runs import GROUPS, Run, require_comparable
 
 if TYPE_CHECKING:
     import pandas as pd
 
-GROUPS = (OVERALL, *LengthGroups.names)
 COLUMNS = (
     *("name", "metric", "group", "users", "seeds", "baseline_seeds"),
     *("baseline", "mean", "sd_over_seeds", "baseline_sd_over_seeds", "difference", "relative"),
@@ -82,7 +82,10 @@ def compare(
         found = significance.paired(
             inside[0], inside[1:], resamples=resamples, seed=seed, alpha=alpha, two_level=two_level
         )
-        spread = [over_seeds(model) for model in inside]
+        nothing = np.full(len(metrics), np.nan)
+        spread = [
+            model.mean(axis=1).std(axis=0, ddof=1) if len(model) > 1 and members.any() else nothing for model in inside
+        ]
         for c, configuration in enumerate(others):
             for k, metric in enumerate(metrics):
                 row: dict[str, Any] = {"name": configuration.name, "metric": metric, "group": group}
@@ -108,7 +111,7 @@ def compare(
     return frame
 
 
-def values(runs: Sequence[RunData], first: RunData, metrics: Sequence[str]) -> np.ndarray:
+def values(runs: Sequence[Run], first: Run, metrics: Sequence[str]) -> np.ndarray:
     """Each user's metrics in each run, (runs, users, metrics); users in the order of `first.per_user`.
 
     Raises:
@@ -125,11 +128,3 @@ def values(runs: Sequence[RunData], first: RunData, metrics: Sequence[str]) -> n
         every = per_user(run.per_user["rank"].to_numpy())
         found.append(np.stack([every[name] for name in metrics], axis=1))
     return np.stack(found)
-
-
-def over_seeds(model: np.ndarray) -> np.ndarray:
-    """Standard deviation over runs of their mean over users, (runs, users, metrics) -> (metrics,)."""
-    if len(model) < 2 or not model.shape[1]:
-        return np.full(model.shape[2], np.nan)
-    spread: np.ndarray = model.mean(axis=1).std(axis=0, ddof=1)
-    return spread

@@ -28,14 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="validation (NDCG@10, the default), or a test metric: NDCG@10, HR@10/short",
     )
     parser.add_argument("--csv", action="store_true", help="print every column with every digit as CSV")
-    chosen = parser.parse_args(arguments)
-
-    def run() -> None:
-        from hybrid_seq_gnn.leaderboard import table
-
-        print(table.run(chosen.paths, filters=chosen.filter, sort=chosen.sort, csv=chosen.csv))
-
-    command.guarded(run)
+    command.run("hybrid_seq_gnn.leaderboard.command", parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +11,11 @@ import numpy as np
 from hybrid_seq_gnn.compare.table import compare
 from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
 from hybrid_seq_gnn.evaluation.significance import combined_p, holm
-from hybrid_seq_gnn.results.run_table import METRIC, interval_of, p_of, percent, verdict
-from hybrid_seq_gnn.results.runs import Configuration, RunData, grouped, named, read_run
-from hybrid_seq_gnn.results.tables import Number, markdown
+from hybrid_seq_gnn.results.configurations import Configuration, grouped, named
+from hybrid_seq_gnn.results.labels import Number
+from hybrid_seq_gnn.results.run_table import METRIC, differences, verdict
+from hybrid_seq_gnn.results.runs import Run, read_run
+from hybrid_seq_gnn.results.tables import markdown
 from hybrid_seq_gnn.run.encoders import OUTPUTS, asked_alone, config_alone
 from hybrid_seq_gnn.run.identity import identity
 
@@ -38,7 +39,7 @@ class Pair:
     rows: dict[str, dict[str, Any]]
 
 
-def against_encoders(runs: Iterable[RunData]) -> str:
+def against_encoders(runs: Iterable[Run]) -> str:
     """What to add to the leaderboard of a study; empty where no run has an encoder inside.
 
     Differences are paired over users, seeds averaged first. p is corrected (Holm) over all hybrids for all users, and
@@ -52,13 +53,13 @@ def against_encoders(runs: Iterable[RunData]) -> str:
     if missing := [run for run in hybrids if run.folder not in found]:
         return no_baseline(missing)
     pairs = compared_pairs(hybrids, found)
-    pairs.sort(key=lambda pair: -validation(pair.hybrid))
+    pairs.sort(key=lambda pair: -pair.hybrid.validation)
     title = f"Against the encoder alone, {METRIC} on test (p by Holm over the {len(pairs)} hybrids):"
     best = verdict(pairs[0].rows, f"Best on validation is {pairs[0].hybrid.name}")
     return "\n\n".join([title, table(pairs), best])
 
 
-def encoders_of(hybrids: Sequence[RunData], beside: Sequence[RunData]) -> dict[Path, RunData]:
+def encoders_of(hybrids: Sequence[Run], beside: Sequence[Run]) -> dict[Path, Run]:
     """The finished run of each hybrid's encoder alone, by the hybrid's folder: as recorded, or any that is found."""
     wanted = {run.folder: identity_alone(run) for run in hybrids}
     known = {run.results["identity"]: run for run in beside}
@@ -71,7 +72,7 @@ def encoders_of(hybrids: Sequence[RunData], beside: Sequence[RunData]) -> dict[P
     return {folder: known[one] for folder, one in wanted.items() if one in known}
 
 
-def add(known: dict[str, RunData], folder: Path) -> None:
+def add(known: dict[str, Run], folder: Path) -> None:
     """Note a finished run by its identity; what cannot be read is no baseline."""
     try:
         run = read_run(folder)
@@ -80,17 +81,17 @@ def add(known: dict[str, RunData], folder: Path) -> None:
     known.setdefault(str(run.results.get("identity")), run)
 
 
-def identity_alone(run: RunData, *, seed: bool = True) -> str:
+def identity_alone(run: Run, *, seed: bool = True) -> str:
     """The identity of the run of a hybrid's encoder alone."""
     config = config_alone(run.results["config"])
     assert config is not None
     return identity(config, run.split_hash, seed=seed)
 
 
-def compared_pairs(hybrids: Sequence[RunData], found: dict[Path, RunData]) -> list[Pair]:
+def compared_pairs(hybrids: Sequence[Run], found: dict[Path, Run]) -> list[Pair]:
     """Every configuration of hybrids with its encoders, tested; those of one encoder in one go."""
     together, _ = grouped(hybrids)
-    encoders: list[tuple[RunData, ...]] = []
+    encoders: list[tuple[Run, ...]] = []
     for runs in together:
         mine = {run.seed: found[run.folder] for run in runs}
         encoders.append(tuple(mine[seed] for seed in sorted(mine)))
@@ -129,11 +130,6 @@ def corrected(pairs: list[Pair]) -> list[Pair]:
     return pairs
 
 
-def validation(configuration: Configuration) -> float:
-    """Mean validation NDCG@10 over seeds."""
-    return mean(float(run.results["best_val_metric"]) for run in configuration.runs)
-
-
 def table(pairs: Sequence[Pair]) -> str:
     """The encoders as baseline rows, then every hybrid, best on validation first."""
     header = ["configuration", "seeds", f"validation {METRIC}", METRIC, "difference", "95 % interval", "p (Holm)"]
@@ -141,15 +137,15 @@ def table(pairs: Sequence[Pair]) -> str:
     for encoder in {pair.encoder.name: pair.encoder for pair in pairs}.values():
         rows = next(pair.rows for pair in pairs if pair.encoder is encoder)
         name = f"baseline: {encoder.name}"
-        body.append([name, len(encoder.runs), validation(encoder), rows[OVERALL]["baseline"], *[Number("")] * 3])
+        body.append([name, len(encoder.runs), encoder.validation, rows[OVERALL]["baseline"], *[Number("")] * 3])
     for pair in pairs:
         row = pair.rows[OVERALL]
-        shown = [Number(percent(row["relative"])), Number(interval_of(row)), p_of(row)]
-        body.append([pair.hybrid.name, len(pair.hybrid.runs), validation(pair.hybrid), row["hybrid"], *shown])
+        line = [pair.hybrid.name, len(pair.hybrid.runs), pair.hybrid.validation, row["hybrid"]]
+        body.append([*line, *differences(row)])
     return markdown(header, body)
 
 
-def no_baseline(missing: Sequence[RunData]) -> str:
+def no_baseline(missing: Sequence[Run]) -> str:
     """That there is nothing to compare with, and the command that mends it, with all seeds of the first encoder."""
     run, config = missing[0], config_alone(missing[0].results["config"])
     assert config is not None

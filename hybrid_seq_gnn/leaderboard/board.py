@@ -1,82 +1,82 @@
-"""The runs of a sweep in one table, best first by validation."""
+"""The leaderboard of one sweep: its runs in one table, best first by validation, and what has no result."""
 
 import io
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
+from hybrid_seq_gnn.evaluation.groups import LengthGroups
 from hybrid_seq_gnn.files import write_text
-from hybrid_seq_gnn.results.runs import OBJECTIVES, numbers, settings
-from hybrid_seq_gnn.results.tables import GROUPS, HEADLINE, markdown
-from hybrid_seq_gnn.run.record import read_results
+from hybrid_seq_gnn.results.labels import Number, number, spread, value_in_words, words
+from hybrid_seq_gnn.results.load import by_number
+from hybrid_seq_gnn.results.runs import HEADLINE, Run, by_group, read_run
+from hybrid_seq_gnn.results.tables import markdown
 
 if TYPE_CHECKING:
     import pandas as pd
 
-STATUSES = ("done", "running", "pruned", "failed")
+OBJECTIVES = ("NDCG@10",)
+TITLES = {
+    "running": "Running:",
+    "pruned": "Pruned:",
+    "failed": "Failed (train.log in the run folder says where):",
+}
+STATUSES = ("done", *TITLES)
 
 
 @dataclass(frozen=True)
-class Run:
-    """One line of the leaderboard.
+class Slot:
+    """A place of the sweep: a finished run, or what is known without one.
 
     Attributes:
         folder: name of the run folder.
-        results: its results.json; None for a run without.
-        error: why it has none.
+        run: None without results here.
+        error: why there are none.
         overrides: what the sweep set, for a run without results.
         status: done, running, pruned or failed; None is done with results and failed without.
         values: the objectives, as far as the sweep knows them, of a run without results here.
     """
 
     folder: str
-    results: dict[str, Any] | None
+    run: Run | None
     error: str | None = None
     overrides: dict[str, str] = field(default_factory=dict)
     status: str | None = None
     values: tuple[float, ...] = ()
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that are known."""
+        return self.overrides if self.run is None else self.run.every_setting
 
-def read_runs(folder: Path) -> list[Run]:
+
+def read_slots(folder: Path) -> list[Slot]:
     """Every run folder directly below `folder` that has results, in the order of their numbers.
 
-    A results.json that cannot be read, or lacks something, becomes a run with an error, and never a number.
+    A results.json that cannot be read, or lacks something, becomes a slot with an error, and never a number.
     """
-    runs = []
-    for path in sorted(folder.glob("*/results.json"), key=lambda p: (len(p.parent.name), p.parent.name)):
+    slots = []
+    for path in sorted(folder.glob("*/results.json"), key=by_number):
         try:
-            results = read_results(path.parent)
-            if results is not None:
-                settings(results), numbers(results)
-                runs.append(Run(path.parent.name, results))
-        except (KeyError, TypeError, AttributeError) as error:
-            runs.append(Run(path.parent.name, None, f"{path} is incomplete: {error!r}."))
+            slots.append(Slot(path.parent.name, read_run(path.parent)))
         except ValueError as error:
-            runs.append(Run(path.parent.name, None, str(error)))
-    return runs
+            slots.append(Slot(path.parent.name, None, str(error)))
+    return slots
 
 
-def with_name(results: dict[str, Any]) -> dict[str, Any]:
-    """The name of a run, if it has one, and its settings."""
-    name = results["config"].get("name")
-    return ({"name": name} if name else {}) | settings(results)
-
-
-def differences(runs: Iterable[Run]) -> list[str]:
-    """Settings that take more than one value among the runs that have them, groups first.
+def differences(slots: Sequence[Slot]) -> list[str]:
+    """Settings that take more than one value among the slots that have them, groups first.
 
     Of a run without results only what the sweep set is known.
     """
-    runs = list(runs)
-    done = [with_name(run.results) for run in runs if run.results is not None]
-    known = [*done, *(run.overrides for run in runs if run.results is None)]
+    done = [slot.settings for slot in slots if slot.run is not None]
+    known = [*done, *(slot.overrides for slot in slots if slot.run is None)]
     keys = list(dict.fromkeys(key for one in known for key in one))
     differ = [key for key in keys if len({str(one[key]) for one in known if key in one}) > 1]
     missing = [key for key in keys if "." not in key and any(key not in one for one in done)]
-    return differ or missing
+    return differ or missing or sorted({key for slot in slots for key in slot.overrides})
 
 
 def on_front(values: Sequence[Sequence[float]]) -> list[bool]:
@@ -88,7 +88,7 @@ def on_front(values: Sequence[Sequence[float]]) -> list[bool]:
     return [not beaten(mine) for mine in values]
 
 
-def table(runs: list[Run], objectives: Sequence[str] = OBJECTIVES) -> "pd.DataFrame":
+def table(slots: Sequence[Slot], objectives: Sequence[str] = OBJECTIVES) -> "pd.DataFrame":
     """A row a run, best validation first, then what is running, pruned or failed.
 
     Columns: rank, the settings that differ, alpha (mean over test users; empty for models that mix nothing), the
@@ -98,37 +98,34 @@ def table(runs: list[Run], objectives: Sequence[str] = OBJECTIVES) -> "pd.DataFr
     """
     import pandas as pd
 
-    keys = differences(runs) or sorted({key for run in runs for key in run.overrides})
+    keys = differences(slots)
     aims = [f"validation {objective}" for objective in objectives]
+    measured = [*aims, *by_group(HEADLINE)]
+    measured += [f"{aims[0]}/{group}" for group in LengthGroups.names] if "/" not in objectives[0] else []
     rows: list[dict[str, Any]] = []
-    for run in runs:
-        status = run.status or ("failed" if run.results is None else "done")
-        row: dict[str, Any] = {"status": status, "error": run.error, "folder": run.folder}
-        mine = run.overrides if run.results is None else with_name(run.results)
-        row |= {key: mine.get(key) for key in keys}
-        if run.results is not None:
-            row |= numbers(run.results, objectives)
-        elif run.values:
-            row |= dict(zip(aims, run.values, strict=False))
+    for slot in slots:
+        row = {key: slot.settings.get(key) for key in keys} | {"error": slot.error, "folder": slot.folder}
+        row["status"] = slot.status or ("failed" if slot.run is None else "done")
+        if slot.run is None:
+            row |= dict(zip(aims, slot.values, strict=False))
+        else:
+            row |= {name: slot.run.metric(name) for name in measured} | {"alpha": slot.run.alpha}
+            row |= {"best epoch": slot.run.results["best_epoch"], "seconds": slot.run.results["seconds"]["total"]}
         rows.append(row)
-    rows.sort(key=lambda row: (STATUSES.index(row["status"]), -some(row.get(aims[0]))))
-    for rank, row in enumerate(rows, start=1):
-        row["rank"] = rank if row["status"] == "done" else None
-    if len(aims) > 1:
-        done = [row for row in rows if row["status"] == "done"]
-        for row, mark in zip(done, on_front([[some(row[aim]) for aim in aims] for row in done]), strict=True):
-            row["front"] = "yes" if mark else "no"
-    columns = ["rank", *keys, "alpha", *aims, *(["front"] if len(aims) > 1 else [])]
-    columns += [f"{name}{suffix}" for suffix in ("", "/short", "/medium", "/long") for name in HEADLINE]
-    columns += [f"{aims[0]}/{group}" for group in GROUPS[:-1]] if "/" not in objectives[0] else []
+    rows.sort(key=lambda row: (STATUSES.index(row["status"]), -known(row.get(aims[0]))))
+    done = [row for row in rows if row["status"] == "done"]
+    front = on_front([[known(row.get(aim)) for aim in aims] for row in done])
+    for rank, (row, mark) in enumerate(zip(done, front, strict=True), start=1):
+        row |= {"rank": rank, "front": "yes" if mark else "no"}
+    columns = ["rank", *keys, "alpha", *aims, *(["front"] if len(aims) > 1 else []), *measured[len(aims) :]]
     columns += ["best epoch", "seconds", "status", "error", "folder"]
     frame = pd.DataFrame([[row.get(column) for column in columns] for row in rows], columns=columns)
     return frame.astype({"rank": "Int64", "best epoch": "Int64"})
 
 
-def some(value: float | None) -> float:
+def known(value: float | None) -> float:
     """A metric, or less than any where there is none."""
-    return -math.inf if value is None else value
+    return float("-inf") if value is None else value
 
 
 def show(frame: "pd.DataFrame", objectives: Sequence[str] = OBJECTIVES) -> str:
@@ -137,114 +134,97 @@ def show(frame: "pd.DataFrame", objectives: Sequence[str] = OBJECTIVES) -> str:
     Runs that differ in nothing but their seed are one line, with mean ± standard deviation (n - 1) over the seeds.
     """
     aims = [f"validation {objective}" for objective in objectives]
-    done = frame[frame["status"] == "done"]
-    keys = list(frame.columns[1 : frame.columns.get_loc("alpha")])
-    known = keys
-    named = "name" in keys and len(done) > 0 and bool(done["name"].notna().all())
-    keys = ["name", *(["seed"] if "seed" in keys else [])] if named else keys
-    rows = done.to_dict("records")
-    configurations = by_configuration(rows, [key for key in keys if key != "seed"])
-    repeated = any(len(each) > 1 for each in configurations)
-    heading = f"Ordered by {aims[0]}; all other metrics are of the test split."
+    varied = list(frame.columns[1 : frame.columns.get_loc("alpha")])
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    done = [row for row in rows if row["status"] == "done"]
+    keys = varied
+    if "name" in keys and all(row["name"] is not None for row in done):
+        keys = [key for key in ("name", "seed") if key in keys]
+    lines = by_settings(done, [key for key in keys if key != "seed"])
+    lines.sort(key=lambda each: -mean(known(row[aims[0]]) for row in each))
+    repeated = any(len(each) > 1 for each in lines)
     if repeated:
-        heading += " Mean ± standard deviation over seeds."
         keys = [key for key in keys if key != "seed"]
-        configurations.sort(key=lambda each: -mean([some(given(row[aims[0]])) for row in each]))
-    lines = configurations if repeated else [[row] for row in rows]
-    shown = [*keys, *(["seeds"] if repeated else [])]
-    if done["alpha"].notna().any() and "fusion.alpha" not in keys:
-        shown.append("alpha")
-
-    def cells(columns: list[str]) -> list[list[Any]]:
-        return [
-            [place, *(summary(each, column, keys) for column in columns)] for place, each in enumerate(lines, start=1)
-        ]
-
-    parts = [heading]
+    heading = f"Ordered by {aims[0]}; all other metrics are of the test split."
+    parts = [heading + " Mean ± standard deviation over seeds." if repeated else heading]
     if lines:
+        mixes = any(row["alpha"] is not None for row in done) and "fusion.alpha" not in keys
+        settings = [*keys, *(["seeds"] if repeated else []), *(["alpha"] if mixes else [])]
         front = ["front"] if len(aims) > 1 and not repeated else []
-        overall = [*shown, *aims, *front, "NDCG@10", "HR@10", "MRR@10", "best epoch", "seconds", "folder"]
-        overall = [column for k, column in enumerate(overall) if column not in overall[:k]]
-        by_length = [f"{name}/{group}" for name in ("NDCG@10", "HR@10", "MRR@10") for group in GROUPS[:-1]]
-        header = [*shown, *(name.replace("@10/", " ") for name in by_length)]  # short enough for a terminal
-        parts += [markdown(["rank", *overall], cells(overall)), "The same test metrics @10 by length of the history:"]
-        parts += [markdown(["rank", *header], cells([*shown, *by_length]))]
+        headline = ("NDCG@10", "HR@10", "MRR@10")
+        overall = list(dict.fromkeys([*settings, *aims, *front, *headline, "best epoch", "seconds", "folder"]))
+        grouped = [*settings, *(f"{name}/{group}" for name in headline for group in LengthGroups.names)]
+        parts += [ranked(lines, overall, keys), "The same test metrics @10 by length of the history:"]
+        parts += [ranked(lines, grouped, keys)]
         if len(lines) > 1 and keys and "/" not in objectives[0]:
             parts += [f"Best by {aims[0]}:", best(lines, keys, aims[0])]
-    for status, title in (
-        ("running", "Running:"),
-        ("pruned", "Pruned:"),
-        ("failed", "Failed (train.log in the run folder says where):"),
-    ):
-        if found := frame[frame["status"] == status].to_dict("records"):
-            parts += [title, "\n".join(without_result(row, known) for row in found)]
+    for status, title in TITLES.items():
+        if found := [row for row in rows if row["status"] == status]:
+            parts += [title, "\n".join(without_result(row, varied) for row in found)]
     return "\n\n".join(parts)
 
 
-def without_result(row: dict[Any, Any], keys: list[str]) -> str:
-    """One line about a run that has no result."""
-    point, error = in_words(row, keys), given(row["error"])
-    return f"- {row['folder']}{f' ({point})' if point else ''}{f': {error}' if error else ''}"
+Row = dict[Any, Any]
 
 
-def by_configuration(rows: list[dict[Any, Any]], keys: list[str]) -> list[list[dict[Any, Any]]]:
+def by_settings(rows: Iterable[Row], keys: Sequence[str]) -> list[list[Row]]:
     """Rows that agree in all keys, together."""
-    found: dict[tuple[str, ...], list[dict[Any, Any]]] = {}
+    found: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        found.setdefault(tuple(str(given(row[key])) for key in keys), []).append(row)
+        found.setdefault(tuple(str(row[key]) for key in keys), []).append(row)
     return list(found.values())
 
 
-def summary(rows: list[dict[Any, Any]], column: str, keys: list[str]) -> Any:
+def ranked(lines: Sequence[Sequence[Row]], columns: Sequence[str], keys: Sequence[str]) -> str:
+    """A line a configuration; the header is short enough for a terminal."""
+    body = [[place, *(summary(each, column, keys) for column in columns)] for place, each in enumerate(lines, start=1)]
+    return markdown(["rank", *(column.replace("@10/", " ") for column in columns)], body)
+
+
+def summary(rows: Sequence[Row], column: str, keys: Sequence[str]) -> Any:
     """A cell of one configuration: its setting, or mean ± standard deviation of a metric over its seeds."""
+    values: list[Any] = [row.get(column) for row in rows]
     if column == "seeds":
         return len(rows)
-    values = [given(row[column]) for row in rows]
-    if column in keys or column == "front":
-        return values[0]
-    if column == "folder":
-        return " ".join(values)
-    if any(value is None for value in values):
-        return None
+    if column in keys:
+        return Number(value_in_words(values[0])) if isinstance(values[0], float) else values[0]
+    if column in ("front", "folder"):
+        return " ".join(values[:1] if column == "front" else values)
     if column in ("seconds", "best epoch"):
-        return round(mean(values))
-    if len(values) == 1:
-        return values[0]
-    return f"{mean(values):.4f} ± {stdev(values):.4f}"
+        return None if None in values else round(mean(values))
+    return spread(values)
 
 
-def best(lines: list[list[dict[Any, Any]]], keys: list[str], aim: str) -> str:
+def best(lines: Sequence[Sequence[Row]], keys: Sequence[str], aim: str) -> str:
     """The best configuration for all users and for each group, by the mean of the objective over seeds."""
     found = []
-    for group in ("all users", *GROUPS[:-1]):
+    for group in ("all users", *LengthGroups.names):
         column = aim if group == "all users" else f"{aim}/{group}"
-        measured = [each for each in lines if all(given(row[column]) is not None for row in each)]
+        measured = [each for each in lines if all(row[column] is not None for row in each)]
         if measured:
-            top = max(measured, key=lambda each: mean([row[column] for row in each]))
-            found.append(f"- {group}: {in_words(top[0], keys)} ({mean([row[column] for row in top]):.4f})")
+            top = max(measured, key=lambda each: mean(row[column] for row in each))
+            found.append(f"- {group}: {in_words(top[0], keys)} ({number(mean(row[column] for row in top))})")
     return "\n".join(found)
 
 
-def in_words(row: dict[Any, Any], keys: list[str]) -> str:
+def in_words(row: Row, keys: Sequence[str]) -> str:
     """The settings of a row in the words of the command line."""
-    shown = {key: row[key] for key in keys if given(row[key]) is not None}
-    return ", ".join(f"{k}={f'{v:.4g}' if isinstance(v, float) else v}" for k, v in shown.items())
+    return words([(key, row[key]) for key in keys if row[key] is not None])
 
 
-def given(value: Any) -> Any:
-    """A value of a data frame; None for any of its ways to say that there is none."""
-    import pandas as pd
+def without_result(row: Row, keys: Sequence[str]) -> str:
+    """One line about a run that has no result."""
+    point, error = in_words(row, keys), row["error"]
+    return f"- {row['folder']}{f' ({point})' if point else ''}{f': {error}' if error else ''}"
 
-    return None if value is pd.NA or value != value else value
 
-
-def write(runs: list[Run], folder: Path, objectives: Sequence[str] = OBJECTIVES, answer: str = "") -> str:
+def write(slots: Sequence[Slot], folder: Path, objectives: Sequence[str] = OBJECTIVES, answer: str = "") -> str:
     """Write leaderboard.csv and leaderboard.md to `folder`, each whole or not at all; returns what to print.
 
     Args:
         answer: what stands below the tables.
     """
-    frame = table(runs, objectives)
+    frame = table(slots, objectives)
     text = "\n\n".join(part for part in (show(frame, objectives), answer) if part)
     csv = io.StringIO()
     frame.to_csv(csv, index=False)

@@ -28,25 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--resamples", type=command.whole_number(100), default=10_000, help="of users and of signs (%(default)s)"
     )
     parser.add_argument("--seed", type=command.whole_number(0), default=0, help="of the resamples (%(default)s)")
-    given = parser.parse_args(arguments)
-
-    def run() -> None:
-        from hybrid_seq_gnn.files import config_folder
-        from hybrid_seq_gnn.report import command as report
-
-        criteria = report.criteria_of(given.criteria, config_folder() / "criteria")
-        print(
-            report.run(
-                given.paths,
-                baseline=given.baseline,
-                criteria=criteria,
-                output=given.output,
-                resamples=given.resamples,
-                seed=given.seed,
-            )
-        )
-
-    command.guarded(run)
+    command.run("hybrid_seq_gnn.report.command", parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

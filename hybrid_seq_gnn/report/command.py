@@ -1,82 +1,78 @@
 """The command `report`: from run folders to one page that opens offline, and its figures as PNG and PDF."""
 
-from collections.abc import Sequence
+import argparse
 from pathlib import Path
 
-from hybrid_seq_gnn.files import write_text
-from hybrid_seq_gnn.report import more_sections, searches, sections, trade_offs
-from hybrid_seq_gnn.report import sentences as answer
-from hybrid_seq_gnn.report.criteria import Criteria, read
-from hybrid_seq_gnn.report.evidence import Evidence, gather
-from hybrid_seq_gnn.report.page import Figures, render
-from hybrid_seq_gnn.report.studies import sweeps
+from hybrid_seq_gnn.files import config_folder, write_text
+from hybrid_seq_gnn.report import criteria, sentences
+from hybrid_seq_gnn.report.facts import Facts, gather
+from hybrid_seq_gnn.report.page import Section, render
+from hybrid_seq_gnn.report.sections import (
+    ablation,
+    alpha,
+    by_group,
+    by_length,
+    cost,
+    data,
+    learning,
+    quality,
+    reproduce,
+    search,
+)
 from hybrid_seq_gnn.report.style import style
 from hybrid_seq_gnn.results.labels import suggest
 
+SECTIONS = {
+    "answer": ("The answer", sentences.write),
+    "leaderboard": ("Leaderboard", quality.write),
+    "criteria": ("Success criteria", criteria.write),
+    "groups": ("By length of the history", by_group.write),
+    "lengths": ("Along the length of the history", by_length.write),
+    "alpha": ("The weight alpha", alpha.write),
+    "ablation": ("Ablation", ablation.write),
+    "cost": ("Time and memory", cost.write),
+    "learning": ("Learning curves", learning.write),
+    "search": ("Sweeps and searches", search.write),
+    "data": ("Data and graph", data.write),
+    "again": ("How to do it again", reproduce.write),
+}
 
-def run(
-    sources: Sequence[str],
-    *,
-    baseline: str | None,
-    criteria: Criteria | None,
-    output: Path,
-    resamples: int = 10_000,
-    seed: int = 0,
-) -> str:
-    """Write report.html and figures/ to `output`; returns what to print.
 
-    Args:
-        sources: run folders, sweep folders or globs.
-        baseline: KEY=VALUE or a folder; None takes model=sasrec where there is one.
-        criteria: to check; None checks none.
-        output: made if it is not there; figures of an earlier report that this one lacks are removed.
-        resamples, seed: of bootstrap and permutation test.
+def run(given: argparse.Namespace) -> str:
+    """Write report.html and figures/, without the figures of an earlier report; returns what to print.
 
     Raises:
         ValueError: a source leads to nothing, or matplotlib or Jinja2 is missing.
     """
+    asked = criteria_of(given.criteria, config_folder() / "criteria")
     with style():
         pass  # says at once that matplotlib is missing, and not after a minute
-    evidence = gather(sources, baseline, resamples=resamples, seed=seed)
-    figures = Figures(output / "figures")
-    output.mkdir(parents=True, exist_ok=True)
-    page = html(evidence, criteria, figures)
-    write_text(output / "report.html", page)
-    for path in [*figures.folder.glob("*.png"), *figures.folder.glob("*.pdf")]:
-        if path.stem not in figures.names:
+    facts = gather(given.paths, given.baseline, asked, resamples=given.resamples, seed=given.seed)
+    given.output.mkdir(parents=True, exist_ok=True)
+    folder = given.output / "figures"
+    sections = [Section(key, title, folder) for key, (title, _) in SECTIONS.items()]
+    for section in sections:
+        SECTIONS[section.key][1](section, facts)
+    headline = sentences.headline(facts)
+    write_text(given.output / "report.html", render(headline, subtitle_of(facts), sections))
+    figures = {block["name"] for section in sections for block in section.blocks if "name" in block}
+    for path in [*folder.glob("*.png"), *folder.glob("*.pdf")]:
+        if path.stem not in figures:
             path.unlink()
-    notes = "".join(f"\n- {note}" for note in evidence.notes)
-    said = answer.headline(evidence)
-    return f"{said}{notes}\n\nwritten to {output / 'report.html'} and {len(figures.names)} figures in {figures.folder}"
+    notes = "".join(f"\n- {note}" for note in facts.notes)
+    return f"{headline}{notes}\n\nwritten to {given.output / 'report.html'} and {len(figures)} figures in {folder}"
 
 
-def html(evidence: Evidence, criteria: Criteria | None, figures: Figures) -> str:
-    """The whole page."""
-    found = sweeps(run.folder for one in evidence.configurations for run in one.runs)
-    parts = [
-        sections.the_answer(evidence, found),
-        sections.leaderboard(evidence),
-        sections.criteria(evidence, criteria),
-        sections.by_group(evidence, figures),
-        sections.by_length(evidence, figures),
-        more_sections.alpha(evidence, figures),
-        trade_offs.ablation(evidence, figures),
-        trade_offs.cost(evidence, figures),
-        more_sections.learning(evidence, figures),
-        searches.searches(found, figures),
-        more_sections.data_and_graph(evidence),
-        more_sections.again(evidence),
-    ]
-    runs = [run for one in evidence.configurations for run in one.runs]
-    data = runs[0].results
-    subtitle = (
-        f"{data['options'].get('data')}, {data['data'].get('users', 0):,} users, {len(evidence.configurations)} "
-        f"configurations, {len(runs)} runs; from {', '.join(evidence.sources)}"
+def subtitle_of(facts: Facts) -> str:
+    """What the report is about."""
+    data = facts.runs[0].results
+    return (
+        f"{data['options'].get('data')}, {data['data'].get('users', 0):,} users, {len(facts.configurations)} "
+        f"configurations, {len(facts.runs)} runs; from {', '.join(facts.sources)}"
     )
-    return render(f"Report: {subtitle}", answer.headline(evidence), subtitle, parts)
 
 
-def criteria_of(name: str, folder: Path) -> Criteria | None:
+def criteria_of(name: str, folder: Path) -> criteria.Criteria | None:
     """The criteria file of a name in `folder`, or of a path; None for `none`.
 
     Raises:
@@ -94,4 +90,4 @@ def criteria_of(name: str, folder: Path) -> Criteria | None:
                 "that ends in .yaml."
             )
         path = folder / f"{name}.yaml"
-    return read(path)
+    return criteria.read(path)

@@ -5,18 +5,23 @@ A criterion that cannot be measured with the runs at hand is *not measured*, whi
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
+from hybrid_seq_gnn.evaluation.groups import OVERALL
 from hybrid_seq_gnn.evaluation.metrics import NAMES
+from hybrid_seq_gnn.report.facts import Facts, matches
+from hybrid_seq_gnn.report.page import Section
+from hybrid_seq_gnn.results.configurations import Configuration
+from hybrid_seq_gnn.results.runs import GROUPS
 
 LEVELS = ("minimum", "target", "stretch")
 MET, NOT_MET, NOT_MEASURED = "met", "not met", "not measured"
+MARKS = {MET: "✓", NOT_MET: "✗", NOT_MEASURED: "○"}
 NUMBERS = ("above", "difference_above", "relative_above", "p_below", "users_at_least")
 RELATIVE = ("difference_above", "relative_above", "p_below")
 Settings = Mapping[str, Any]
@@ -132,8 +137,8 @@ def criterion(entry: Any, level: str, place: str) -> Criterion:
             raise ValueError(f"{place}: {key}={value!r} is not a number.")
     if entry.get("metric") not in (None, *NAMES):
         raise ValueError(f"{place}: metric={entry['metric']!r} is not one of {', '.join(NAMES)}.")
-    if entry.get("group", OVERALL) not in (OVERALL, *LengthGroups.names):
-        raise ValueError(f"{place}: group={entry['group']!r} is not one of overall, short, medium, long.")
+    if entry.get("group", OVERALL) not in GROUPS:
+        raise ValueError(f"{place}: group={entry['group']!r} is not one of {', '.join(GROUPS)}.")
     for key in ("where", "against"):
         if key in entry and not isinstance(entry[key], dict):
             raise ValueError(f"{place}: {key}={entry[key]!r} is not settings like {{fusion: fixed}}.")
@@ -148,14 +153,6 @@ def criterion(entry: Any, level: str, place: str) -> Criterion:
     return Criterion(level=level, **{**entry, "tested": tuple(tested)})
 
 
-def matches(settings: Settings, wanted: Settings) -> bool:
-    """Whether a configuration has all these settings; a list means any of its values."""
-    return all(
-        key in settings and str(settings[key]) in [str(v) for v in (value if isinstance(value, list) else [value])]
-        for key, value in wanted.items()
-    )
-
-
 def in_words(settings: Settings) -> str:
     """Settings in the words of the command line; several values with `|`."""
     return ", ".join(
@@ -163,82 +160,67 @@ def in_words(settings: Settings) -> str:
     )
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What a criterion may ask the evidence; None wherever it cannot be said.
-
-    Attributes:
-        settings: of every finished configuration, by name.
-        challenger: the name of the best configuration, on validation, among those with some settings.
-        value: of a metric and a group for a configuration, on test.
-        users: test users in a group; None without any run.
-        baseline: name of the baseline.
-        difference: difference, relative difference and p (corrected) of a configuration to another one.
-    """
-
-    settings: Mapping[str, Settings]
-    challenger: Callable[[Settings | None], str | None]
-    value: Callable[[str, str, str], float | None]
-    users: Callable[[str], int | None]
-    baseline: str | None
-    difference: Callable[[str, str, str, str], tuple[float, float, float] | None]
+def write(section: Section, facts: Facts) -> None:
+    """Success criteria, one by one."""
+    if facts.criteria is None:
+        section.gap("no criteria were checked (--criteria none).")
+        return
+    if facts.criteria.about:
+        section.text(facts.criteria.about)
+    found = [check_one(one, facts) for one in facts.criteria.criteria]
+    rows = [[v.criterion.level, v.criterion.words, f"{MARKS[v.status]} {v.status}", v.found, v.of] for v in found]
+    counts = ", ".join(f"{sum(v.status == status for v in found)} {status}" for status in MARKS)
+    header = ["level", "criterion", "status", "found", "configuration"]
+    section.table(header, rows, note=f"{facts.criteria.name}: {counts}.")
 
 
-def check(criteria: Sequence[Criterion], measured: Measured) -> list[Verdict]:
-    """Every criterion, one by one."""
-    return [check_one(one, measured) for one in criteria]
-
-
-def check_one(one: Criterion, measured: Measured) -> Verdict:
+def check_one(one: Criterion, facts: Facts) -> Verdict:
     """All that a criterion asks for must hold; what cannot be measured leaves it open unless another part fails."""
     outcomes: list[tuple[str, str]] = []
     name = ""
     if one.users_at_least is not None:
-        users = measured.users(one.group)
-        outcomes.append(
-            (NOT_MEASURED, "no run") if users is None else (decided(users >= one.users_at_least), f"{users:,} users")
-        )
+        users = facts.users_in(one.group)
+        outcomes.append((decided(users >= one.users_at_least), f"{users:,} users"))
     if one.tested:
-        missing = [w for w in one.tested if not any(matches(s, w) for s in measured.settings.values())]
+        missing = [w for w in one.tested if not any(matches(other.settings, w) for other in facts.configurations)]
         done = f"{len(one.tested) - len(missing)} of {len(one.tested)}"
         lacking = f"; not run: {'; '.join(in_words(w) for w in missing)}" if missing else ""
         outcomes.append((decided(not missing), done + lacking))
     if one.metric is not None:
-        found = measured.challenger(one.where)
+        found = facts.challenger(one.where)
         if found is None:
-            outcomes.append(
-                (NOT_MEASURED, f"no finished run {f'with {in_words(one.where)}' if one.where else ''}".strip())
-            )
+            which = f" with {in_words(one.where)}" if one.where else ""
+            outcomes.append((NOT_MEASURED, f"no finished run{which}"))
         else:
-            name = found
-            outcomes += measure(one, one.metric, name, measured)
+            name = found.name
+            outcomes += measure(one, one.metric, found, facts)
     states = [state for state, _ in outcomes]
     status = NOT_MET if NOT_MET in states else NOT_MEASURED if NOT_MEASURED in states else MET
     return Verdict(one, status, "; ".join(text for _, text in outcomes), name)
 
 
-def measure(one: Criterion, metric: str, name: str, measured: Measured) -> list[tuple[str, str]]:
+def measure(one: Criterion, metric: str, found: Configuration, facts: Facts) -> list[tuple[str, str]]:
     """The parts of a criterion that are about a metric."""
     outcomes = []
     if one.above is not None:
-        value = measured.value(name, metric, one.group)
+        value = found.mean(f"{metric}/{one.group}")
         if value is None:
             outcomes.append((NOT_MEASURED, "no users"))
         else:
-            base = measured.value(measured.baseline, metric, one.group) if measured.baseline else None
+            base = facts.baseline.mean(f"{metric}/{one.group}") if facts.baseline else None
             beside = f" (baseline {base:.4f})" if base is not None else ""
             outcomes.append((decided(value > one.above), f"{value:.4f}{beside}"))
     if all(getattr(one, key) is None for key in RELATIVE):
         return outcomes
-    other = measured.challenger(one.against) if one.against else measured.baseline
+    other = facts.challenger(one.against) if one.against else facts.baseline
     if other is None:
         what = f"no finished run with {in_words(one.against)}" if one.against else "no baseline"
         return [*outcomes, (NOT_MEASURED, what)]
-    numbers = measured.difference(name, other, metric, one.group)
+    numbers = facts.difference(found, other, metric, one.group)
     if numbers is None or math.isnan(numbers[0]):
         return [*outcomes, (NOT_MEASURED, "not comparable user by user, or no users")]
     difference, relative, p = numbers
-    beside = f" (compared with {other})" if one.against else ""
+    beside = f" (compared with {other.name})" if one.against else ""
     if one.difference_above is not None:
         outcomes.append((decided(difference > one.difference_above), f"{difference:+.4f}{beside}"))
     if one.relative_above is not None:

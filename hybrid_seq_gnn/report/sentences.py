@@ -1,32 +1,41 @@
 """The answer first: is it better, for whom, by how much, how sure? Sentences claim no more than the tests do."""
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybrid_seq_gnn.compare.render import p_value
-from hybrid_seq_gnn.compare.sentences import WORTH_FINDING, counted, other_differences, verdict
-from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
-from hybrid_seq_gnn.report.evidence import METRIC, Evidence, over_seeds, validation
-from hybrid_seq_gnn.report.studies import Sweep
-from hybrid_seq_gnn.results.runs import Configuration
+from hybrid_seq_gnn.compare.sentences import (
+    WORTH_FINDING,
+    counted,
+    fewer_trials,
+    other_differences,
+    verdict,
+)
+from hybrid_seq_gnn.evaluation.groups import OVERALL
+from hybrid_seq_gnn.report.facts import METRIC, Facts
+from hybrid_seq_gnn.report.page import Section
+from hybrid_seq_gnn.results.configurations import Configuration
+from hybrid_seq_gnn.results.labels import p_value
+from hybrid_seq_gnn.results.runs import GROUPS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FEW = 30  # users: below, no mean says anything
 
 
-def headline(evidence: Evidence) -> str:
+def headline(facts: Facts) -> str:
     """One sentence."""
-    if evidence.baseline is None:
+    if facts.baseline is None:
         return "There is no baseline, so nothing is compared."
-    if not evidence.others:
-        return f"There is only the baseline, {evidence.baseline.name}, and nothing to compare it with."
-    if evidence.comparison is None:
+    if not facts.others:
+        return f"There is only the baseline, {facts.baseline.name}, and nothing to compare it with."
+    if facts.comparison is None:
         return "Nothing can be compared user by user; the runs lack their per-user data."
-    best = evidence.tested[0].name
-    row = evidence.row(best)
+    best = facts.tested[0].name
+    row = facts.row(best)
     assert row is not None
-    base = evidence.baseline.name
+    base = facts.baseline.name
     if row["significant"] is None:
         return f"It cannot be told: {best} and {base} cannot be tested against each other."
     if not row["significant"]:
@@ -36,42 +45,48 @@ def headline(evidence: Evidence) -> str:
     return f"No: {best} is worse than the baseline {base}{by_how_much(row)}."
 
 
-def by_how_much(row: dict[str, Any]) -> str:
+def by_how_much(row: dict[Any, Any]) -> str:
     """, by 4.2 % in NDCG@10; empty where the baseline has nothing."""
     return "" if np.isnan(row["relative"]) else f", by {abs(100 * row['relative']):.1f} % in {row['metric']}"
 
 
-def sentences(evidence: Evidence, sweeps: Sequence[Sweep]) -> list[str]:
+def write(section: Section, facts: Facts) -> None:
+    """The answer in sentences, and what had to be left out."""
+    section.list(sentences(facts))
+    if facts.notes:
+        section.gap(" ".join(facts.notes))
+
+
+def sentences(facts: Facts) -> list[str]:
     """What must be known beside the headline."""
-    base, frame = evidence.baseline, evidence.comparison
+    base, frame = facts.baseline, facts.comparison
     if base is None:
-        return [evidence.why_no_baseline]
+        return [facts.why_no_baseline]
     if frame is None:
         return []
-    best = evidence.tested[0]
-    row = evidence.row(best.name)
-    assert row is not None
-    said = [how_chosen(evidence, best), overall(row, int(frame["p_holm"].notna().sum()))]
-    for group in LengthGroups.names:
-        found = evidence.row(best.name, group=group)
-        assert found is not None
-        said.append(for_whom(found))
-    said.append(the_others(evidence))
-    said += how_sure(evidence, best, row)
-    if fewer := fewer_trials(evidence, best, sweeps):
-        said.append(fewer)
-    return said + other_differences(base, [best])
+    best = facts.tested[0]
+    rows = [facts.row(best.name, group=group) for group in GROUPS]
+    row, *by_group = [found for found in rows if found is not None]
+    return [
+        how_chosen(facts, best),
+        overall(row, int(frame["p_holm"].notna().sum())),
+        *map(for_whom, by_group),
+        the_others(frame),
+        how_sure(base, best, row),
+        *fewer_trials(tries(facts, base), tries(facts, best)),
+        *other_differences(base, [best]),
+    ]
 
 
-def how_chosen(evidence: Evidence, best: Configuration) -> str:
+def how_chosen(facts: Facts, best: Configuration) -> str:
     """Which configuration the answer is about, and why that one."""
-    count = len(evidence.tested)
+    count = len(facts.tested)
     chosen = "the only one besides the baseline" if count == 1 else f"the best of {count} on validation"
-    measured = f"validation {METRIC} {validation(best):.4f}"
+    measured = f"validation {METRIC} {best.validation:.4f}"
     return f"The answer is about {best.name}, {chosen} ({measured}); nothing was chosen on test."
 
 
-def overall(row: dict[str, Any], comparisons: int) -> str:
+def overall(row: dict[Any, Any], comparisons: int) -> str:
     """The overall row in words."""
     if row["significant"] is None:
         return f"All users: {METRIC} {row['mean']:.4f} against {row['baseline']:.4f}; nothing can be tested."
@@ -82,7 +97,7 @@ def overall(row: dict[str, Any], comparisons: int) -> str:
     )
 
 
-def alone(row: dict[str, Any]) -> str:
+def alone(row: dict[Any, Any]) -> str:
     """What to say of an interval without 0 that did not survive the correction; empty for any other."""
     if not (row["low"] > 0 or row["high"] < 0):
         return ""
@@ -97,13 +112,13 @@ def p_in_words(p: float) -> str:
     return f"p {text[0]} {text[1:]}" if text.startswith("<") else f"p = {text}"
 
 
-def difference(row: dict[str, Any]) -> str:
+def difference(row: dict[Any, Any]) -> str:
     """A difference with its interval, and relative to the baseline where that exists."""
     text = f"a difference of {row['difference']:+.4f} (95 % interval {row['low']:+.4f} to {row['high']:+.4f}"
     return text + (")" if np.isnan(row["relative"]) else f"; {100 * row['relative']:+.1f} %)")
 
 
-def for_whom(row: dict[str, Any]) -> str:
+def for_whom(row: dict[Any, Any]) -> str:
     """One length group."""
     who = f"{row['group'].capitalize()} histories"
     if row["users"] == 0:
@@ -126,10 +141,8 @@ def for_whom(row: dict[str, Any]) -> str:
     return f"{text} {would.capitalize()}."
 
 
-def the_others(evidence: Evidence) -> str:
+def the_others(frame: "pd.DataFrame") -> str:
     """How all configurations fared."""
-    assert evidence.comparison is not None
-    frame = evidence.comparison
     rows = [r for r in frame.to_dict("records") if r["metric"] == METRIC and r["group"] == OVERALL]
     by_verdict: dict[str, list[str]] = {}
     for row in rows:
@@ -140,41 +153,25 @@ def the_others(evidence: Evidence) -> str:
     return f"{text}{len(better)} are significantly better{listed}, {len(worse)} significantly worse."
 
 
-def how_sure(evidence: Evidence, best: Configuration, row: dict[str, Any]) -> list[str]:
+def how_sure(base: Configuration, best: Configuration, row: dict[Any, Any]) -> str:
     """Seeds: how many, and how their spread compares with the difference."""
-    base = evidence.baseline
-    assert base is not None
-    single = [one.name for one in (base, best) if len(one.runs) == 1]
-    if single:
-        return [
+    if single := [one.name for one in (base, best) if len(one.runs) == 1]:
+        return (
             f"One seed only: {' and '.join(single)}. How much another training would change is not known, and the "
             "tests speak of other users, not of another training."
-        ]
-    spread = max(float(np.ptp(over_seeds(one, METRIC))) for one in (base, best))
-    text = (
-        f"Seeds: {len(base.runs)} of the baseline, {len(best.runs)} of {best.name}, averaged per user before testing. "
-        f"Between the seeds of one of them {METRIC} differs by up to {spread:.4f}"
-    )
-    more = spread > abs(row["difference"])
-    return [f"{text}, {'more than the difference itself' if more else 'less than the difference'}."]
-
-
-def fewer_trials(evidence: Evidence, best: Configuration, sweeps: Sequence[Sweep]) -> str:
-    """Whether the baseline had fewer tries than the challenger; empty if not."""
-    assert evidence.baseline is not None
-    mine, theirs = tries(evidence, evidence.baseline, sweeps), tries(evidence, best, sweeps)
-    if theirs <= mine:
-        return ""
+        )
+    spread = max(float(np.ptp(one.over_seeds(METRIC))) for one in (base, best))
+    compared = "more than the difference itself" if spread > abs(row["difference"]) else "less than the difference"
     return (
-        f"The baseline got fewer tuning trials than the challenger: {counted(mine)} of its model against "
-        f"{counted(theirs)}. The best of many looks better than it is; give the baseline as many."
+        f"Seeds: {len(base.runs)} of the baseline, {len(best.runs)} of {best.name}, averaged per user before testing. "
+        f"Between the seeds of one of them {METRIC} differs by up to {spread:.4f}, {compared}."
     )
 
 
-def tries(evidence: Evidence, one: Configuration, sweeps: Sequence[Sweep]) -> int:
+def tries(facts: Facts, one: Configuration) -> int:
     """Configurations that its model was given: here, or in a sweep of its own, trials that were pruned included."""
     model = one.settings.get("model")
-    here: int = sum(other.settings.get("model") == model for other in evidence.configurations)
+    here: int = sum(other.settings.get("model") == model for other in facts.configurations)
     folders = {run.folder.resolve().parent for run in one.runs}
-    own = [sweep.points for sweep in sweeps if sweep.folder in folders and sweep.only_model]
+    own = [sweep.points for sweep in facts.sweeps if sweep.folder in folders and sweep.only_model]
     return max([here, one.trials, *own])

@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from hybrid_seq_gnn.files import atomic
 
@@ -27,6 +29,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 VARIABLES = {INK: "--ink", GRID: "--grid", PAPER: "--paper"} | {c: f"--s{k}" for k, c in enumerate(COLOURS, start=1)}
 MARKERS = ("s", "^", "D", "v", "P", "X")
 LINES = ((0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)), (0, (2, 2)))
+TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 WIDTH, HEIGHT = 5.0, 3.3  # inches: readable on a phone, two side by side on a desktop
 RC: dict[Any, Any] = {
     "axes.axisbelow": True,
@@ -69,9 +72,16 @@ class Look:
     line: Any
 
 
+class Interval(NamedTuple):
+    """A number with its 95 % interval, and the single seeds where they are known."""
+
+    mean: float
+    low: float
+    high: float
+    seeds: tuple[float, ...] = ()
+
+
 BASELINE = Look(INK, "o", "solid")
-
-
 SERIES = tuple(Look(*each) for each in zip(COLOURS, MARKERS, LINES, strict=True))
 
 
@@ -112,6 +122,30 @@ def figure(rows: int = 1, columns: int = 1, height: float = HEIGHT, **options: A
 
     fig = Figure(figsize=(WIDTH, height), layout="constrained")
     return fig, fig.subplots(rows, columns, **options)
+
+
+def ordered(series: Mapping[str, Any], baseline: str | None) -> list[tuple[str, Look]]:
+    """Names with their looks, the baseline last so that it lies on top."""
+    found = looks(list(series), baseline)
+    return [(name, found[name]) for name in sorted(series, key=lambda name: name == baseline)]
+
+
+def marks(look: Look, points: int, log: bool = False) -> dict[str, Any]:
+    """A few markers along a curve; `log` where its points are even in events and the axis is not."""
+    even = range(points // 12, points, max(points // 6, 1))
+    at = np.unique(np.geomspace(1, max(points - 1, 1), 8).astype(int)) if log else even
+    return {"marker": look.marker, "markevery": [k for k in at if k < points], "ms": 4.5}
+
+
+def log_events(ax: "Axes") -> None:
+    """The axis of the length of the history: a log scale with whole numbers of events."""
+    ax.set_xscale("log")
+    low, high = ax.get_xlim()
+    ticks = [tick for tick in TICKS if low <= tick <= high]
+    ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    ax.set_xticks([], minor=True)
+    ax.set_xlim(low, high)
+    ax.set_xlabel("length of the history, events (log scale)")
 
 
 def legend(ax: "Axes", columns: int = 1) -> None:

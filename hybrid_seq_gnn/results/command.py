@@ -4,10 +4,11 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from typing import Any, NoReturn
 
 from hybrid_seq_gnn.results.labels import suggest, value_in_words
-from hybrid_seq_gnn.results.runs import RunData, settings
+from hybrid_seq_gnn.results.runs import Run
 
 
 class Parser(argparse.ArgumentParser):
@@ -18,12 +19,16 @@ class Parser(argparse.ArgumentParser):
         sys.exit(f"error: {message}. ({self.prog} --help shows the options.)")
 
 
-def guarded(command: Callable[[], None]) -> None:
-    """Run a command; what input or machine can cause ends it with one message, and `| head` ends it quietly."""
+def run(module: str, given: argparse.Namespace) -> None:
+    """Print what `run(given)` of a module says. What input or machine can cause ends it with one message.
+
+    Args:
+        module: imported here and not before, so that --help costs nothing.
+    """
     try:
-        command()
+        print(import_module(module).run(given))
         sys.stdout.flush()
-    except BrokenPipeError:
+    except BrokenPipeError:  # | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
     except PermissionError as error:
@@ -80,7 +85,7 @@ def require(chosen: Iterable[str], known: Sequence[str], what: str) -> None:
             )
 
 
-def select(runs: Sequence[RunData], filters: Iterable[str], option: str) -> list[RunData]:
+def select(runs: Sequence[Run], filters: Iterable[str], option: str) -> list[Run]:
     """The runs that satisfy all filters.
 
     Args:
@@ -95,7 +100,7 @@ def select(runs: Sequence[RunData], filters: Iterable[str], option: str) -> list
         key, equals, value = text.partition("=")
         if not equals or not key or not value:
             raise ValueError(f"{option} {text}: expected KEY=VALUE, as in model=sasrec or fusion.alpha=0.3.")
-        known = list(dict.fromkeys(key for run in runs for key in everything(run)))
+        known = list(dict.fromkeys(key for run in runs for key in run.every_setting))
         if key not in known:
             groups = ", ".join(key for key in known if "." not in key)
             raise ValueError(
@@ -103,16 +108,11 @@ def select(runs: Sequence[RunData], filters: Iterable[str], option: str) -> list
                 "config.yaml of a run shows them."
             )
         wanted = names(value)
-        before, kept = kept, [run for run in kept if any(same(everything(run).get(key), one) for one in wanted)]
+        before, kept = kept, [run for run in kept if any(same(run.every_setting.get(key), one) for one in wanted)]
         if not kept:
-            there = dict.fromkeys(value_in_words(everything(run).get(key)) for run in before)
+            there = dict.fromkeys(value_in_words(run.every_setting.get(key)) for run in before)
             raise ValueError(f"{option} {text}: no run has that. There is {key}={','.join(there)}.")
     return kept
-
-
-def everything(run: RunData) -> dict[str, Any]:
-    """All settings of a run, and its name."""
-    return {**settings(run.results), "name": run.given_name}
 
 
 def same(value: Any, text: str) -> bool:

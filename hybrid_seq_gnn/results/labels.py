@@ -1,8 +1,9 @@
-"""Short names for configurations, in the words of the command line."""
+"""What stands in a cell: names of configurations in the words of the command line, and numbers."""
 
 import difflib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
+from statistics import mean, stdev
 from typing import Any
 
 FIRST = ("model", "fusion", "gnn", "loss", "training")  # options that say most
@@ -103,3 +104,45 @@ def suggest(name: str, known: Iterable[str]) -> str:
     by_lower = {other.lower(): other for other in known}
     near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
     return f"Did you mean {by_lower[near[0]]}? " if near else ""
+
+
+class Number(str):
+    """A number that is formatted already."""
+
+
+def cell(value: Any) -> str:
+    """Four digits for a metric, a dash for what is not there."""
+    return number(value) if value is None or isinstance(value, float) else str(value)
+
+
+def number(value: float | None, form: str = ".4f", unit: str = "") -> Number:
+    """A number as it stands in a table; a dash where there is none."""
+    return Number("–" if value is None or value != value else f"{value:{form}}{unit}")
+
+
+def percent(share: float | None) -> Number:
+    """+8.1 %, of the baseline."""
+    return number(None if share is None else 100 * share, "+.1f", " %")
+
+
+def interval(low: float | None, high: float | None, form: str = "+.4f", unit: str = "") -> Number:
+    """+0.0012 to +0.0034."""
+    return Number("–" if low is None or low != low else f"{low:{form}} to {high:{form}}{unit}")
+
+
+def spread(values: Sequence[float | None]) -> Number:
+    """Mean ± standard deviation (n - 1) over seeds; a dash where one is missing."""
+    there = [value for value in values if value is not None]
+    if not there or len(there) < len(values):
+        return Number("–")
+    return Number(f"{mean(there):.4f}" + (f" ± {stdev(there):.4f}" if len(there) > 1 else ""))
+
+
+def p_value(p: float) -> Number:
+    """With four digits."""
+    return Number("<0.0001") if p < 0.00005 else number(p)
+
+
+def short_p(p: float | None) -> Number:
+    """As papers print it: .041, < .001."""
+    return Number("–" if p is None else "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0") if p < 1 else "1")

@@ -6,7 +6,8 @@ import scipy.stats
 from hybrid_seq_gnn.compare.sentences import findings, verdict
 from hybrid_seq_gnn.compare.table import COLUMNS, compare
 from hybrid_seq_gnn.evaluation.metrics import per_user
-from hybrid_seq_gnn.results.runs import configurations, load
+from hybrid_seq_gnn.results.configurations import configurations
+from hybrid_seq_gnn.results.load import load
 from tests.results.folders import random_ranks, write_run
 
 USERS = 300
@@ -141,7 +142,9 @@ def test_fewer_trials_for_the_baseline_are_said(tmp_path):
     write_run(tmp_path / "base", random_ranks(9, USERS), lengths=LENGTHS, model="sasrec")
     (base, *others), _ = configurations(load([tmp_path / "base", sweep]).runs)
     frame = compare(base, others, ["NDCG@10"], ["overall"], resamples=200)
-    assert "tried 1 configuration of its model, that of a challenger 3 configurations" in said(frame, base, others)
+    assert "got fewer tuning trials than a challenger: 1 configuration of its model against 3 configurations" in said(
+        frame, base, others
+    )
     fair = compare(others[0], [base], ["NDCG@10"], ["overall"], resamples=200)
     assert "fewer tuning trials" not in said(fair, others[0], [base])
 

@@ -81,7 +81,7 @@ def outputs(folder, lengths=LENGTHS):
             write_run(run, random_ranks(30 + 2 * k + seed, users, 0.9), lengths=lengths, seed=seed)
             path = run / "results.json"
             results = json.loads(path.read_text())
-            results["options"]["fusion"] = option
+            results["options"]["fusion"] = results["config"]["fusion"]["_target_"] = option
             path.write_text(json.dumps(results))
             complete(run, 0.4 + k / 5)
     (folder / "sweep/leaderboard.csv").write_text("")

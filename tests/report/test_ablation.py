@@ -1,5 +1,6 @@
-from hybrid_seq_gnn.report.ablation import change, reference_of
-from hybrid_seq_gnn.results.runs import configurations, load
+from hybrid_seq_gnn.report.sections.ablation import change, reference_of
+from hybrid_seq_gnn.results.configurations import configurations
+from hybrid_seq_gnn.results.load import load
 from tests.results.folders import random_ranks, write_run
 
 HYBRID = {

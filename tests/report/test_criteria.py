@@ -2,23 +2,44 @@ import math
 
 import pytest
 
-from hybrid_seq_gnn.report.criteria import LEVELS, Criterion, Measured, check_one, criterion, matches, read
+from hybrid_seq_gnn.report.criteria import LEVELS, Criterion, check_one, criterion, read
+from hybrid_seq_gnn.report.facts import Facts, matches
+from hybrid_seq_gnn.results.configurations import Configuration
 from tests.conftest import ROOT
 
 FILES = sorted((ROOT / "conf/criteria").glob("*.yaml"))
 
 
-def measured(**changes):
-    """A baseline with HR@10 .10, a challenger with .12 and p = .01; nobody has a long history."""
-    known = {
-        "settings": {"base": {"model": "sasrec"}, "new": {"model": "hybrid", "fusion": "fixed", "fusion.alpha": 0.3}},
-        "challenger": lambda where: "new" if where is None or where.get("model") == "hybrid" else None,
-        "value": lambda name, metric, group: None if group == "long" else {"base": 0.10, "new": 0.12}[name],
-        "users": lambda group: {"overall": 90, "short": 90}.get(group, 0),
-        "baseline": "base",
-        "difference": lambda name, other, metric, group: (0.02, 0.2, 0.01),
-    }
-    return Measured(**known | changes)
+class Known(Configuration):
+    """A configuration with HR@10 .10, or .12 if it is not the baseline; nobody has a long history."""
+
+    def mean(self, metric):
+        return None if metric.endswith("long") else {"base": 0.10, "new": 0.12}[self.name]
+
+    @property
+    def settings(self):
+        hybrid = {"model": "hybrid", "fusion": "fixed", "fusion.alpha": 0.3}
+        return {"model": "sasrec"} if self.name == "base" else hybrid
+
+
+class Measured(Facts):
+    """A baseline and a challenger with p = .01."""
+
+    numbers = (0.02, 0.2, 0.01)
+
+    def difference(self, *_):
+        return self.numbers
+
+    def users_in(self, group):
+        return {"overall": 90, "short": 90}.get(group, 0)
+
+
+def measured(baseline=True, **changes):
+    base, new = Known("base", ()), Known("new", ())
+    facts = Measured([], [base, new], base if baseline else None, "", {}, [])
+    for name, value in changes.items():
+        setattr(facts, name, value)
+    return facts
 
 
 def status(one, **changes):
@@ -72,16 +93,16 @@ def test_a_criterion_is_met_not_met_or_not_measured(one, expected):
 
 def test_a_worse_model_is_never_a_success_however_sure():
     one = {"metric": "HR@10", "p_below": 0.05}
-    assert status(one, difference=lambda *_: (-0.02, -0.2, 0.0001)) == "not met"
-    assert status(one, difference=lambda *_: (0.0, 0.0, 0.0001)) == "not met"
+    assert status(one, numbers=(-0.02, -0.2, 0.0001)) == "not met"
+    assert status(one, numbers=(0.0, 0.0, 0.0001)) == "not met"
 
 
 def test_what_cannot_be_compared_is_not_measured():
     relative = {"metric": "HR@10", "relative_above": 0.1}
-    assert status(relative, baseline=None) == "not measured"
-    assert status(relative, difference=lambda *_: None) == "not measured"
-    assert status(relative, difference=lambda *_: (0.1, math.nan, math.nan)) == "not measured"
-    assert status({"metric": "HR@10", "p_below": 0.1}, difference=lambda *_: (0.1, 0.1, math.nan)) == "not measured"
+    assert status(relative, baseline=False) == "not measured"
+    assert status(relative, numbers=None) == "not measured"
+    assert status(relative, numbers=(0.1, math.nan, math.nan)) == "not measured"
+    assert status({"metric": "HR@10", "p_below": 0.1}, numbers=(0.1, 0.1, math.nan)) == "not measured"
     assert status({"metric": "HR@10", "above": 0.1}, challenger=lambda _: None) == "not measured"
 
 

@@ -11,8 +11,8 @@ from PIL import Image
 from hybrid_seq_gnn.compare.table import compare
 from hybrid_seq_gnn.report import sentences as answer
 from hybrid_seq_gnn.report.__main__ import main
-from hybrid_seq_gnn.report.evidence import gather
-from hybrid_seq_gnn.report.figures import pareto_front
+from hybrid_seq_gnn.report.facts import gather
+from hybrid_seq_gnn.report.sections.cost import pareto_front
 from hybrid_seq_gnn.report.style import inline, looks, save, style
 from tests.report.study_folder import USERS, complete, outputs
 from tests.results.folders import random_ranks, write_run
@@ -68,15 +68,14 @@ def report(folder, *arguments, draw=False):
     """The page of a report. Drawing takes most of the time, so only tests that look at figures draw them."""
     with pytest.MonkeyPatch.context() as patch:
         if not draw:
-            patch.setattr("hybrid_seq_gnn.report.page.Figures.add", stand_in)
+            patch.setattr("hybrid_seq_gnn.report.page.Section.figure", stand_in)
         main([*map(str, arguments), "--output", str(folder), "--resamples", RESAMPLES])
     return Page((folder / "report.html").read_text())
 
 
-def stand_in(figures, section, name, caption, draw):
+def stand_in(section, name, caption, draw, *numbers):
     """A caption without its figure."""
-    figures.names.append(name)
-    section.text(caption)
+    section.add("text", caption, name=name)
     return True
 
 
@@ -113,14 +112,14 @@ def test_the_answer_comes_first_and_says_for_whom_and_how_sure(reported):
     assert "Yes: fusion.alpha=0.3 is better than the baseline model=sasrec, by" in page.text
     assert page.text.index("Yes: ") < page.text.index("Leaderboard")
     assert "Short histories (60 users): significantly better" in page.text
-    assert "The baseline got fewer tuning trials than the challenger: 1 configuration of its model against" in page.text
+    assert "The baseline got fewer tuning trials than a challenger: 1 configuration of its model against" in page.text
     assert "Seeds: 2 of the baseline, 2 of fusion.alpha=0.3" in page.text
 
 
 def test_every_number_of_the_tables_is_that_of_compare(study, reported):
     _, page = reported
-    evidence = gather([str(study)], None)
-    frame = compare(evidence.baseline, evidence.others, resamples=int(RESAMPLES))
+    facts = gather([str(study)], None)
+    frame = compare(facts.baseline, facts.others, resamples=int(RESAMPLES))
     shown = page.table("configuration", "group", "users", "seeds", "baseline", "mean")
     assert len(shown) == len(frame) == 5 * 3 * 4
     keys = ["metric", "name", "group"]
@@ -133,7 +132,7 @@ def test_every_number_of_the_tables_is_that_of_compare(study, reported):
         assert line[13] == ("<0.0001" if row["p_holm"] < 0.00005 else f"{row['p_holm']:.4f}")
         assert line[16] == f"{row['wins']}/{row['ties']}/{row['losses']}"
     board = {row[0]: row for row in page.table("configuration", "seeds", "validation NDCG@10", "NDCG@10")}
-    assert list(board) == [one.name for one in evidence.configurations]
+    assert list(board) == [one.name for one in facts.configurations]
     for row in frame[(frame["metric"] == "NDCG@10") & (frame["group"] == "overall")].to_dict("records"):
         line = board[row["name"]]
         assert line[3] == f"{row['mean']:.4f} ± {row['sd_over_seeds']:.4f}"

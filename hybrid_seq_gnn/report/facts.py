@@ -9,22 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybrid_seq_gnn.compare.table import GROUPS, compare, values
+from hybrid_seq_gnn.compare.table import compare, values
 from hybrid_seq_gnn.evaluation.groups import OVERALL
-from hybrid_seq_gnn.report.criteria import Measured, matches
+from hybrid_seq_gnn.report.studies import Sweep, sweeps
 from hybrid_seq_gnn.results.command import select
-from hybrid_seq_gnn.results.runs import Configuration, RunData, data_of, grouped, load, named
+from hybrid_seq_gnn.results.configurations import Configuration, grouped, named
+from hybrid_seq_gnn.results.load import load
+from hybrid_seq_gnn.results.runs import GROUPS, RANKING, Run, data_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hybrid_seq_gnn.report.criteria import Criteria
+
 METRICS = ("NDCG@10", "HR@10", "MRR@10")
 METRIC = METRICS[0]
+MOST = 6  # series in one figure: as many as there are colours
 DEFAULT_BASELINE = "model=sasrec"
 
 
 @dataclass
-class Evidence:
+class Facts:
     """What was found.
 
     Attributes:
@@ -34,6 +39,7 @@ class Evidence:
         why_no_baseline: a sentence, where there is none.
         untested: names of configurations that have no per-user data and why.
         notes: what was left out or chosen on the way.
+        criteria: to check; None checks none.
         resamples, seed: of everything that is drawn.
     """
 
@@ -43,8 +49,24 @@ class Evidence:
     why_no_baseline: str
     untested: dict[str, str]
     notes: list[str]
+    criteria: "Criteria | None" = None
     resamples: int = 10_000
     seed: int = 0
+
+    @cached_property
+    def runs(self) -> list[Run]:
+        """Of all configurations."""
+        return [run for one in self.configurations for run in one.runs]
+
+    @cached_property
+    def sweeps(self) -> list[Sweep]:
+        """The studies beside the runs."""
+        return sweeps(run.folder for run in self.runs)
+
+    @property
+    def base(self) -> str | None:
+        """Name of the baseline."""
+        return self.baseline.name if self.baseline else None
 
     @cached_property
     def others(self) -> list[Configuration]:
@@ -80,66 +102,59 @@ class Evidence:
         """The configuration of that name."""
         return next(one for one in self.configurations if one.name == name)
 
-    def row(self, name: str, metric: str = METRIC, group: str = OVERALL) -> dict[str, Any] | None:
+    def row(self, name: str, metric: str = METRIC, group: str = OVERALL) -> dict[Any, Any] | None:
         """One row of the comparison."""
         if self.comparison is None:
             return None
         frame = self.comparison
         found = frame[(frame["name"] == name) & (frame["metric"] == metric) & (frame["group"] == group)]
-        return {str(k): v for k, v in found.iloc[0].items()} if len(found) else None
+        return next(iter(found.to_dict("records")), None)
 
     def challenger(self, wanted: Mapping[str, Any] | None = None) -> Configuration | None:
         """The best on validation among all but the baseline, or among those with some settings."""
         among = self.others if wanted is None else self.configurations
         return next((one for one in among if wanted is None or matches(one.settings, wanted)), None)
 
-    def measured(self) -> Measured:
-        """What criteria may ask."""
+    def difference(
+        self, one: Configuration, other: Configuration, metric: str, group: str
+    ) -> tuple[float, float, float] | None:
+        """Difference, relative difference and corrected p of one to another; None where users cannot be compared."""
+        if one.name in self.untested or other.name in self.untested or one is other:
+            return None
+        row = self.row(one.name, metric, group) if other is self.baseline else None
+        if row is None:
+            row = compare(other, [one], [metric], [group], resamples=self.resamples, seed=self.seed).iloc[0].to_dict()
+        return float(row["difference"]), float(row["relative"]), float(row["p_holm"])
 
-        def challenger(wanted: Mapping[str, Any] | None) -> str | None:
-            found = self.challenger(wanted)
-            return found.name if found else None
+    def users_in(self, group: str) -> int:
+        """Test users of a group."""
+        return int(self.runs[0].results["grouped_metrics"][group]["count"])
 
-        def value(name: str, metric: str, group: str) -> float | None:
-            return value_on_test(self.named(name), metric, group)
-
-        def users(group: str) -> int | None:
-            first = next(iter(self.configurations), None)
-            return int(first.runs[0].results["grouped_metrics"][group]["count"]) if first else None
-
-        def difference(name: str, other: str, metric: str, group: str) -> tuple[float, float, float] | None:
-            if name in self.untested or other in self.untested or name == other:
-                return None
-            row = self.row(name, metric, group) if self.baseline and other == self.baseline.name else None
-            if row is None:
-                pair = self.named(other), [self.named(name)]
-                frame = compare(*pair, [metric], [group], resamples=self.resamples, seed=self.seed)
-                row = {str(k): v for k, v in frame.iloc[0].items()}
-            return float(row["difference"]), float(row["relative"]), float(row["p_holm"])
-
-        settings = {one.name: one.settings for one in self.configurations}
-        base = self.baseline.name if self.baseline else None
-        return Measured(settings, challenger, value, users, base, difference)
+    def drawn(self, *, per_user: bool, most: int = MOST) -> tuple[list[Configuration], str]:
+        """The configurations to draw, the baseline first, and what to say about the rest."""
+        others = self.tested if per_user else self.others
+        base = self.baseline
+        with_base = [base] if base is not None and not (per_user and base.name in self.untested) else []
+        note = f" Shown: the best {most} of {len(others)} on validation." if len(others) > most else ""
+        return [*with_base, *others[:most]], note
 
 
-def validation(one: Configuration) -> float:
-    """Mean over seeds of the validation metric that chose the epoch."""
-    return float(np.mean([run.results["best_val_metric"] for run in one.runs]))
+def matches(settings: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether a configuration has all these settings; a list means any of its values."""
+    return all(
+        key in settings and str(settings[key]) in [str(v) for v in (value if isinstance(value, list) else [value])]
+        for key, value in wanted.items()
+    )
 
 
-def value_on_test(one: Configuration, metric: str, group: str = OVERALL) -> float | None:
-    """Mean over seeds of a test metric; None for a group without users."""
-    found = over_seeds(one, metric, group)
-    return float(np.mean(found)) if found else None
-
-
-def over_seeds(one: Configuration, metric: str, group: str = OVERALL) -> tuple[float, ...]:
-    """A test metric of every seed; empty for a group without users."""
-    found = [run.results["grouped_metrics"][group].get(metric) for run in one.runs]
-    return () if None in found else tuple(float(value) for value in found)
-
-
-def gather(sources: Sequence[str], baseline: str | None, *, resamples: int = 10_000, seed: int = 0) -> Evidence:
+def gather(
+    sources: Sequence[str],
+    baseline: str | None,
+    criteria: "Criteria | None" = None,
+    *,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Facts:
     """Load everything, choose the baseline, and keep what can be put beside it.
 
     Args:
@@ -156,8 +171,8 @@ def gather(sources: Sequence[str], baseline: str | None, *, resamples: int = 10_
         folder = load([baseline])
         notes += folder.left_out
         there = {run.folder.resolve() for run in found.runs}
-        found.runs += [run for run in folder.runs if run.folder.resolve() not in there]
-    wanted: list[RunData] = []
+        found.runs.extend(run for run in folder.runs if run.folder.resolve() not in there)
+    wanted: list[Run] = []
     why = ""
     if folder is not None:
         wanted = folder.runs
@@ -174,21 +189,20 @@ def gather(sources: Sequence[str], baseline: str | None, *, resamples: int = 10_
     notes += more
     chosen = {run.folder.resolve() for run in wanted}
     all_named = [checked(one, untested, notes) for one in named(together)]
-    all_named.sort(key=validation, reverse=True)
+    all_named.sort(key=lambda one: one.validation, reverse=True)
     candidates = [one for one in all_named if any(run.folder.resolve() in chosen for run in one.runs)]
     base = candidates[0] if candidates else None
     if len(candidates) > 1:
         rest = "; ".join(one.name for one in candidates[1:6])
         notes.append(f"{len(candidates)} configurations fit the baseline; the best on validation is it, not {rest}.")
-    return Evidence(list(sources), all_named, base, "" if base else why, untested, notes, resamples, seed)
+    return Facts(list(sources), all_named, base, "" if base else why, untested, notes, criteria, resamples, seed)
 
 
-def comparable(runs: Sequence[RunData], wanted: Sequence[RunData], notes: list[str]) -> list[RunData]:
+def comparable(runs: Sequence[Run], wanted: Sequence[Run], notes: list[str]) -> list[Run]:
     """The runs of one split and one way to evaluate: that of the baseline, else that of most runs."""
 
-    def kind(run: RunData) -> tuple[str, str]:
-        keys = ("evaluation.groups.short", "evaluation.groups.long", "evaluation.mask_history")
-        return run.split_hash, repr([run.settings.get(key) for key in keys])
+    def kind(run: Run) -> tuple[str, str]:
+        return run.split_hash, repr([run.settings.get(key) for key in RANKING])
 
     counts = Counter(kind(run) for run in wanted or runs)
     (ours, _), *_ = counts.most_common(1)
