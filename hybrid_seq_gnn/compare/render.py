@@ -58,7 +58,7 @@ def cells(rows: "pd.DataFrame", alpha: float, *, whole: bool) -> tuple[list[str]
             "difference": number(row["difference"], "+.4f"),
             f"{100 * (1 - alpha):g} % interval": interval(row["low"], row["high"]),
             "relative": percent(row["relative"]),
-            "relative interval": interval(100 * row["relative_low"], 100 * row["relative_high"], "+.1f"),
+            "relative interval": interval(100 * row["relative_low"], 100 * row["relative_high"], "+.1f", " %"),
             "p (t)": p_value(row["p_t"]),
             "p (flips)": p_value(row["p_permutation"]),
             "p (Holm)": p_value(row["p_holm"]),

@@ -37,7 +37,7 @@ def write(section: Section, facts: Facts) -> None:
                 f"{metric}, difference to the baseline ({facts.base}) for the same users, with 95 % "
                 f"intervals (paired bootstrap over users). An interval that crosses 0 shows no difference.{note}",
                 draw,
-                *(list(labels.values()), gains, f"{metric} − baseline, test", None),
+                *(list(labels.values()), gains, f"{metric} − baseline, test", None, True),
             )
         section.figure(
             f"by-group-{slug}",
@@ -97,14 +97,15 @@ def intervals(
     return found
 
 
-def draw(groups: Sequence[str], series: Series, metric: str, baseline: str | None) -> "Figure":
+def draw(groups: Sequence[str], series: Series, metric: str, baseline: str | None, zero: bool = False) -> "Figure":
     """A point with its error bar for each group and series, side by side; seeds as small marks.
 
     Args:
         groups: labels of the groups, in order; keys of each series, as far as it has users.
         series: the numbers.
         metric: the label of the axis.
-        baseline: the series drawn in ink; None where the numbers are differences to it.
+        baseline: the series drawn in ink.
+        zero: draw a line at no difference.
     """
     fig, ax = figure(height=HEIGHT + 0.17 * len(series))
     found = looks(list(series), baseline)
@@ -120,7 +121,7 @@ def draw(groups: Sequence[str], series: Series, metric: str, baseline: str | Non
             if len(number.seeds) > 1:
                 spots = [place + step * 0.25] * len(number.seeds)
                 ax.plot(spots, number.seeds, ls="", marker="_", ms=4, color=look.colour, alpha=0.7)
-    if baseline is None:
+    if zero:
         ax.axhline(0, color=INK, lw=1)
     ax.set_xticks(range(len(groups)), list(groups))
     ax.grid(visible=False, axis="x")
