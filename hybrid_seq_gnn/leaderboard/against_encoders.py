@@ -1,15 +1,12 @@
 """The hybrids of a study against their encoders alone: one table, and one sentence that answers."""
 
 import shlex
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from hybrid_seq_gnn.compare.table import compare
-from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
+from hybrid_seq_gnn.evaluation.groups import OVERALL
 from hybrid_seq_gnn.evaluation.significance import combined_p, holm
 from hybrid_seq_gnn.results.configurations import Configuration, grouped, named
 from hybrid_seq_gnn.results.labels import Number
@@ -19,32 +16,22 @@ from hybrid_seq_gnn.results.tables import markdown
 from hybrid_seq_gnn.run.encoders import OUTPUTS, asked_alone, config_alone
 from hybrid_seq_gnn.run.identity import identity
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 RESAMPLES = 2_000
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A configuration of hybrids, the encoders alone that they have inside, and what compares the two.
+class Pair(NamedTuple):
+    """A configuration of hybrids, the encoders alone that they have inside with the same seeds, and the comparison.
 
-    Attributes:
-        hybrid, encoder: with the same seeds.
-        rows: of `NDCG@10`, by group: relative difference, its interval, p after Holm's correction.
+    `rows` holds NDCG@10 by group: relative difference, its interval, p after Holm's correction.
     """
 
     hybrid: Configuration
     encoder: Configuration
-    rows: dict[str, dict[str, Any]]
+    rows: Mapping[Any, Mapping[Any, Any]]
 
 
 def against_encoders(runs: Iterable[Run]) -> str:
-    """What to add to the leaderboard of a study; empty where no run has an encoder inside.
-
-    Differences are paired over users, seeds averaged first. p is corrected (Holm) over all hybrids for all users, and
-    over all hybrids and groups for the groups.
-    """
+    """What to add to the leaderboard of a study; empty where no run has an encoder inside."""
     runs = list(runs)
     hybrids = [run for run in runs if config_alone(run.results["config"]) is not None]
     if not hybrids:
@@ -52,8 +39,7 @@ def against_encoders(runs: Iterable[Run]) -> str:
     found = encoders_of(hybrids, runs)
     if missing := [run for run in hybrids if run.folder not in found]:
         return no_baseline(missing)
-    pairs = compared_pairs(hybrids, found)
-    pairs.sort(key=lambda pair: -pair.hybrid.validation)
+    pairs = sorted(compared(hybrids, found), key=lambda pair: pair.hybrid.validation, reverse=True)
     title = f"Against the encoder alone, {METRIC} on test (p by Holm over the {len(pairs)} hybrids):"
     best = verdict(pairs[0].rows, f"Best on validation is {pairs[0].hybrid.name}")
     return "\n\n".join([title, table(pairs), best])
@@ -88,46 +74,35 @@ def identity_alone(run: Run, *, seed: bool = True) -> str:
     return identity(config, run.split_hash, seed=seed)
 
 
-def compared_pairs(hybrids: Sequence[Run], found: dict[Path, Run]) -> list[Pair]:
-    """Every configuration of hybrids with its encoders, tested; those of one encoder in one go."""
+def compared(hybrids: Sequence[Run], encoders: dict[Path, Run]) -> list[Pair]:
+    """Every configuration of hybrids with its encoders, tested; those of one encoder in one go.
+
+    Differences are paired over users, seeds averaged first. p is corrected (Holm) over all hybrids for all users, and
+    over all hybrids and groups for the groups.
+    """
+    import pandas as pd
+
     together, _ = grouped(hybrids)
-    encoders: list[tuple[Run, ...]] = []
-    for runs in together:
-        mine = {run.seed: found[run.folder] for run in runs}
-        encoders.append(tuple(mine[seed] for seed in sorted(mine)))
-    distinct = list({tuple(run.folder for run in each): each for each in encoders}.values())
-    configurations = named([*together, *distinct])
-    pairs = []
-    for encoder in configurations[len(together) :]:
-        folders = tuple(run.folder for run in encoder.runs)
-        mine_of = [h for h, e in zip(configurations, encoders, strict=False) if tuple(r.folder for r in e) == folders]
-        rows = rows_of(compare(encoder, mine_of, [METRIC], resamples=RESAMPLES))
-        pairs += [Pair(hybrid, encoder, rows[hybrid.name]) for hybrid in mine_of]
-    return corrected(pairs)
+    alone = [[encoders[run.folder] for run in runs] for runs in together]
+    distinct = {folders(runs): runs for runs in alone}
+    every = named([*together, *distinct.values()])
+    encoder_of = dict(zip(distinct, every[len(together) :], strict=True))
+    pairs = [(hybrid, encoder_of[folders(runs)]) for hybrid, runs in zip(every, alone, strict=False)]
+    frame = pd.concat(
+        compare(encoder, [hybrid for hybrid, its in pairs if its is encoder], [METRIC], resamples=RESAMPLES)
+        for encoder in encoder_of.values()
+    )
+    p = combined_p(frame["p_t"].to_numpy(dtype=float), frame["p_permutation"].to_numpy(dtype=float), RESAMPLES)
+    overall = (frame["group"] == OVERALL).to_numpy()
+    for rows in (overall, ~overall):
+        frame.loc[rows, "p_holm"] = holm(p[rows])
+    frame = frame.assign(low=frame["relative_low"], high=frame["relative_high"]).astype(object)
+    rows_of = frame.where(frame.notna(), None).groupby("name")
+    return [Pair(*pair, rows_of.get_group(pair[0].name).set_index("group").to_dict("index")) for pair in pairs]
 
 
-def rows_of(frame: "pd.DataFrame") -> dict[str, dict[str, dict[str, Any]]]:
-    """The rows of a comparison by configuration and group, with None where there is no number."""
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in frame.to_dict("records"):
-        p = float(combined_p(np.array(row["p_t"]), np.array(row["p_permutation"]), RESAMPLES))
-        clean = {"relative": row["relative"], "low": row["relative_low"], "high": row["relative_high"]}
-        clean |= {"baseline": row["baseline"], "hybrid": row["mean"], "p": p}
-        clean |= {"difference": row["difference"], "users": row["users"]}
-        found.setdefault(str(row["name"]), {})[str(row["group"])] = {
-            key: None if value != value else value for key, value in clean.items()
-        }
-    return found
-
-
-def corrected(pairs: list[Pair]) -> list[Pair]:
-    """Holm's correction: over all hybrids for all users, and over all hybrids and groups for the groups."""
-    for groups in ((OVERALL,), LengthGroups.names):
-        rows = [pair.rows[group] for pair in pairs for group in groups]
-        p = holm(np.array([np.nan if row["p"] is None else row["p"] for row in rows]))
-        for row, value in zip(rows, p, strict=True):
-            row["p_holm"] = None if value != value else float(value)
-    return pairs
+def folders(runs: Iterable[Run]) -> tuple[Path, ...]:
+    return tuple(run.folder for run in runs)
 
 
 def table(pairs: Sequence[Pair]) -> str:
@@ -140,7 +115,7 @@ def table(pairs: Sequence[Pair]) -> str:
         body.append([name, len(encoder.runs), encoder.validation, rows[OVERALL]["baseline"], *[Number("")] * 3])
     for pair in pairs:
         row = pair.rows[OVERALL]
-        line = [pair.hybrid.name, len(pair.hybrid.runs), pair.hybrid.validation, row["hybrid"]]
+        line = [pair.hybrid.name, len(pair.hybrid.runs), pair.hybrid.validation, row["mean"]]
         body.append([*line, *differences(row)])
     return markdown(header, body)
 

@@ -5,10 +5,10 @@ A criterion that cannot be measured with the runs at hand is *not measured*, whi
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -51,51 +51,34 @@ class Criterion:
             return self.says
         whom = "all users" if self.group == OVERALL else f"{self.group} histories"
         other = f"the best of {in_words(self.against)}" if self.against else "the baseline"
-        asks = [
-            f"{self.metric} of {whom} > {self.above:g}" if self.above is not None else "",
-            f"{self.metric} of {whom} more than {self.difference_above:g} above {other}"
-            if self.difference_above is not None
-            else "",
-            f"{self.metric} of {whom} more than {self.relative_above:.1%} above {other}"
-            if self.relative_above is not None
-            else "",
-            f"{self.metric} of {whom} above {other} with p < {self.p_below:g}" if self.p_below is not None else "",
-            f"at least {self.users_at_least:,} test users: {whom}" if self.users_at_least is not None else "",
-            f"tested: {'; '.join(in_words(one) for one in self.tested)}" if self.tested else "",
-        ]
-        return "; ".join(ask for ask in asks if ask) + (f" (where {in_words(self.where)})" if self.where else "")
+        what = f"{self.metric} of {whom}"
+        asks = {
+            f"{what} > {self.above}": self.above,
+            f"{what} more than {self.difference_above} above {other}": self.difference_above,
+            f"{what} more than {100 * (self.relative_above or 0):.1f}% above {other}": self.relative_above,
+            f"{what} above {other} with p < {self.p_below}": self.p_below,
+            f"at least {self.users_at_least or 0:,} test users: {whom}": self.users_at_least,
+            f"tested: {'; '.join(map(in_words, self.tested))}": self.tested or None,
+        }
+        where = f" (where {in_words(self.where)})" if self.where else ""
+        return "; ".join(ask for ask, value in asks.items() if value is not None) + where
 
 
-@dataclass(frozen=True)
-class Criteria:
-    """A criteria file.
-
-    Attributes:
-        name: of the file.
-        about: what it says of itself.
-        criteria: in the order of the levels.
-    """
+class Criteria(NamedTuple):
+    """A criteria file: its name, what it says of itself, and its criteria in the order of the levels."""
 
     name: str
     about: str
     criteria: tuple[Criterion, ...]
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What became of a criterion.
-
-    Attributes:
-        criterion: see there.
-        status: met, not met or not measured.
-        found: the number, or why there is none.
-        of: name of the configuration that was measured; empty where that makes no sense.
-    """
+class Verdict(NamedTuple):
+    """What became of a criterion: met, not met or not measured; what was found, and for which configuration."""
 
     criterion: Criterion
     status: str
     found: str
-    of: str = ""
+    of: str
 
 
 def read(path: Path) -> Criteria:
@@ -176,64 +159,58 @@ def write(section: Section, facts: Facts) -> None:
 
 def check_one(one: Criterion, facts: Facts) -> Verdict:
     """All that a criterion asks for must hold; what cannot be measured leaves it open unless another part fails."""
-    outcomes: list[tuple[str, str]] = []
-    name = ""
-    if one.users_at_least is not None:
-        users = facts.users_in(one.group)
-        outcomes.append((decided(users >= one.users_at_least), f"{users:,} users"))
-    if one.tested:
-        missing = [w for w in one.tested if not any(matches(other.settings, w) for other in facts.configurations)]
-        done = f"{len(one.tested) - len(missing)} of {len(one.tested)}"
-        lacking = f"; not run: {'; '.join(in_words(w) for w in missing)}" if missing else ""
-        outcomes.append((decided(not missing), done + lacking))
-    if one.metric is not None:
-        found = facts.challenger(one.where)
-        if found is None:
-            which = f" with {in_words(one.where)}" if one.where else ""
-            outcomes.append((NOT_MEASURED, f"no finished run{which}"))
-        else:
-            name = found.name
-            outcomes += measure(one, one.metric, found, facts)
+    found = facts.challenger(one.where) if one.metric is not None else None
+    outcomes = list(parts(one, found, facts))
     states = [state for state, _ in outcomes]
     status = NOT_MET if NOT_MET in states else NOT_MEASURED if NOT_MEASURED in states else MET
-    return Verdict(one, status, "; ".join(text for _, text in outcomes), name)
+    return Verdict(one, status, "; ".join(text for _, text in outcomes), found.name if found else "")
 
 
-def measure(one: Criterion, metric: str, found: Configuration, facts: Facts) -> list[tuple[str, str]]:
-    """The parts of a criterion that are about a metric."""
-    outcomes = []
-    if one.above is not None:
-        value = found.mean(f"{metric}/{one.group}")
+def parts(one: Criterion, found: Configuration | None, facts: Facts) -> Iterator[tuple[str, str]]:
+    """Each part of a criterion: met, not met or not measured, and the number or why there is none."""
+    if one.users_at_least is not None:
+        users = facts.users_in(one.group)
+        yield decided(users >= one.users_at_least), f"{users:,} users"
+    if one.tested:
+        missing = [w for w in one.tested if not any(matches(other.settings, w) for other in facts.configurations)]
+        lacking = f"; not run: {'; '.join(map(in_words, missing))}" if missing else ""
+        yield decided(not missing), f"{len(one.tested) - len(missing)} of {len(one.tested)}{lacking}"
+    if one.metric is not None and found is None:
+        yield NOT_MEASURED, f"no finished run{f' with {in_words(one.where)}' if one.where else ''}"
+    if one.above is not None and found is not None:
+        name = f"{one.metric}/{one.group}"
+        value, base = found.mean(name), facts.baseline.mean(name) if facts.baseline else None
         if value is None:
-            outcomes.append((NOT_MEASURED, "no users"))
+            yield NOT_MEASURED, "no users"
         else:
-            base = facts.baseline.mean(f"{metric}/{one.group}") if facts.baseline else None
-            beside = f" (baseline {base:.4f})" if base is not None else ""
-            outcomes.append((decided(value > one.above), f"{value:.4f}{beside}"))
-    if all(getattr(one, key) is None for key in RELATIVE):
-        return outcomes
+            yield decided(value > one.above), f"{value:.4f}{'' if base is None else f' (baseline {base:.4f})'}"
+    if found is not None and any(getattr(one, key) is not None for key in RELATIVE):
+        yield from compared(one, found, facts)
+
+
+def compared(one: Criterion, found: Configuration, facts: Facts) -> Iterator[tuple[str, str]]:
+    """The parts about a difference."""
     other = facts.challenger(one.against) if one.against else facts.baseline
     if other is None:
-        what = f"no finished run with {in_words(one.against)}" if one.against else "no baseline"
-        return [*outcomes, (NOT_MEASURED, what)]
-    numbers = facts.difference(found, other, metric, one.group)
+        yield NOT_MEASURED, f"no finished run with {in_words(one.against)}" if one.against else "no baseline"
+        return
+    numbers = facts.difference(found, other, str(one.metric), one.group)
     if numbers is None or math.isnan(numbers[0]):
-        return [*outcomes, (NOT_MEASURED, "not comparable user by user, or no users")]
+        yield NOT_MEASURED, "not comparable user by user, or no users"
+        return
     difference, relative, p = numbers
     beside = f" (compared with {other.name})" if one.against else ""
     if one.difference_above is not None:
-        outcomes.append((decided(difference > one.difference_above), f"{difference:+.4f}{beside}"))
-    if one.relative_above is not None:
-        known = not math.isnan(relative)
-        state = decided(relative > one.relative_above) if known else NOT_MEASURED
-        outcomes.append((state, f"{relative:+.1%}{beside}" if known else "the baseline has 0"))
-    if one.p_below is not None:
-        state = NOT_MEASURED if math.isnan(p) else decided(difference > 0 and p < one.p_below)
-        shown = "p cannot be computed" if math.isnan(p) else f"{difference:+.4f}, p = {p:.2g}"
-        outcomes.append((state, shown + beside))
-    return outcomes
+        yield decided(difference > one.difference_above), f"{difference:+.4f}{beside}"
+    if one.relative_above is not None and math.isnan(relative):
+        yield NOT_MEASURED, "the baseline has 0"
+    elif one.relative_above is not None:
+        yield decided(relative > one.relative_above), f"{relative:+.1%}{beside}"
+    if one.p_below is not None and math.isnan(p):
+        yield NOT_MEASURED, f"p cannot be computed{beside}"
+    elif one.p_below is not None:
+        yield decided(difference > 0 and p < one.p_below), f"{difference:+.4f}, p = {p:.2g}{beside}"
 
 
 def decided(holds: bool) -> str:
-    """Met or not."""
     return MET if holds else NOT_MET

@@ -8,10 +8,8 @@ In the page a figure is an SVG with real text and CSS variables for colours, so 
 import io
 import re
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -63,8 +61,7 @@ RC: dict[Any, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(NamedTuple):
     """How one series is drawn."""
 
     colour: str
@@ -183,18 +180,14 @@ def plain_logs(axis: "Axis") -> None:
 def save(fig: "Figure", folder: Path, name: str) -> str:
     """Write NAME.png and NAME.pdf, each whole or not at all; returns the SVG for the page."""
     with style():
-        write_whole(folder / f"{name}.png", partial(fig.savefig, format="png", metadata={"Software": None}))
+        with atomic(folder / f"{name}.png") as path:
+            fig.savefig(path, format="png", metadata={"Software": None})
         fig.set_layout_engine("none")  # it stays as it was laid out
-        write_whole(folder / f"{name}.pdf", partial(fig.savefig, format="pdf", metadata={"CreationDate": None}))
+        with atomic(folder / f"{name}.pdf") as path:
+            fig.savefig(path, format="pdf", metadata={"CreationDate": None})
         text = io.StringIO()
         fig.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     return inline(text.getvalue(), name)
-
-
-def write_whole(path: Path, write: Callable[[Any], None]) -> None:
-    """Let `write` fill a file beside, then rename it."""
-    with atomic(path) as beside, beside.open("wb") as file:
-        write(file)
 
 
 def inline(svg: str, name: str) -> str:
@@ -209,12 +202,8 @@ def inline(svg: str, name: str) -> str:
     svg = re.sub(r'(xlink:)?href="#', f'href="#{name}-', svg)
     for colour, variable in VARIABLES.items():
         svg = re.sub(colour, f"var({variable})", svg, flags=re.IGNORECASE)
-    svg = re.sub(r"font(-family)?: ?([^;\"]*?)'DejaVu Sans'[^;\"]*", in_the_page_s_font, svg)
+    family = "font-family: var(--font, sans-serif)"
+    svg = re.sub(r"font-family: ?'DejaVu Sans'[^;\"]*", family, svg)
+    svg = re.sub(r"font: ?([^;\"]*?)'DejaVu Sans'[^;\"]*", rf"font: \1{family.partition(' ')[2]}", svg)
     svg = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg, count=1)
     return svg.strip()
-
-
-def in_the_page_s_font(match: "re.Match[str]") -> str:
-    """The family of a text becomes the page's; its size stays."""
-    family = "var(--font, sans-serif)"
-    return f"font-family: {family}" if match[1] else f"font: {match[2]}{family}"

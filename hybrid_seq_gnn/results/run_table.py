@@ -1,5 +1,6 @@
 """What a run says at its end: its test metrics, and whether it is better than its encoder alone."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
@@ -39,13 +40,13 @@ def baseline_table(baseline: dict[str, Any]) -> str:
     return f"{where}\n\n{markdown(header, rows)}"
 
 
-def differences(row: dict[str, Any]) -> list[Number]:
+def differences(row: Mapping[Any, Any]) -> list[Number]:
     """+8.1 %, +5.3 to +11.0 %, p after Holm's correction: a hybrid against its encoder alone."""
     low, high = (None if row[end] is None else 100 * row[end] for end in ("low", "high"))
     return [percent(row["relative"]), interval(low, high, "+.1f", " %"), short_p(row["p_holm"])]
 
 
-def verdict(rows: dict[str, dict[str, Any]], who: str) -> str:
+def verdict(rows: Mapping[Any, Mapping[Any, Any]], who: str) -> str:
     """One sentence: is a hybrid better than its encoder alone, by how much, and for whom?
 
     Args:
@@ -66,6 +67,6 @@ def verdict(rows: dict[str, dict[str, Any]], who: str) -> str:
     return f"{who}: {word} than its encoder alone, {say}; {'; '.join(parts)}."
 
 
-def significant(row: dict[str, Any]) -> bool:
+def significant(row: Mapping[Any, Any]) -> bool:
     """Whether a difference is told from none at 5 %, after Holm's correction."""
     return row["p_holm"] is not None and row["p_holm"] < ALPHA
