@@ -45,7 +45,6 @@ def report(
 
 
 def cells(rows: "pd.DataFrame", alpha: float, *, whole: bool) -> tuple[list[str], list[list[Any]]]:
-    """Header and cells of one metric."""
     lines = [
         {
             "configuration": row["name"],

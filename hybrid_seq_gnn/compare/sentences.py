@@ -15,7 +15,6 @@ WORTH_FINDING = 0.1  # of the baseline: a group in which not even this much woul
 
 
 def verdict(row: Any) -> str:
-    """One row of a comparison in a word or two."""
     if row["users"] == 0:
         return "no users"
     if row["significant"] is None:
@@ -60,7 +59,6 @@ def summary(rows: "pd.DataFrame", other: Configuration, alpha: float) -> str:
 
 
 def empty_groups(frame: "pd.DataFrame") -> list[str]:
-    """Groups of which nothing is known."""
     names = frame.loc[frame["users"] == 0, "group"].drop_duplicates().tolist()
     return [f"{name}: no test user belongs to this group, so nothing is known about it." for name in names]
 
@@ -98,7 +96,6 @@ def same_for_all(frame: "pd.DataFrame") -> list[str]:
 
 
 def seeds(baseline: Configuration, others: Sequence[Configuration], two_level: bool) -> list[str]:
-    """How seeds were treated, and who has only one."""
     every = [baseline, *others]
     counts = {len(one.seeds) for one in every}
     many = f"{min(counts)} to {max(counts)} seeds" if len(counts) > 1 else f"{max(counts)} seeds"

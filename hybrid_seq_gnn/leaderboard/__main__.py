@@ -6,7 +6,6 @@ from hybrid_seq_gnn.results import command
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point."""
     parser = command.Parser(
         "python -m hybrid_seq_gnn.leaderboard",
         "%(prog)s [FOLDER ...] [--filter KEY=VALUE] [--sort METRIC] [--csv]",

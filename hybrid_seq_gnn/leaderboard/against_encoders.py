@@ -68,7 +68,6 @@ def add(known: dict[str, Run], folder: Path) -> None:
 
 
 def identity_alone(run: Run, *, seed: bool = True) -> str:
-    """The identity of the run of a hybrid's encoder alone."""
     config = config_alone(run.results["config"])
     assert config is not None
     return identity(config, run.split_hash, seed=seed)

@@ -48,7 +48,6 @@ class Slot:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that are known."""
         return self.overrides if self.run is None else self.run.every_setting
 
 
@@ -168,7 +167,6 @@ Row = dict[Any, Any]
 
 
 def by_settings(rows: Iterable[Row], keys: Sequence[str]) -> list[list[Row]]:
-    """Rows that agree in all keys, together."""
     found: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         found.setdefault(tuple(str(row[key]) for key in keys), []).append(row)
@@ -208,12 +206,10 @@ def best(lines: Sequence[Sequence[Row]], keys: Sequence[str], aim: str) -> str:
 
 
 def in_words(row: Row, keys: Sequence[str]) -> str:
-    """The settings of a row in the words of the command line."""
     return words([(key, row[key]) for key in keys if row[key] is not None])
 
 
 def without_result(row: Row, keys: Sequence[str]) -> str:
-    """One line about a run that has no result."""
     point, error = in_words(row, keys), row["error"]
     return f"- {row['folder']}{f' ({point})' if point else ''}{f': {error}' if error else ''}"
 

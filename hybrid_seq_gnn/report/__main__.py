@@ -7,7 +7,6 @@ from hybrid_seq_gnn.results import command
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point."""
     parser = command.Parser(
         "python -m hybrid_seq_gnn.report",
         "%(prog)s SWEEP_OR_RUN [SWEEP_OR_RUN ...] [options]",

@@ -64,7 +64,6 @@ def run(given: argparse.Namespace) -> str:
 
 
 def subtitle_of(facts: Facts) -> str:
-    """What the report is about."""
     data = facts.runs[0].results
     return (
         f"{data['options'].get('data')}, {data['data'].get('users', 0):,} users, {len(facts.configurations)} "

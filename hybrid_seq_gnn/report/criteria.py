@@ -46,7 +46,6 @@ class Criterion:
 
     @property
     def words(self) -> str:
-        """What it asks for."""
         if self.says:
             return self.says
         whom = "all users" if self.group == OVERALL else f"{self.group} histories"
@@ -144,7 +143,6 @@ def in_words(settings: Settings) -> str:
 
 
 def write(section: Section, facts: Facts) -> None:
-    """Success criteria, one by one."""
     if facts.criteria is None:
         section.gap("no criteria were checked (--criteria none).")
         return

@@ -55,17 +55,14 @@ class Facts:
 
     @cached_property
     def runs(self) -> list[Run]:
-        """Of all configurations."""
         return [run for one in self.configurations for run in one.runs]
 
     @cached_property
     def sweeps(self) -> list[Sweep]:
-        """The studies beside the runs."""
         return sweeps(run.folder for run in self.runs)
 
     @property
     def base(self) -> str | None:
-        """Name of the baseline."""
         return self.baseline.name if self.baseline else None
 
     @cached_property
@@ -99,11 +96,9 @@ class Facts:
         return values(runs, runs[0], [metric])[:, :, 0]
 
     def named(self, name: str) -> Configuration:
-        """The configuration of that name."""
         return next(one for one in self.configurations if one.name == name)
 
     def row(self, name: str, metric: str = METRIC, group: str = OVERALL) -> dict[Any, Any] | None:
-        """One row of the comparison."""
         if self.comparison is None:
             return None
         frame = self.comparison
@@ -127,7 +122,6 @@ class Facts:
         return float(row["difference"]), float(row["relative"]), float(row["p_holm"])
 
     def users_in(self, group: str) -> int:
-        """Test users of a group."""
         return int(self.runs[0].results["grouped_metrics"][group]["count"])
 
     def drawn(self, *, per_user: bool, most: int = MOST) -> tuple[list[Configuration], str]:

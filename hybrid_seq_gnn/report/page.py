@@ -27,15 +27,12 @@ class Section:
     blocks: list[Block] = field(default_factory=list)
 
     def add(self, kind: str, text: str = "", **more: Any) -> None:
-        """One piece."""
         self.blocks.append({"kind": kind, "text": text, **more})
 
     def text(self, text: str) -> None:
-        """A paragraph."""
         self.add("text", text)
 
     def list(self, points: Sequence[str]) -> None:
-        """Points."""
         if points:
             self.add("list", points=points)
 
@@ -49,7 +46,6 @@ class Section:
         self.add("table", note, header=header, rows=shown, right=numeric(header, rows), summary=summary)
 
     def pre(self, text: str, summary: str = "") -> None:
-        """Text as it is, like a command or a configuration."""
         self.add("pre", text, summary=summary)
 
     def figure(self, name: str, caption: str, draw: "Callable[..., Figure | None]", *numbers: Any) -> bool:

@@ -25,7 +25,6 @@ FEW = 30  # users: below, no mean says anything
 
 
 def headline(facts: Facts) -> str:
-    """One sentence."""
     if facts.baseline is None:
         return "There is no baseline, so nothing is compared."
     if not facts.others:
@@ -51,14 +50,12 @@ def by_how_much(row: dict[Any, Any]) -> str:
 
 
 def write(section: Section, facts: Facts) -> None:
-    """The answer in sentences, and what had to be left out."""
     section.list(sentences(facts))
     if facts.notes:
         section.gap(" ".join(facts.notes))
 
 
 def sentences(facts: Facts) -> list[str]:
-    """What must be known beside the headline."""
     base, frame = facts.baseline, facts.comparison
     if base is None:
         return [facts.why_no_baseline]
@@ -87,7 +84,6 @@ def how_chosen(facts: Facts, best: Configuration) -> str:
 
 
 def overall(row: dict[Any, Any], comparisons: int) -> str:
-    """The overall row in words."""
     if row["significant"] is None:
         return f"All users: {METRIC} {row['mean']:.4f} against {row['baseline']:.4f}; nothing can be tested."
     sure = "" if row["significant"] else f" This is not significant: it may be chance.{alone(row)}"
@@ -119,7 +115,6 @@ def difference(row: dict[Any, Any]) -> str:
 
 
 def for_whom(row: dict[Any, Any]) -> str:
-    """One length group."""
     who = f"{row['group'].capitalize()} histories"
     if row["users"] == 0:
         return f"{who}: no test user has one, so nothing is known about them."
@@ -142,7 +137,6 @@ def for_whom(row: dict[Any, Any]) -> str:
 
 
 def the_others(frame: "pd.DataFrame") -> str:
-    """How all configurations fared."""
     rows = [r for r in frame.to_dict("records") if r["metric"] == METRIC and r["group"] == OVERALL]
     by_verdict: dict[str, list[str]] = {}
     for row in rows:

@@ -30,7 +30,6 @@ class Sweep:
 
     @property
     def objective(self) -> str:
-        """What it maximises."""
         named = self.about.get("objective")
         first = named[0] if isinstance(named, list) and named else named
         return f"validation {first or 'NDCG@10'}"
@@ -50,7 +49,6 @@ class Sweep:
 
     @property
     def only_model(self) -> bool:
-        """Whether all its trials have the same model."""
         trials = self.study.trials if self.study else []
         return bool(trials) and not any({"model", "variant"} & set(trial.params) for trial in trials)
 

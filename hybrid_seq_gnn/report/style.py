@@ -114,7 +114,6 @@ def needs(package: str) -> str:
 
 
 def figure(rows: int = 1, columns: int = 1, height: float = HEIGHT, **options: Any) -> tuple["Figure", Any]:
-    """A figure and its axes, drawn without a display."""
     from matplotlib.figure import Figure
 
     fig = Figure(figsize=(WIDTH, height), layout="constrained")
@@ -162,7 +161,6 @@ def short(name: str, width: int = 30, lines: int = 2) -> str:
 
 
 def whole_numbers(ax: "Axes") -> None:
-    """Only whole numbers on the x axis."""
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -15,7 +15,6 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose errors read like all others of this program."""
 
     def error(self, message: str) -> NoReturn:
-        """End with the message."""
         sys.exit(f"error: {message}. ({self.prog} --help shows the options.)")
 
 

@@ -30,7 +30,6 @@ class Configuration:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Of its runs."""
         return tuple(run.seed for run in self.runs)
 
     @property
@@ -40,7 +39,6 @@ class Configuration:
 
     @property
     def validation(self) -> float:
-        """Mean over seeds of the metric that chose the epoch."""
         return float(np.mean([run.validation for run in self.runs]))
 
     def over_seeds(self, metric: str) -> list[float]:

@@ -45,7 +45,6 @@ def apart(names: Sequence[str], longer: Sequence[str]) -> list[str]:
 
 
 def as_text(pairs: Pairs) -> frozenset[tuple[str, str]]:
-    """Pairs to be compared."""
     return frozenset((key, str(value)) for key, value in pairs)
 
 
@@ -100,7 +99,6 @@ def value_in_words(value: Any, exact: bool = False) -> str:
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """A near name, if there is one."""
     by_lower = {other.lower(): other for other in known}
     near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
     return f"Did you mean {by_lower[near[0]]}? " if near else ""
@@ -139,7 +137,6 @@ def spread(values: Sequence[float | None]) -> Number:
 
 
 def p_value(p: float) -> Number:
-    """With four digits."""
     return Number("<0.0001") if p < 0.00005 else number(p)
 
 

@@ -30,7 +30,6 @@ class Run:
 
     @property
     def seed(self) -> int:
-        """Of the run."""
         return int(self.results["seed"])
 
     @property
@@ -180,5 +179,4 @@ def by_group(metrics: Iterable[str]) -> list[str]:
 
 
 def data_of(run: Run) -> str:
-    """A run's data, for people."""
     return f"data={run.results['options'].get('data')}, split {run.split_hash[:12]}"

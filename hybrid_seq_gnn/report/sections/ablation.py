@@ -21,7 +21,6 @@ Pairs = list[tuple[str, Any]]
 
 
 def write(section: Section, facts: Facts) -> None:
-    """A line and a bar a change."""
     found = reference_of([one for one in facts.configurations if one.name not in facts.untested], facts.baseline)
     if found is None:
         section.gap("an ablation needs a reference and two configurations that each differ from it in one setting.")

@@ -19,7 +19,6 @@ Series = dict[str, dict[str, Interval]]  # by name and label of the group
 
 
 def write(section: Section, facts: Facts) -> None:
-    """Two figures a metric."""
     shown, note = facts.drawn(per_user=True)
     if facts.users is None:
         section.gap("no run has per-user data, without which nothing has an error bar.")

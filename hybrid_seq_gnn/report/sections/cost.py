@@ -21,7 +21,6 @@ COSTS = {
 
 
 def write(section: Section, facts: Facts) -> None:
-    """A figure a cost, and a table of what every configuration needed."""
     shown, note = facts.drawn(per_user=False)
     machines = {(run.results.get("device"), run.results.get("threads")) for one in shown for run in one.runs}
     told = "; ".join(f"{device}, {threads} thread(s)" for device, threads in sorted(machines, key=str))
@@ -63,7 +62,6 @@ def pareto_front(points: dict[str, tuple[float, float]]) -> list[str]:
 
 
 def draw(points: dict[str, tuple[float, float]], front: list[str], baseline: str | None, cost: str) -> "Figure":
-    """Quality against cost, with the front."""
     fig, ax = figure(height=HEIGHT + 0.17 * len(points))
     for name, look in ordered(points, baseline):
         ax.plot(*points[name], color=look.colour, marker=look.marker, ms=7, ls="", label=name)

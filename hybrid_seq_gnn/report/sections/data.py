@@ -10,7 +10,6 @@ from hybrid_seq_gnn.run.identity import flatten
 
 
 def write(section: Section, facts: Facts) -> None:
-    """A table of the data, and one of the graphs."""
     first = facts.runs[0].results
     data = first["data"]
     users, items, events = (data.get(key) for key in ("users", "items", "events"))
@@ -43,7 +42,6 @@ def write(section: Section, facts: Facts) -> None:
 
 
 def figure_of(value: Any) -> str:
-    """A statistic to read."""
     if isinstance(value, float):
         return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 
 def write(section: Section, facts: Facts) -> None:
-    """One figure, and what is wrong with the files."""
     shown, note = facts.drawn(per_user=False)
     series: dict[str, list[dict[str, Any]]] = {}
     problems = []

@@ -10,7 +10,6 @@ MARKS = {"better": "▲ better", "worse": "▼ worse", "not significant": "= not
 
 
 def write(section: Section, facts: Facts) -> None:
-    """A row a configuration; folded away, a table a metric with every number."""
     others = METRICS[1:]
     header = ["configuration", "seeds", f"validation {METRIC}", METRIC, "− baseline", "p (Holm)", "verdict", *others]
     rows = []

@@ -8,7 +8,6 @@ from hybrid_seq_gnn.run.identity import flatten
 
 
 def write(section: Section, facts: Facts) -> None:
-    """Commands, versions, hashes, and every configuration."""
     runs = facts.runs
     commands = list(dict.fromkeys(run.results["command"] for run in runs if run.results.get("command")))
     if commands:

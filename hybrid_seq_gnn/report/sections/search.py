@@ -159,7 +159,6 @@ def importances(study: "optuna.Study") -> dict[str, float]:
 
 
 def draw_importance(shares: dict[str, float]) -> "Figure":
-    """One bar a setting."""
     fig, ax = figure(height=1.0 + 0.36 * len(shares))
     rows = range(len(shares))
     ax.barh(rows, list(shares.values()), color=COLOURS[0], height=0.6)
@@ -171,7 +170,6 @@ def draw_importance(shares: dict[str, float]) -> "Figure":
 
 
 def draw_slices(study: "optuna.Study", chosen: Sequence[str], objective: str) -> "Figure":
-    """The objective against each setting alone."""
     chosen = list(chosen)[:MOST_SLICES]
     rows = -(-len(chosen) // 2)
     columns = min(2, len(chosen))
@@ -224,17 +222,14 @@ def draw_contour(study: "optuna.Study", first: str, second: str, objective: str)
 
 
 def settings_of(trials: "Sequence[FrozenTrial]") -> list[str]:
-    """The settings of some trials, without the seed, in their order."""
     return [name for name in dict.fromkeys(n for trial in trials for n in trial.params) if name != "seed"]
 
 
 def is_numeric(name: str, trials: "Sequence[FrozenTrial]") -> bool:
-    """Whether a setting is a number in all trials."""
     return all(isinstance(t.params[name], int | float) and not isinstance(t.params[name], bool) for t in trials)
 
 
 def logarithmic(name: str, trials: "Sequence[FrozenTrial]") -> bool:
-    """Whether a setting was searched on a log scale."""
     return bool(trials) and bool(getattr(trials[0].distributions.get(name), "log", False))
 
 
@@ -248,12 +243,10 @@ def place(name: str, trials: "Sequence[FrozenTrial]") -> list[float]:
 
 
 def choices(values: Sequence[Any]) -> list[str]:
-    """The different values, as text, in order of appearance."""
     return list(dict.fromkeys(str(v) for v in values))
 
 
 def axis(ax: "Axes", which: str, name: str, trials: "Sequence[FrozenTrial]") -> None:
-    """Scale and ticks for a setting."""
     if not is_numeric(name, trials):
         known = choices([trial.params[name] for trial in trials])
         width = int(WIDTH * 8 / max(len(known), 1))

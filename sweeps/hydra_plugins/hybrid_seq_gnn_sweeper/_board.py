@@ -85,7 +85,6 @@ def progress(study: optuna.Study, trial: FrozenTrial, settings: StudySettings, s
 
 
 def named(params: dict[str, object]) -> str:
-    """Parameters in the words of the command line."""
     return words(list(params.items()))
 
 
@@ -112,7 +111,6 @@ class Teller:
         return sorted(over, key=lambda trial: trial.datetime_complete or datetime.max)
 
     def tell(self) -> None:
-        """A line for each trial that has ended since."""
         for trial in self.ended():
             if trial.number in self.said:
                 continue
