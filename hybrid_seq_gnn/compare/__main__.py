@@ -1,7 +1,6 @@
 """`python -m hybrid_seq_gnn.compare`: is it better, for whom, by how much, and how sure?"""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from hybrid_seq_gnn.results import command
 
@@ -30,12 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--metrics", default="NDCG@10,HR@10,MRR@10", help="HR, NDCG or MRR @5, @10, @20 (%(default)s)")
     parser.add_argument("--groups", default="overall,short,medium,long", help="by length of the history (%(default)s)")
-    parser.add_argument("--alpha", type=command.share, default=0.05, help="level of significance (%(default)s)")
-    parser.add_argument("--output", type=Path, default=Path("outputs/compare"), metavar="FOLDER", help="(%(default)s)")
-    parser.add_argument(
-        "--resamples", type=command.whole_number(100), default=10_000, help="of users and of signs (%(default)s)"
-    )
-    parser.add_argument("--seed", type=command.whole_number(0), default=0, help="of the resamples (%(default)s)")
+    between = command.checked(float, lambda value: 0 < value < 1, "a number between 0 and 1")
+    parser.add_argument("--alpha", type=between, default=0.05, help="level of significance (%(default)s)")
+    parser.add_output("compare")
+    parser.add_draws()
     parser.add_argument(
         "--two-level", action="store_true", help="draw seeds as well as users: would another training say the same?"
     )

@@ -1,7 +1,6 @@
 """`python -m hybrid_seq_gnn.report`: one page that answers, and shows what it stands on."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from hybrid_seq_gnn.results import command
 
@@ -22,11 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--criteria", default="study", metavar="NAME", help="of conf/criteria, a path to a .yaml, or none (%(default)s)"
     )
-    parser.add_argument("--output", type=Path, default=Path("outputs/report"), metavar="FOLDER", help="(%(default)s)")
-    parser.add_argument(
-        "--resamples", type=command.whole_number(100), default=10_000, help="of users and of signs (%(default)s)"
-    )
-    parser.add_argument("--seed", type=command.whole_number(0), default=0, help="of the resamples (%(default)s)")
+    parser.add_output("report")
+    parser.add_draws()
     command.run("hybrid_seq_gnn.report.command", parser.parse_args(arguments))
 
 

@@ -13,7 +13,7 @@ from hybrid_seq_gnn.compare.table import compare, values
 from hybrid_seq_gnn.evaluation.groups import OVERALL
 from hybrid_seq_gnn.report.studies import Sweep, sweeps
 from hybrid_seq_gnn.results.command import select
-from hybrid_seq_gnn.results.configurations import Configuration, grouped, named
+from hybrid_seq_gnn.results.configurations import Configuration, configurations
 from hybrid_seq_gnn.results.load import load
 from hybrid_seq_gnn.results.runs import GROUPS, RANKING, Run, data_of
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 METRICS = ("NDCG@10", "HR@10", "MRR@10")
 METRIC = METRICS[0]
 MOST = 6  # series in one figure: as many as there are colours
-DEFAULT_BASELINE = "model=sasrec"
 
 
 @dataclass
@@ -98,12 +97,14 @@ class Facts:
     def named(self, name: str) -> Configuration:
         return next(one for one in self.configurations if one.name == name)
 
+    @cached_property
+    def rows(self) -> dict[tuple[str, ...], dict[Any, Any]]:
+        """Of the comparison, by name, metric and group."""
+        rows = [] if self.comparison is None else self.comparison.to_dict("records")
+        return {(row["name"], row["metric"], row["group"]): row for row in rows}
+
     def row(self, name: str, metric: str = METRIC, group: str = OVERALL) -> dict[Any, Any] | None:
-        if self.comparison is None:
-            return None
-        frame = self.comparison
-        found = frame[(frame["name"] == name) & (frame["metric"] == metric) & (frame["group"] == group)]
-        return next(iter(found.to_dict("records")), None)
+        return self.rows.get((name, metric, group))
 
     def challenger(self, wanted: Mapping[str, Any] | None = None) -> Configuration | None:
         """The best on validation among all but the baseline, or among those with some settings."""
@@ -158,58 +159,49 @@ def gather(
     Raises:
         ValueError: a source or the baseline leads to nothing.
     """
-    found = load(sources)
-    notes = list(found.left_out)
-    folder = None
-    if baseline is not None and os.path.exists(baseline):
-        folder = load([baseline])
-        notes += folder.left_out
-        there = {run.folder.resolve() for run in found.runs}
-        found.runs.extend(run for run in folder.runs if run.folder.resolve() not in there)
-    wanted: list[Run] = []
-    why = ""
-    if folder is not None:
-        wanted = folder.runs
-    elif baseline is not None:
-        if "=" not in baseline:
-            raise ValueError(f"--baseline {baseline}: no such folder, and no KEY=VALUE as in {DEFAULT_BASELINE}.")
-        wanted = select(found.runs, [baseline], "--baseline")
-    else:
+    found, why = load(sources), ""
+    notes, by_folder = list(found.left_out), {run.folder.resolve(): run for run in found.runs}
+    if baseline is None:
         wanted = [run for run in found.runs if run.settings.get("model") == "sasrec"]
         why = "There is no baseline: none of the runs has model=sasrec. Name one with --baseline KEY=VALUE or FOLDER."
-    kept = comparable(found.runs, wanted, notes)
-    untested: dict[str, str] = {}
-    together, more = grouped(kept)
+    elif os.path.exists(baseline):
+        wanted, more = load([baseline])
+        notes += more
+        for run in wanted:
+            by_folder.setdefault(run.folder.resolve(), run)
+    elif "=" in baseline:
+        wanted = select(found.runs, [baseline], "--baseline")
+    else:
+        raise ValueError(f"--baseline {baseline}: no such folder, and no KEY=VALUE as in model=sasrec.")
+    every, more = configurations(comparable(list(by_folder.values()), wanted, notes))
     notes += more
+    untested: dict[str, str] = {}
+    every = sorted((checked(one, untested, notes) for one in every), key=lambda one: one.validation, reverse=True)
     chosen = {run.folder.resolve() for run in wanted}
-    all_named = [checked(one, untested, notes) for one in named(together)]
-    all_named.sort(key=lambda one: one.validation, reverse=True)
-    candidates = [one for one in all_named if any(run.folder.resolve() in chosen for run in one.runs)]
-    base = candidates[0] if candidates else None
+    candidates = [one for one in every if any(run.folder.resolve() in chosen for run in one.runs)]
     if len(candidates) > 1:
         rest = "; ".join(one.name for one in candidates[1:6])
         notes.append(f"{len(candidates)} configurations fit the baseline; the best on validation is it, not {rest}.")
-    return Facts(list(sources), all_named, base, "" if base else why, untested, notes, criteria, resamples, seed)
+    base = candidates[0] if candidates else None
+    return Facts(list(sources), every, base, "" if base else why, untested, notes, criteria, resamples, seed)
 
 
 def comparable(runs: Sequence[Run], wanted: Sequence[Run], notes: list[str]) -> list[Run]:
     """The runs of one split and one way to evaluate: that of the baseline, else that of most runs."""
 
-    def kind(run: Run) -> tuple[str, str]:
-        return run.split_hash, repr([run.settings.get(key) for key in RANKING])
+    def kind(run: Run) -> tuple[Any, ...]:
+        return run.split_hash, *(run.settings.get(key) for key in RANKING)
 
-    counts = Counter(kind(run) for run in wanted or runs)
-    (ours, _), *_ = counts.most_common(1)
-    left = [run for run in runs if kind(run) != ours]
+    ours = Counter(map(kind, wanted or runs)).most_common(1)[0][0]
+    kept, left = ([run for run in runs if (kind(run) == ours) == ok] for ok in (True, False))
     if left:
-        first = next(run for run in runs if kind(run) == ours)
-        others = "; ".join(dict.fromkeys(data_of(run) for run in left))
+        others = "; ".join(dict.fromkeys(map(data_of, left)))
         notes.append(
-            f"{len(left)} of {len(runs)} runs are left out, because they cannot be compared with {first.folder} "
-            f"({data_of(first)}): they have other data, another split or other settings of the evaluation ({others}). "
-            f"The first is {left[0].folder}. Give them a report of their own."
+            f"{len(left)} of {len(runs)} runs are left out, because they cannot be compared with {kept[0].folder} "
+            f"({data_of(kept[0])}): they have other data, another split or other settings of the evaluation "
+            f"({others}). The first is {left[0].folder}. Give them a report of their own."
         )
-    return [run for run in runs if kind(run) == ours]
+    return kept
 
 
 def checked(one: Configuration, untested: dict[str, str], notes: list[str]) -> Configuration:

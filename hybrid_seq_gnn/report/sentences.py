@@ -1,6 +1,6 @@
 """The answer first: is it better, for whom, by how much, how sure? Sentences claim no more than the tests do."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +18,6 @@ from hybrid_seq_gnn.results.configurations import Configuration
 from hybrid_seq_gnn.results.labels import p_value
 from hybrid_seq_gnn.results.runs import GROUPS
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 FEW = 30  # users: below, no mean says anything
 
 
@@ -31,22 +28,15 @@ def headline(facts: Facts) -> str:
         return f"There is only the baseline, {facts.baseline.name}, and nothing to compare it with."
     if facts.comparison is None:
         return "Nothing can be compared user by user; the runs lack their per-user data."
-    best = facts.tested[0].name
-    row = facts.row(best)
-    assert row is not None
-    base = facts.baseline.name
+    best, base = facts.tested[0].name, facts.baseline.name
+    row = facts.rows[best, METRIC, OVERALL]
     if row["significant"] is None:
         return f"It cannot be told: {best} and {base} cannot be tested against each other."
     if not row["significant"]:
         return f"No difference can be shown between {best} and the baseline {base}."
-    if row["difference"] > 0:
-        return f"Yes: {best} is better than the baseline {base}{by_how_much(row)}."
-    return f"No: {best} is worse than the baseline {base}{by_how_much(row)}."
-
-
-def by_how_much(row: dict[Any, Any]) -> str:
-    """, by 4.2 % in NDCG@10; empty where the baseline has nothing."""
-    return "" if np.isnan(row["relative"]) else f", by {abs(100 * row['relative']):.1f} % in {row['metric']}"
+    by = "" if np.isnan(row["relative"]) else f", by {abs(100 * row['relative']):.1f} % in {METRIC}"
+    answer = f"Yes: {best} is better" if row["difference"] > 0 else f"No: {best} is worse"
+    return f"{answer} than the baseline {base}{by}."
 
 
 def write(section: Section, facts: Facts) -> None:
@@ -62,13 +52,12 @@ def sentences(facts: Facts) -> list[str]:
     if frame is None:
         return []
     best = facts.tested[0]
-    rows = [facts.row(best.name, group=group) for group in GROUPS]
-    row, *by_group = [found for found in rows if found is not None]
+    row, *by_group = (facts.rows[best.name, METRIC, group] for group in GROUPS)
     return [
         how_chosen(facts, best),
         overall(row, int(frame["p_holm"].notna().sum())),
         *map(for_whom, by_group),
-        the_others(frame),
+        the_others(facts),
         how_sure(base, best, row),
         *fewer_trials(tries(facts, base), tries(facts, best)),
         *other_differences(base, [best]),
@@ -86,10 +75,12 @@ def how_chosen(facts: Facts, best: Configuration) -> str:
 def overall(row: dict[Any, Any], comparisons: int) -> str:
     if row["significant"] is None:
         return f"All users: {METRIC} {row['mean']:.4f} against {row['baseline']:.4f}; nothing can be tested."
+    p = str(p_value(row["p_holm"]))
+    p = f"< {p[1:]}" if p.startswith("<") else f"= {p}"
     sure = "" if row["significant"] else f" This is not significant: it may be chance.{alone(row)}"
     return (
         f"All {row['users']:,} users: {METRIC} {row['mean']:.4f} against {row['baseline']:.4f}, {difference(row)}; "
-        f"{p_in_words(row['p_holm'])} after Holm's correction for {comparisons} comparisons.{sure}"
+        f"p {p} after Holm's correction for {comparisons} comparisons.{sure}"
     )
 
 
@@ -100,12 +91,6 @@ def alone(row: dict[Any, Any]) -> str:
     return (
         " Its interval leaves out 0, but among so many comparisons some do by chance; ask this question alone to know."
     )
-
-
-def p_in_words(p: float) -> str:
-    """p = 0.0123, or p < 0.0001."""
-    text = p_value(p)
-    return f"p {text[0]} {text[1:]}" if text.startswith("<") else f"p = {text}"
 
 
 def difference(row: dict[Any, Any]) -> str:
@@ -136,13 +121,10 @@ def for_whom(row: dict[Any, Any]) -> str:
     return f"{text} {would.capitalize()}."
 
 
-def the_others(frame: "pd.DataFrame") -> str:
-    rows = [r for r in frame.to_dict("records") if r["metric"] == METRIC and r["group"] == OVERALL]
-    by_verdict: dict[str, list[str]] = {}
-    for row in rows:
-        by_verdict.setdefault(verdict(row), []).append(str(row["name"]))
-    better, worse = by_verdict.get("better", []), by_verdict.get("worse", [])
-    text = f"Of {counted(len(rows))} compared with the baseline on {METRIC} of all users, "
+def the_others(facts: Facts) -> str:
+    verdicts = {one.name: verdict(facts.row(one.name)) for one in facts.tested}
+    better, worse = ([name for name in verdicts if verdicts[name] == word] for word in ("better", "worse"))
+    text = f"Of {counted(len(verdicts))} compared with the baseline on {METRIC} of all users, "
     listed = f" ({'; '.join(better[:5])}{'; …' if better[5:] else ''})" if better else ""
     return f"{text}{len(better)} are significantly better{listed}, {len(worse)} significantly worse."
 

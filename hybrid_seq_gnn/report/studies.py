@@ -14,19 +14,22 @@ if TYPE_CHECKING:
 
 @dataclass
 class Sweep:
-    """A sweep folder's study.
-
-    Attributes:
-        folder: of the sweep.
-        study: a copy in memory; None where it cannot be read.
-        problem: why not.
-        about: study.json, if there is one.
-    """
+    """A sweep folder's study: a copy in memory, or None and why; and study.json, if there is one."""
 
     folder: Path
     study: "optuna.Study | None"
     problem: str = ""
     about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Its name, or that of its folder where it was given none."""
+        name = self.about.get("name")
+        return str(name) if name and name != "sweep" else self.folder.name
+
+    @property
+    def directions(self) -> "list[optuna.study.StudyDirection]":
+        return self.study.directions if self.study else []
 
     @property
     def objective(self) -> str:
@@ -41,11 +44,8 @@ class Sweep:
     @property
     def points(self) -> int:
         """How many different settings, apart from the seed, were tried to the end or until they were pruned."""
-        tried = {
-            json.dumps({k: v for k, v in trial.params.items() if k != "seed"}, sort_keys=True, default=str)
-            for trial in [*self.trials("COMPLETE"), *self.trials("PRUNED")]
-        }
-        return len(tried)
+        tried = [trial.params.items() for trial in [*self.trials("COMPLETE"), *self.trials("PRUNED")]]
+        return len({repr(sorted((key, str(value)) for key, value in one if key != "seed")) for one in tried})
 
     @property
     def only_model(self) -> bool:

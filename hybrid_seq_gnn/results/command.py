@@ -4,7 +4,9 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
 from hybrid_seq_gnn.results.labels import suggest, value_in_words
@@ -16,6 +18,16 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         sys.exit(f"error: {message}. ({self.prog} --help shows the options.)")
+
+    def add_draws(self) -> None:
+        """The arguments of bootstrap and permutation test."""
+        many = checked(int, lambda value: value >= 100, "a whole number from 100 up")
+        seed = checked(int, lambda value: value >= 0, "a whole number from 0 up")
+        self.add_argument("--resamples", type=many, default=10_000, help="of users and of signs (%(default)s)")
+        self.add_argument("--seed", type=seed, default=0, help="of the resamples (%(default)s)")
+
+    def add_output(self, name: str) -> None:
+        self.add_argument("--output", type=Path, default=Path("outputs") / name, metavar="FOLDER", help="(%(default)s)")
 
 
 def run(module: str, given: argparse.Namespace) -> None:
@@ -45,29 +57,15 @@ def names(text: str) -> list[str]:
     return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
-def whole_number(least: int) -> Callable[[str], int]:
-    """The type of an argument that is a whole number from `least` up."""
+def checked(read: Callable[[str], Any], holds: Callable[[Any], bool], what: str) -> Callable[[str], Any]:
+    """The type of an argument that `read` reads and for which `holds` holds; `what` says so in words."""
 
-    def read(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = least - 1
-        if value < least:
-            raise argparse.ArgumentTypeError(f"{text} is not a whole number from {least} up")
-        return value
+    def value(text: str) -> Any:
+        with suppress(ValueError):
+            if holds(found := read(text)):
+                return found
+        raise argparse.ArgumentTypeError(f"{text} is not {what}")
 
-    return read
-
-
-def share(text: str) -> float:
-    """The type of an argument that lies between 0 and 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text} does not lie between 0 and 1")
     return value
 
 

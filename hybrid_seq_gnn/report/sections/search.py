@@ -6,7 +6,7 @@ arXiv:2304.10255), which needs nothing but the trials.
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from hybrid_seq_gnn.report.studies import Sweep
 from hybrid_seq_gnn.report.style import COLOURS, INK, WIDTH, figure, legend, plain_logs, short, whole_numbers
 
 if TYPE_CHECKING:
-    import optuna
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from optuna.trial import FrozenTrial
@@ -37,36 +36,24 @@ def write(section: Section, facts: Facts) -> None:
     for sweep in sweeps:
         counts = [len(sweep.trials(state)) if sweep.study else None for state in ("COMPLETE", "PRUNED", "FAIL")]
         about = [str(sweep.about.get(key) or "–") for key in ("sampler", "pruner")]
-        rows.append([title_of(sweep), str(sweep.about.get("question") or ""), *counts, *about])
+        rows.append([sweep.title, str(sweep.about.get("question") or ""), *counts, *about])
     section.table(["sweep", "question", "finished", "pruned", "failed", "sampler", "pruner"], rows)
     spaces = [
-        [title_of(sweep), key, value]
+        [sweep.title, key, value]
         for sweep in sweeps
         for part in ("variants", "space", "fixed")
         for key, value in entries(sweep.about.get(part))
     ]
     if spaces:
         section.table(["sweep", "setting", "tried"], spaces, summary="What they tried")
-    failures = [
-        f"{title_of(sweep)}, trial {trial.number} failed: {trial.user_attrs['error']}"
-        for sweep in sweeps
-        for trial in sweep.trials("FAIL")
-        if "error" in trial.user_attrs
-    ]
+    failed = [(sweep, trial) for sweep in sweeps for trial in sweep.trials("FAIL") if "error" in trial.user_attrs]
+    failures = [f"{sweep.title}, trial {t.number} failed: {t.user_attrs['error']}" for sweep, t in failed]
     section.list([*failures[:MOST_FAILURES], *(["…"] if failures[MOST_FAILURES:] else [])])
-    number = 0
     for sweep in sweeps:
         if sweep.study is None:
-            section.gap(f"{title_of(sweep)}: {sweep.problem}.")
-        elif sweep.searched:
-            number += 1
-            one_search(section, sweep, f"search-{number}")
-
-
-def title_of(sweep: Sweep) -> str:
-    """Its name, or that of its folder where it was given none."""
-    name = sweep.about.get("name")
-    return str(name) if name and name != "sweep" else sweep.folder.name
+            section.gap(f"{sweep.title}: {sweep.problem}.")
+    for number, sweep in enumerate([sweep for sweep in sweeps if sweep.searched], start=1):
+        one_search(section, sweep, f"search-{number}")
 
 
 def entries(part: Any) -> list[tuple[str, str]]:
@@ -77,34 +64,67 @@ def entries(part: Any) -> list[tuple[str, str]]:
     return [(key, value) for key, _, value in split]
 
 
+class Axis(NamedTuple):
+    """A setting as an axis of a figure: where each trial stands, and the choices where it is not a number."""
+
+    name: str
+    at: list[float]
+    choices: list[str]
+    log: bool
+
+
+def axis_of(name: str, trials: "Sequence[FrozenTrial]") -> Axis:
+    values = [trial.params[name] for trial in trials]
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        return Axis(name, [float(v) for v in values], [], getattr(trials[0].distributions[name], "log", False))
+    choices = list(dict.fromkeys(map(str, values)))
+    return Axis(name, [float(choices.index(str(v))) for v in values], choices, False)
+
+
 def one_search(section: Section, sweep: Sweep, name: str) -> None:
     """History, importances, slices and contour of one study; at the end what there are too few trials for."""
-    study, objective = sweep.study, sweep.objective
-    assert study is not None
-    title = f"{title_of(sweep)}: "
-    many = " It has several objectives; this is the first." if len(study.directions) > 1 else ""
-    caption = f"{title}every trial and the best so far.{many}"
-    section.figure(f"{name}-history", caption, draw_history, study, objective)
-    shares = importances(study)
-    done = sweep.trials("COMPLETE")
-    chosen = list(shares) or settings_of(done)
-    varying = [n for n in chosen if len({str(t.params[n]) for t in done if n in t.params}) > 1]
-    numeric = [n for n in varying if is_numeric(n, [t for t in done if n in t.params])]
+    title, done = f"{sweep.title}: ", sweep.trials("COMPLETE")
+    many = " It has several objectives; this is the first." if len(sweep.directions) > 1 else ""
+    section.figure(f"{name}-history", f"{title}every trial and the best so far.{many}", draw_history, sweep)
+    shares = importances(sweep)
     if shares:
         caption = f"{title}how much each setting explains among the good trials."
         section.figure(f"{name}-importance", caption, draw_importance, shares)
+    varying = [
+        key for key in shares or settings_of(done) if len({str(t.params[key]) for t in done if key in t.params}) > 1
+    ]
     if varying:
-        caption = f"{title}{objective} against each setting alone; lighter points are later trials."
-        section.figure(f"{name}-slice", caption, draw_slices, study, varying, objective)
-    caption = f"{title}{objective} over the two numeric settings that matter most, interpolated between the trials."
-    if len(numeric) < 2 or not section.figure(
-        f"{name}-contour", caption, draw_contour, study, numeric[0], numeric[1], objective
-    ):
-        least = LEAST_FOR_CONTOUR
-        section.gap(f"{title}a contour needs {least} finished trials that vary in two numeric settings.")
+        caption = f"{title}{sweep.objective} against each setting alone; lighter points are later trials."
+        section.figure(f"{name}-slice", caption, draw_slices, sweep, varying[:MOST_SLICES])
+    numeric = [key for key in varying if not axis_of(key, [t for t in done if key in t.params]).choices]
+    caption = (
+        f"{title}{sweep.objective} over the two numeric settings that matter most, interpolated between the trials."
+    )
+    if len(numeric) < 2 or not section.figure(f"{name}-contour", caption, draw_contour, sweep, *numeric[:2]):
+        section.gap(f"{title}a contour needs {LEAST_FOR_CONTOUR} finished trials that vary in two numeric settings.")
     if not shares:
-        least = LEAST_FOR_IMPORTANCE
-        section.gap(f"{title}importances need {least} finished trials in which two settings vary.")
+        section.gap(f"{title}importances need {LEAST_FOR_IMPORTANCE} finished trials in which two settings vary.")
+
+
+def draw_history(sweep: Sweep) -> "Figure":
+    """Every trial and the best so far; pruned ones where they stopped, failed ones at the bottom."""
+    fig, ax = figure()
+    done, pruned, failed = (sweep.trials(state) for state in ("COMPLETE", "PRUNED", "FAIL"))
+    values = [value(trial) for trial in done]
+    ax.plot([t.number for t in done], values, "o", color=COLOURS[0], label=f"finished ({len(done)})")
+    best = np.maximum.accumulate(values)
+    ax.step([t.number for t in done], best, where="post", color=INK, label="best so far")
+    if pruned:
+        stopped = [value(trial) for trial in pruned]
+        ax.plot([t.number for t in pruned], stopped, "v", color=COLOURS[4], label=f"pruned ({len(pruned)})")
+    if failed:
+        low = [np.nanmin(values)] * len(failed)
+        ax.plot([t.number for t in failed], low, "x", color=COLOURS[1], label=f"failed ({len(failed)})")
+    ax.set_xlabel("trial")
+    ax.set_ylabel(sweep.objective)
+    whole_numbers(ax)
+    legend(ax, columns=2)
+    return fig
 
 
 def value(trial: "FrozenTrial") -> float:
@@ -115,44 +135,22 @@ def value(trial: "FrozenTrial") -> float:
     return float(reported[max(reported)]) if reported else float("nan")
 
 
-def draw_history(study: "optuna.Study", objective: str) -> "Figure":
-    """Every trial and the best so far; pruned ones where they stopped, failed ones at the bottom."""
-    fig, ax = figure()
-    by_state: dict[str, list[FrozenTrial]] = {}
-    for trial in study.trials:
-        by_state.setdefault(trial.state.name, []).append(trial)
-    done = by_state.get("COMPLETE", [])
-    values = np.array([value(trial) for trial in done])
-    numbers = [trial.number for trial in done]
-    ax.plot(numbers, values, "o", color=COLOURS[0], label=f"finished ({len(done)})")
-    if len(done):
-        ax.step(numbers, np.maximum.accumulate(values), where="post", color=INK, label="best so far")
-    if pruned := by_state.get("PRUNED", []):
-        at = [trial.number for trial in pruned]
-        ax.plot(at, [value(trial) for trial in pruned], "v", color=COLOURS[4], label=f"pruned ({len(pruned)})")
-    if failed := by_state.get("FAIL", []):
-        low = float(np.nanmin(values)) if len(done) else 0.0
-        ax.plot([t.number for t in failed], [low] * len(failed), "x", color=COLOURS[1], label=f"failed ({len(failed)})")
-    ax.set_xlabel("trial")
-    ax.set_ylabel(objective)
-    whole_numbers(ax)
-    legend(ax, columns=2)
-    return fig
-
-
-def importances(study: "optuna.Study") -> dict[str, float]:
+def importances(sweep: Sweep) -> dict[str, float]:
     """Share of each setting in the variation among good trials; empty where too few trials or settings vary."""
     import optuna
 
-    done = [trial for trial in study.trials if trial.state.name == "COMPLETE" and trial.params]
+    done = [trial for trial in sweep.trials("COMPLETE") if trial.params]
     varying = [name for name in settings_of(done) if len({str(trial.params.get(name)) for trial in done}) > 1]
     if len(done) < LEAST_FOR_IMPORTANCE or len(varying) < 2 or len({value(trial) for trial in done}) < 2:
         return {}
-    sign = -1.0 if study.directions[0].name == "MAXIMIZE" else 1.0  # PED-ANOVA looks at low values of a target
+    sign = -1.0 if sweep.directions[0].name == "MAXIMIZE" else 1.0  # PED-ANOVA looks at low values of a target
+    assert sweep.study is not None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = optuna.importance.get_param_importances(study, target=lambda t: sign * value(t), params=varying)
+            found = optuna.importance.get_param_importances(
+                sweep.study, target=lambda trial: sign * value(trial), params=varying
+            )
     except (ValueError, RuntimeError):  # conditional spaces that no trial fills whole
         return {}
     return {name: share for name, share in found.items() if np.isfinite(share)}
@@ -169,54 +167,49 @@ def draw_importance(shares: dict[str, float]) -> "Figure":
     return fig
 
 
-def draw_slices(study: "optuna.Study", chosen: Sequence[str], objective: str) -> "Figure":
-    chosen = list(chosen)[:MOST_SLICES]
-    rows = -(-len(chosen) // 2)
-    columns = min(2, len(chosen))
+def draw_slices(sweep: Sweep, settings: Sequence[str]) -> "Figure":
+    rows, columns = -(-len(settings) // 2), min(2, len(settings))
     fig, grid = figure(rows, columns, 0.6 + 2.1 * rows, sharey=True, squeeze=False)
-    done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
-    for ax in grid.flat[len(chosen) :]:
+    for ax in grid.flat[len(settings) :]:
         ax.set_visible(False)
-    for ax, name in zip(grid.flat, chosen, strict=False):
-        mine = [trial for trial in done if name in trial.params]
-        axis(ax, "x", name, mine)
+    for ax, name in zip(grid.flat, settings, strict=False):
+        mine = [trial for trial in sweep.trials("COMPLETE") if name in trial.params]
+        x = axis_of(name, mine)
+        scale(ax, "x", x)
         shade = [trial.number for trial in mine]
-        x, y = place(name, mine), [value(trial) for trial in mine]
-        ax.scatter(x, y, c=shade, cmap="cividis", s=18, edgecolors=INK, linewidths=0.4)
+        ax.scatter(x.at, [value(t) for t in mine], c=shade, cmap="cividis", s=18, edgecolors=INK, linewidths=0.4)
         ax.set_xlabel(short(name, 24))
     for ax in grid[:, 0]:
-        ax.set_ylabel(short(objective, 16))
+        ax.set_ylabel(short(sweep.objective, 16))
     return fig
 
 
-def draw_contour(study: "optuna.Study", first: str, second: str, objective: str) -> "Figure | None":
+def draw_contour(sweep: Sweep, first: str, second: str) -> "Figure | None":
     """The objective over two numeric settings; None where too few trials lie apart."""
     import matplotlib.tri
 
-    mine = [t for t in study.trials if t.state.name == "COMPLETE" and first in t.params and second in t.params]
-    if not (is_numeric(first, mine) and is_numeric(second, mine)):
+    mine = [trial for trial in sweep.trials("COMPLETE") if {first, second} <= set(trial.params)]
+    if len({(trial.params[first], trial.params[second]) for trial in mine}) < LEAST_FOR_CONTOUR:
         return None
-    x, y, z = place(first, mine), place(second, mine), np.array([value(trial) for trial in mine])
-    if len(set(zip(x, y, strict=True))) < LEAST_FOR_CONTOUR or len(set(x)) < 3 or len(set(y)) < 3:
+    x, y, z = axis_of(first, mine), axis_of(second, mine), [value(trial) for trial in mine]
+    if min(len(set(x.at)), len(set(y.at))) < 3:
         return None
-    scaled = [np.log(v) if logarithmic(name, mine) else np.asarray(v) for name, v in ((first, x), (second, y))]
-    unit = [(v - v.min()) / np.ptp(v) for v in scaled]
+    scaled = [np.log(axis.at) if axis.log else np.array(axis.at) for axis in (x, y)]
     try:
-        triangles = matplotlib.tri.Triangulation(*unit).triangles
+        triangles = matplotlib.tri.Triangulation(*((v - v.min()) / np.ptp(v) for v in scaled)).triangles
     except (ValueError, RuntimeError):  # all on one line
         return None
     fig, ax = figure(height=3.8)
-    drawn = ax.tricontourf(x, y, triangles, z, levels=10, cmap="cividis")
-    ax.plot(x, y, "o", color="white", markeredgecolor=INK, ms=4, lw=0)
+    drawn = ax.tricontourf(x.at, y.at, triangles, z, levels=10, cmap="cividis")
+    ax.plot(x.at, y.at, "o", color="white", markeredgecolor=INK, ms=4, lw=0)
     best = int(np.argmax(z))
-    ax.plot(x[best], y[best], "*", color=COLOURS[1], markeredgecolor=INK, ms=13, label="best trial")
-    axis(ax, "x", first, mine)
-    axis(ax, "y", second, mine)
+    ax.plot(x.at[best], y.at[best], "*", color=COLOURS[1], markeredgecolor=INK, ms=13, label="best trial")
+    scale(ax, "x", x)
+    scale(ax, "y", y)
     ax.set_xlabel(first)
     ax.set_ylabel(second)
     ax.grid(visible=False)
-    bar = fig.colorbar(drawn, ax=ax)
-    bar.set_label(objective)
+    fig.colorbar(drawn, ax=ax).set_label(sweep.objective)
     legend(ax)
     return fig
 
@@ -225,32 +218,10 @@ def settings_of(trials: "Sequence[FrozenTrial]") -> list[str]:
     return [name for name in dict.fromkeys(n for trial in trials for n in trial.params) if name != "seed"]
 
 
-def is_numeric(name: str, trials: "Sequence[FrozenTrial]") -> bool:
-    return all(isinstance(t.params[name], int | float) and not isinstance(t.params[name], bool) for t in trials)
-
-
-def logarithmic(name: str, trials: "Sequence[FrozenTrial]") -> bool:
-    return bool(trials) and bool(getattr(trials[0].distributions.get(name), "log", False))
-
-
-def place(name: str, trials: "Sequence[FrozenTrial]") -> list[float]:
-    """Where each trial stands on the axis of a setting: its number, or the place of its choice."""
-    values = [trial.params[name] for trial in trials]
-    if is_numeric(name, trials):
-        return [float(v) for v in values]
-    known = choices(values)
-    return [float(known.index(str(v))) for v in values]
-
-
-def choices(values: Sequence[Any]) -> list[str]:
-    return list(dict.fromkeys(str(v) for v in values))
-
-
-def axis(ax: "Axes", which: str, name: str, trials: "Sequence[FrozenTrial]") -> None:
-    if not is_numeric(name, trials):
-        known = choices([trial.params[name] for trial in trials])
-        width = int(WIDTH * 8 / max(len(known), 1))
-        getattr(ax, f"set_{which}ticks")(range(len(known)), [short(text, max(width, 4), 3) for text in known])
-    elif logarithmic(name, trials):
+def scale(ax: "Axes", which: str, axis: Axis) -> None:
+    if axis.choices:
+        width = max(int(WIDTH * 8 / len(axis.choices)), 4)
+        getattr(ax, f"set_{which}ticks")(range(len(axis.choices)), [short(text, width, 3) for text in axis.choices])
+    elif axis.log:
         getattr(ax, f"set_{which}scale")("log")
         plain_logs(getattr(ax, f"{which}axis"))
