@@ -28,23 +28,14 @@ STATUSES = ("done", *TITLES)
 
 @dataclass(frozen=True)
 class Slot:
-    """A place of the sweep: a finished run, or what is known without one.
-
-    Attributes:
-        folder: name of the run folder.
-        run: None without results here.
-        error: why there are none.
-        overrides: what the sweep set, for a run without results.
-        status: done, running, pruned or failed; None is done with results and failed without.
-        values: the objectives, as far as the sweep knows them, of a run without results here.
-    """
+    """A place of the sweep: the name of its folder and a finished run, or what is known without results here."""
 
     folder: str
     run: Run | None
-    error: str | None = None
-    overrides: dict[str, str] = field(default_factory=dict)
-    status: str | None = None
-    values: tuple[float, ...] = ()
+    error: str | None = None  # why there are no results
+    overrides: dict[str, str] = field(default_factory=dict)  # what the sweep set
+    status: str | None = None  # None is done with results and failed without
+    values: tuple[float, ...] = ()  # the objectives, as far as the sweep knows them
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -10,9 +10,7 @@ FIRST = ("model", "fusion", "gnn", "loss", "training")  # options that say most
 Pairs = list[tuple[str, Any]]
 
 
-def short_names(
-    given: Sequence[str | None], settings: Sequence[Mapping[str, Any]], places: Sequence[str] | None = None
-) -> list[str]:
+def short_names(given: Sequence[str | None], settings: Sequence[Mapping[str, Any]], places: Sequence[str]) -> list[str]:
     """A unique name for each configuration: the one given, else the fewest settings that tell it from the others.
 
     A name need not say every difference; `differing` does.
@@ -20,11 +18,11 @@ def short_names(
     Args:
         given: the user's own name of each, None where there is none.
         settings: all settings of each.
-        places: what tells those apart whose settings are the same; by default their numbers.
+        places: what tells those apart whose settings are the same.
 
     Example:
         >>> sweep = [{"model": "sasrec"}, *({"model": "hybrid", "fusion.alpha": alpha} for alpha in (0.3, 0.5))]
-        >>> short_names([None, None, None], sweep)
+        >>> short_names([None] * 3, sweep, ["0", "1", "2"])
         ['model=sasrec', 'fusion.alpha=0.3', 'fusion.alpha=0.5']
     """
     keys = telling_keys(settings)
@@ -35,7 +33,7 @@ def short_names(
     found = [own or words(pairs) for own, pairs in zip(given, brief, strict=True)]
     exact = [words(pairs, exact=True) for pairs in brief]
     found = apart(found, [f"{own} ({more})" if own else more for own, more in zip(given, exact, strict=True)])
-    return apart(found, [f"{name} ({places[k] if places else k + 1})" for k, name in enumerate(found)])
+    return apart(found, [f"{name} ({place})" for name, place in zip(found, places, strict=True)])
 
 
 def apart(names: Sequence[str], longer: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ from hybrid_seq_gnn.results.labels import differing, short_names, suggest, words
 
 
 def named(*settings):
-    return short_names([None] * len(settings), settings)
+    return short_names([None] * len(settings), settings, [str(k) for k in range(len(settings))])
 
 
 def test_one_difference_is_one_setting():

@@ -104,24 +104,15 @@ def reference_of(
 def draw(
     start: tuple[str, float] | None, reference: tuple[str, float], changes: dict[str, Interval], metric: str
 ) -> "Figure":
-    """From the baseline to the reference, and from there what each single change does.
-
-    Args:
-        start: name and value of the baseline; None leaves it out.
-        reference: name and value that every change is measured against.
-        changes: for each change its difference to the reference. They are not summed: each is made alone.
-        metric: the label of the axis.
-    """
+    """From the baseline to the reference, and from there what each change does by itself."""
     names = [*([start[0]] if start else []), reference[0], *changes]
     fig, ax = figure(height=1.1 + 0.32 * len(names))
     level = reference[1]
-    row = 0
     if start:
-        bar(ax, row, start[1], level)
-        row += 1
-    ax.plot([level], [row], marker="D", color=INK, ls="")
-    for gain in changes.values():
-        row += 1
+        bar(ax, 0, start[1], level)
+    own_row = 1 if start else 0
+    ax.plot([level], [own_row], marker="D", color=INK, ls="")
+    for row, gain in enumerate(changes.values(), start=own_row + 1):
         bar(ax, row, level, level + gain.mean)
         error = [[max(gain.mean - gain.low, 0)], [max(gain.high - gain.mean, 0)]]
         ax.errorbar([level + gain.mean], [row], xerr=error, color=INK, capsize=2.5, lw=1)

@@ -69,12 +69,9 @@ def grid(configurations: Sequence[Configuration]) -> list[Configuration]:
 def draw_curves(
     series: dict[str, tuple[np.ndarray, np.ndarray]], lengths: np.ndarray, known: dict[str, Look]
 ) -> "Figure":
-    """alpha(n) of each fusion above the histogram of the test users' lengths.
+    """alpha(n) of each fusion, (seeds, G) at lengths (G,), above the histogram of the test users' lengths.
 
-    Args:
-        series: for each name the lengths (G,) and alpha of each seed (S, G); the band is their range.
-        lengths: of the test users.
-        known: the looks that some of the names have in other figures.
+    Names in `known` keep the looks that they have in other figures.
     """
     fig, (top, bottom) = figure(2, 1, HEIGHT + 1.0 + 0.17 * len(series), sharex=True, height_ratios=[3, 1])
     for name, look in looks(list(series), None, known).items():
@@ -93,17 +90,10 @@ def draw_curves(
 
 
 def draw_grid(alpha: Sequence[float], lines: dict[str, list[list[float]]], reference: list[float]) -> "Figure":
-    """The metric against the fixed alpha: mean over seeds, every seed, and the baseline's mean and range.
-
-    Args:
-        alpha: of each point, ascending.
-        lines: for each name (test, validation) the seeds of each point.
-        reference: the baseline's seeds on test.
-    """
+    """The metric against the fixed alpha: mean over seeds, every seed, and the baseline's mean and range."""
     fig, ax = figure()
-    for look, (name, points) in zip(
-        (Look(COLOURS[0], "s", "solid"), Look(COLOURS[1], "^", (0, (5, 1.5)))), lines.items(), strict=False
-    ):
+    kinds = (Look(COLOURS[0], "s", "solid"), Look(COLOURS[1], "^", (0, (5, 1.5))))
+    for look, (name, points) in zip(kinds, lines.items(), strict=True):
         means = [float(np.mean(seeds)) for seeds in points]
         ax.plot(alpha, means, color=look.colour, ls=look.line, marker=look.marker, label=f"{name}, mean over seeds")
         spread = np.array([[np.min(seeds), np.max(seeds)] for seeds in points])

@@ -97,15 +97,7 @@ def intervals(
 
 
 def draw(groups: Sequence[str], series: Series, metric: str, baseline: str | None, zero: bool = False) -> "Figure":
-    """A point with its error bar for each group and series, side by side; seeds as small marks.
-
-    Args:
-        groups: labels of the groups, in order; keys of each series, as far as it has users.
-        series: the numbers.
-        metric: the label of the axis.
-        baseline: the series drawn in ink.
-        zero: draw a line at no difference.
-    """
+    """A point with its error bar for each group and series, side by side; seeds as small marks; a line at `zero`."""
     fig, ax = figure(height=HEIGHT + 0.17 * len(series))
     found = looks(list(series), baseline)
     step = 0.7 / max(len(series), 1)
