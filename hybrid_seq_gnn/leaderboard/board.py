@@ -90,8 +90,8 @@ def table(slots: Sequence[Slot], objectives: Sequence[str] = OBJECTIVES) -> "pd.
 
     keys = differences(slots)
     aims = [f"validation {objective}" for objective in objectives]
-    measured = [*aims, *by_group(HEADLINE)]
-    measured += [f"{aims[0]}/{group}" for group in LengthGroups.names] if "/" not in objectives[0] else []
+    by_length = [f"{aims[0]}/{group}" for group in LengthGroups.names] if "/" not in objectives[0] else []
+    measured = list(dict.fromkeys([*aims, *by_group(HEADLINE), *by_length]))
     rows: list[dict[str, Any]] = []
     for slot in slots:
         row = {key: slot.settings.get(key) for key in keys} | {"error": slot.error, "folder": slot.folder}
@@ -165,9 +165,10 @@ def by_settings(rows: Iterable[Row], keys: Sequence[str]) -> list[list[Row]]:
 
 
 def ranked(lines: Sequence[Sequence[Row]], columns: Sequence[str], keys: Sequence[str]) -> str:
-    """A line a configuration; the header is short enough for a terminal."""
+    """A line a configuration; the headers of test metrics by group are short enough for a terminal."""
     body = [[place, *(summary(each, column, keys) for column in columns)] for place, each in enumerate(lines, start=1)]
-    return markdown(["rank", *(column.replace("@10/", " ") for column in columns)], body)
+    header = [column if column.startswith("validation") else column.replace("@10/", " ") for column in columns]
+    return markdown(["rank", *header], body)
 
 
 def summary(rows: Sequence[Row], column: str, keys: Sequence[str]) -> Any:

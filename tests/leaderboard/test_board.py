@@ -77,6 +77,14 @@ def test_csv_keeps_every_digit_and_markdown_four(tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"leaderboard.csv", "leaderboard.md"}
 
 
+def test_several_objectives_are_named_whole_and_the_front_is_marked():
+    slots = [done("0", 0.1, 0.2, 0.3), done("1", 0.3, 0.1, 0.5), done("2", 0.2, 0.1, 0.7)]
+    objectives = ("NDCG@10", "NDCG@10/short")
+    frame = table(slots, objectives)
+    assert frame["front"].tolist() == ["yes", "yes", "yes"]  # what one wins, another loses
+    assert "| validation NDCG@10 | validation NDCG@10/short | front |" in show(frame, objectives)
+
+
 def test_small_settings_are_shown_as_they_were_typed():
     slots = [done("0", 0.1, 0.1, 0.3), done("1", 0.2, 0.1, 0.3)]
     for slot, lr in zip(slots, (1e-5, 0.001), strict=True):
