@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--metrics", default="NDCG@10,HR@10,MRR@10", help="HR, NDCG or MRR @5, @10, @20 (%(default)s)")
     parser.add_argument("--groups", default="overall,short,medium,long", help="by length of the history (%(default)s)")
-    between = command.checked(float, lambda value: 0 < value < 1, "a number between 0 and 1")
+    between = command.argument_type(float, lambda value: 0 < value < 1, "a number between 0 and 1")
     parser.add_argument("--alpha", type=between, default=0.05, help="level of significance (%(default)s)")
     parser.add_output("compare")
     parser.add_draws()

@@ -9,30 +9,30 @@ from hybrid_seq_gnn.compare.table import compare
 from hybrid_seq_gnn.evaluation.metrics import NAMES
 from hybrid_seq_gnn.files import write_text
 from hybrid_seq_gnn.results.command import names, require, select
-from hybrid_seq_gnn.results.configurations import Configuration, grouped, named
+from hybrid_seq_gnn.results.configurations import Configuration, group_seeds, name_configurations
 from hybrid_seq_gnn.results.load import load
 from hybrid_seq_gnn.results.runs import GROUPS, require_comparable
 
 
-def run(given: argparse.Namespace) -> str:
+def run(args: argparse.Namespace) -> str:
     """Compare, write compare.csv, compare.md and compare.tex, and return what to print."""
-    metrics, groups = names(given.metrics), names(given.groups)
+    metrics, groups = names(args.metrics), names(args.groups)
     require(metrics, NAMES, "--metrics")
     require(groups, GROUPS, "--groups")
-    baseline, others, notes = sides(given.paths, given.baseline)
-    options = {"alpha": given.alpha, "two_level": given.two_level}
-    found = compare(baseline, others, metrics, groups, resamples=given.resamples, seed=given.seed, **options)
+    baseline, others, notes = sides(args.paths, args.baseline)
+    options = {"alpha": args.alpha, "two_level": args.two_level}
+    found = compare(baseline, others, metrics, groups, resamples=args.resamples, seed=args.seed, **options)
     csv = io.StringIO()
     found.assign(baseline_name=baseline.name).to_csv(csv, index=False)
     files = {
         "compare.csv": csv.getvalue(),
         "compare.md": f"# Comparison\n\n{report(found, baseline, others, notes, whole=True, **options)}\n",
-        "compare.tex": latex_tables(found, given.alpha),
+        "compare.tex": latex_tables(found, args.alpha),
     }
-    given.output.mkdir(parents=True, exist_ok=True)
+    args.output.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
-        write_text(given.output / name, content)
-    written = ", ".join(str(given.output / name) for name in files)
+        write_text(args.output / name, content)
+    written = ", ".join(str(args.output / name) for name in files)
     return f"{report(found, baseline, others, notes, whole=False, **options)}\n\nwritten to {written}"
 
 
@@ -50,9 +50,9 @@ def sides(paths: Sequence[str], baseline: Sequence[str] = ()) -> tuple[Configura
     require_comparable(found.runs)
     chosen = select(found.runs, baseline, "--baseline") if baseline else load(paths[:1]).runs
     inside = {run.folder.resolve() for run in chosen}
-    bases, notes = grouped(chosen)
-    rest, more_notes = grouped([run for run in found.runs if run.folder.resolve() not in inside])
-    first, *others = named([*bases, *rest])
+    bases, notes = group_seeds(chosen)
+    rest, more_notes = group_seeds([run for run in found.runs if run.folder.resolve() not in inside])
+    first, *others = name_configurations([*bases, *rest])
     if len(bases) > 1:
         listed = "".join(f"\n  {one.name}   in {one.runs[0].folder}" for one in (first, *others)[: len(bases)])
         raise ValueError(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from hybrid_seq_gnn.compare.sentences import findings, verdict
 from hybrid_seq_gnn.results.configurations import Configuration
 from hybrid_seq_gnn.results.labels import interval, number, p_value, percent
-from hybrid_seq_gnn.results.tables import latex, left_out, markdown
+from hybrid_seq_gnn.results.tables import latex, left_out_paragraphs, markdown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +41,7 @@ def report(
         "difference that 8 of 10 such samples of users would find.",
         "\n".join(f"- {line}" for line in said),
     ]
-    return "\n\n".join([*parts, *left_out(notes)])
+    return "\n\n".join([*parts, *left_out_paragraphs(notes)])
 
 
 def cells(rows: "pd.DataFrame", alpha: float, *, whole: bool) -> tuple[list[str], list[list[Any]]]:

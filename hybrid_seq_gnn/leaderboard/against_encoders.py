@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from hybrid_seq_gnn.compare.table import compare
 from hybrid_seq_gnn.evaluation.groups import OVERALL
 from hybrid_seq_gnn.evaluation.significance import combined_p, holm
-from hybrid_seq_gnn.results.configurations import Configuration, grouped, named
+from hybrid_seq_gnn.results.configurations import Configuration, group_seeds, name_configurations
 from hybrid_seq_gnn.results.labels import Number
 from hybrid_seq_gnn.results.run_table import METRIC, differences, verdict
 from hybrid_seq_gnn.results.runs import Run, read_run
@@ -39,7 +39,7 @@ def against_encoders(runs: Iterable[Run]) -> str:
     found = encoders_of(hybrids, runs)
     if missing := [run for run in hybrids if run.folder not in found]:
         return no_baseline(missing)
-    pairs = sorted(compared(hybrids, found), key=lambda pair: pair.hybrid.validation, reverse=True)
+    pairs = sorted(compare_with_encoders(hybrids, found), key=lambda pair: pair.hybrid.validation, reverse=True)
     title = f"Against the encoder alone, {METRIC} on test (p by Holm over the {len(pairs)} hybrids):"
     best = verdict(pairs[0].rows, f"Best on validation is {pairs[0].hybrid.name}")
     return "\n\n".join([title, table(pairs), best])
@@ -73,7 +73,7 @@ def identity_alone(run: Run, *, seed: bool = True) -> str:
     return identity(config, run.split_hash, seed=seed)
 
 
-def compared(hybrids: Sequence[Run], encoders: dict[Path, Run]) -> list[Pair]:
+def compare_with_encoders(hybrids: Sequence[Run], encoders: dict[Path, Run]) -> list[Pair]:
     """Every configuration of hybrids with its encoders, tested; those of one encoder in one go.
 
     Differences are paired over users, seeds averaged first. p is corrected (Holm) over all hybrids for all users, and
@@ -81,10 +81,10 @@ def compared(hybrids: Sequence[Run], encoders: dict[Path, Run]) -> list[Pair]:
     """
     import pandas as pd
 
-    together, _ = grouped(hybrids)
+    together, _ = group_seeds(hybrids)
     alone = [[encoders[run.folder] for run in runs] for runs in together]
     distinct = {folders(runs): runs for runs in alone}
-    every = named([*together, *distinct.values()])
+    every = name_configurations([*together, *distinct.values()])
     encoder_of = dict(zip(distinct, every[len(together) :], strict=True))
     pairs = [(hybrid, encoder_of[folders(runs)]) for hybrid, runs in zip(every, alone, strict=False)]
     frame = pd.concat(

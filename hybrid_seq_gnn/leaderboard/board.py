@@ -24,6 +24,7 @@ TITLES = {
     "failed": "Failed (train.log in the run folder says where):",
 }
 STATUSES = ("done", *TITLES)
+Row = dict[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def table(slots: Sequence[Slot], objectives: Sequence[str] = OBJECTIVES) -> "pd.
     aims = [f"validation {objective}" for objective in objectives]
     by_length = [f"{aims[0]}/{group}" for group in LengthGroups.names] if "/" not in objectives[0] else []
     measured = list(dict.fromkeys([*aims, *by_group(HEADLINE), *by_length]))
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for slot in slots:
         row = {key: slot.settings.get(key) for key in keys} | {"error": slot.error, "folder": slot.folder}
         row["status"] = slot.status or ("failed" if slot.run is None else "done")
@@ -104,9 +105,12 @@ def table(slots: Sequence[Slot], objectives: Sequence[str] = OBJECTIVES) -> "pd.
         rows.append(row)
     rows.sort(key=lambda row: (STATUSES.index(row["status"]), -known(row.get(aims[0]))))
     done = [row for row in rows if row["status"] == "done"]
-    front = on_front([[known(row.get(aim)) for aim in aims] for row in done])
-    for rank, (row, mark) in enumerate(zip(done, front, strict=True), start=1):
-        row |= {"rank": rank, "front": "yes" if mark else "no"}
+    for rank, row in enumerate(done, start=1):
+        row["rank"] = rank
+    if len(aims) > 1:
+        front = on_front([[known(row.get(aim)) for aim in aims] for row in done])
+        for row, mark in zip(done, front, strict=True):
+            row["front"] = "yes" if mark else "no"
     columns = ["rank", *keys, "alpha", *aims, *(["front"] if len(aims) > 1 else []), *measured[len(aims) :]]
     columns += ["best epoch", "seconds", "status", "error", "folder"]
     frame = pd.DataFrame([[row.get(column) for column in columns] for row in rows], columns=columns)
@@ -144,17 +148,14 @@ def show(frame: "pd.DataFrame", objectives: Sequence[str] = OBJECTIVES) -> str:
         headline = ("NDCG@10", "HR@10", "MRR@10")
         overall = list(dict.fromkeys([*settings, *aims, *front, *headline, "best epoch", "seconds", "folder"]))
         grouped = [*settings, *(f"{name}/{group}" for name in headline for group in LengthGroups.names)]
-        parts += [ranked(lines, overall, keys), "The same test metrics @10 by length of the history:"]
-        parts += [ranked(lines, grouped, keys)]
+        parts += [ranked_table(lines, overall, keys), "The same test metrics @10 by length of the history:"]
+        parts += [ranked_table(lines, grouped, keys)]
         if len(lines) > 1 and keys and "/" not in objectives[0]:
             parts += [f"Best by {aims[0]}:", best(lines, keys, aims[0])]
     for status, title in TITLES.items():
         if found := [row for row in rows if row["status"] == status]:
             parts += [title, "\n".join(without_result(row, varied) for row in found)]
     return "\n\n".join(parts)
-
-
-Row = dict[Any, Any]
 
 
 def by_settings(rows: Iterable[Row], keys: Sequence[str]) -> list[list[Row]]:
@@ -164,7 +165,7 @@ def by_settings(rows: Iterable[Row], keys: Sequence[str]) -> list[list[Row]]:
     return list(found.values())
 
 
-def ranked(lines: Sequence[Sequence[Row]], columns: Sequence[str], keys: Sequence[str]) -> str:
+def ranked_table(lines: Sequence[Sequence[Row]], columns: Sequence[str], keys: Sequence[str]) -> str:
     """A line a configuration; the headers of test metrics by group are short enough for a terminal."""
     body = [[place, *(summary(each, column, keys) for column in columns)] for place, each in enumerate(lines, start=1)]
     header = [column if column.startswith("validation") else column.replace("@10/", " ") for column in columns]

@@ -8,44 +8,39 @@ import numpy as np
 
 from hybrid_seq_gnn.evaluation.groups import LengthGroups
 from hybrid_seq_gnn.evaluation.metrics import NAMES
+from hybrid_seq_gnn.leaderboard.board import known
 from hybrid_seq_gnn.results.command import require, select
-from hybrid_seq_gnn.results.configurations import Configuration, grouped, named
+from hybrid_seq_gnn.results.configurations import Configuration, configurations
 from hybrid_seq_gnn.results.labels import spread, telling_keys, words
 from hybrid_seq_gnn.results.load import load
 from hybrid_seq_gnn.results.runs import HEADLINE, VALIDATION, Run, by_group
-from hybrid_seq_gnn.results.tables import left_out, markdown
+from hybrid_seq_gnn.results.tables import left_out_paragraphs, markdown
 
 NOT_OF_THE_DATA = ("data.path", "data.cache", "data.cache_dir", "data.url")
 
 
-def run(given: argparse.Namespace) -> str:
+def run(args: argparse.Namespace) -> str:
     """The text to print: a table for each data and split, best first; or all of them as CSV.
 
     Raises:
         ValueError: nothing is found, or a filter or `sort` means nothing.
     """
-    metric, _, group = given.sort.partition("/")
+    metric, _, group = args.sort.partition("/")
     require([metric], ("validation", *NAMES), "--sort")
-    require([group] if group else [], LengthGroups.names if metric != "validation" else (), f"--sort {given.sort}")
-    first = VALIDATION if metric == "validation" else given.sort
-    found = load(given.paths)
+    require([group] if group else [], LengthGroups.names if metric != "validation" else (), f"--sort {args.sort}")
+    first = VALIDATION if metric == "validation" else args.sort
+    found = load(args.paths)
     tables, notes = {}, list(found.left_out)
-    for heading, same in by_split(select(found.runs, given.filter, "--filter")):
-        together, more = grouped(same)
+    for heading, same in by_split(select(found.runs, args.filter, "--filter")):
+        found_here, more = configurations(same)
         notes += more
-        tables[heading] = sorted(named(together), key=lambda one: as_first(one.mean(first)), reverse=True)
-    if given.csv:
+        tables[heading] = sorted(found_here, key=lambda one: known(one.mean(first)), reverse=True)
+    if args.csv:
         return in_csv(tables, first)
     choose = "" if first == VALIDATION else " of the test split (to choose by it is to choose on the test)"
     parts = [f"Ordered by {first}{choose}. Mean ± standard deviation over seeds; test split unless said otherwise."]
-    for heading, configurations in tables.items():
-        parts += [f"{heading}:", shown(configurations, first)]
-    return "\n\n".join([*parts, *left_out(notes)])
-
-
-def as_first(value: float | None) -> float:
-    """A metric, or less than any where there is none."""
-    return -np.inf if value is None else value
+    parts += [part for heading, table in tables.items() for part in (f"{heading}:", show(table, first))]
+    return "\n\n".join([*parts, *left_out_paragraphs(notes)])
 
 
 def by_split(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
@@ -71,15 +66,15 @@ def of_data(run: Run) -> dict[str, Any]:
     return {k: v for k, v in every if k.startswith(("data", "evaluation.")) and k not in NOT_OF_THE_DATA}
 
 
-def shown(configurations: Sequence[Configuration], first: str) -> str:
+def show(table: Sequence[Configuration], first: str) -> str:
     """The table to read: overall metrics, then NDCG@10 or what is sorted by for short, medium and long histories."""
     chosen = "NDCG@10" if first == VALIDATION else first.split("/")[0]
     columns = [VALIDATION, *dict.fromkeys((chosen, "NDCG@10", "HR@10"))]
     columns += [f"{chosen}/{group}" for group in LengthGroups.names]
-    mixes = any(alpha_of(one) is not None for one in configurations)
+    mixes = any(alpha_of(one) is not None for one in table)
     header = ["rank", "configuration", "seeds", *(["alpha"] if mixes else []), *columns, "folder"]
     rows: list[list[Any]] = []
-    for rank, one in enumerate(configurations, start=1):
+    for rank, one in enumerate(table, start=1):
         row = [rank, one.name, len(one.runs), *([alpha_of(one)] if mixes else [])]
         rows.append([*row, *(spread(one.over_seeds(name)) for name in columns), str(one.runs[0].folder)])
     return markdown([name.replace("@10/", " ") for name in header], rows)
@@ -87,8 +82,8 @@ def shown(configurations: Sequence[Configuration], first: str) -> str:
 
 def alpha_of(one: Configuration) -> float | None:
     """Mean over seeds; None for a model that mixes nothing."""
-    known = [run.alpha for run in one.runs if run.alpha is not None]
-    return float(np.mean(known)) if len(known) == len(one.runs) else None
+    found = [run.alpha for run in one.runs if run.alpha is not None]
+    return float(np.mean(found)) if len(found) == len(one.runs) else None
 
 
 def in_csv(tables: dict[str, list[Configuration]], first: str) -> str:
@@ -103,8 +98,8 @@ def in_csv(tables: dict[str, list[Configuration]], first: str) -> str:
     metric = [] if first == VALIDATION else [first.split("/")[0]]
     columns = [VALIDATION, *by_group(dict.fromkeys((*HEADLINE, *metric)))]
     rows: list[dict[str, Any]] = []
-    for heading, configurations in tables.items():
-        for rank, one in enumerate(configurations, start=1):
+    for heading, table in tables.items():
+        for rank, one in enumerate(table, start=1):
             row: dict[str, Any] = {"data": heading, "rank": rank, "configuration": one.name, "seeds": len(one.runs)}
             row["alpha"] = alpha_of(one)
             for name in columns:

@@ -38,29 +38,29 @@ SECTIONS = {
 }
 
 
-def run(given: argparse.Namespace) -> str:
+def run(args: argparse.Namespace) -> str:
     """Write report.html and figures/, without the figures of an earlier report; returns what to print.
 
     Raises:
         ValueError: a source leads to nothing, or matplotlib or Jinja2 is missing.
     """
-    asked = criteria_of(given.criteria, config_folder() / "criteria")
+    asked = criteria_of(args.criteria, config_folder() / "criteria")
     with style():
         pass  # says at once that matplotlib is missing, and not after a minute
-    facts = gather(given.paths, given.baseline, asked, resamples=given.resamples, seed=given.seed)
-    given.output.mkdir(parents=True, exist_ok=True)
-    folder = given.output / "figures"
+    facts = gather(args.paths, args.baseline, asked, resamples=args.resamples, seed=args.seed)
+    args.output.mkdir(parents=True, exist_ok=True)
+    folder = args.output / "figures"
     sections = [Section(key, title, folder) for key, (title, _) in SECTIONS.items()]
     for section in sections:
         SECTIONS[section.key][1](section, facts)
     headline = sentences.headline(facts)
-    write_text(given.output / "report.html", render(headline, subtitle_of(facts), sections))
+    write_text(args.output / "report.html", render(headline, subtitle_of(facts), sections))
     figures = {block["name"] for section in sections for block in section.blocks if "name" in block}
     for path in [*folder.glob("*.png"), *folder.glob("*.pdf")]:
         if path.stem not in figures:
             path.unlink()
     notes = "".join(f"\n- {note}" for note in facts.notes)
-    return f"{headline}{notes}\n\nwritten to {given.output / 'report.html'} and {len(figures)} figures in {folder}"
+    return f"{headline}{notes}\n\nwritten to {args.output / 'report.html'} and {len(figures)} figures in {folder}"
 
 
 def subtitle_of(facts: Facts) -> str:

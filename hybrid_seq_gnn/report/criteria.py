@@ -183,10 +183,10 @@ def parts(one: Criterion, found: Configuration | None, facts: Facts) -> Iterator
         else:
             yield decided(value > one.above), f"{value:.4f}{'' if base is None else f' (baseline {base:.4f})'}"
     if found is not None and any(getattr(one, key) is not None for key in RELATIVE):
-        yield from compared(one, found, facts)
+        yield from difference_parts(one, found, facts)
 
 
-def compared(one: Criterion, found: Configuration, facts: Facts) -> Iterator[tuple[str, str]]:
+def difference_parts(one: Criterion, found: Configuration, facts: Facts) -> Iterator[tuple[str, str]]:
     """The parts about a difference."""
     other = facts.challenger(one.against) if one.against else facts.baseline
     if other is None:

@@ -125,7 +125,7 @@ class Facts:
     def users_in(self, group: str) -> int:
         return int(self.runs[0].results["grouped_metrics"][group]["count"])
 
-    def drawn(self, *, per_user: bool, most: int = MOST) -> tuple[list[Configuration], str]:
+    def to_draw(self, *, per_user: bool, most: int = MOST) -> tuple[list[Configuration], str]:
         """The configurations to draw, the baseline first, and what to say about the rest."""
         others = self.tested if per_user else self.others
         base = self.baseline
@@ -176,7 +176,9 @@ def gather(
     every, more = configurations(comparable(list(by_folder.values()), wanted, notes))
     notes += more
     untested: dict[str, str] = {}
-    every = sorted((checked(one, untested, notes) for one in every), key=lambda one: one.validation, reverse=True)
+    every = sorted(
+        (without_broken_runs(one, untested, notes) for one in every), key=lambda one: one.validation, reverse=True
+    )
     chosen = {run.folder.resolve() for run in wanted}
     candidates = [one for one in every if any(run.folder.resolve() in chosen for run in one.runs)]
     if len(candidates) > 1:
@@ -204,7 +206,7 @@ def comparable(runs: Sequence[Run], wanted: Sequence[Run], notes: list[str]) -> 
     return kept
 
 
-def checked(one: Configuration, untested: dict[str, str], notes: list[str]) -> Configuration:
+def without_broken_runs(one: Configuration, untested: dict[str, str], notes: list[str]) -> Configuration:
     """A configuration without the runs whose per-user data are missing or contradict their results."""
     good, bad = [], []
     for run in one.runs:

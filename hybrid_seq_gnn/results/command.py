@@ -21,8 +21,8 @@ class Parser(argparse.ArgumentParser):
 
     def add_draws(self) -> None:
         """The arguments of bootstrap and permutation test."""
-        many = checked(int, lambda value: value >= 100, "a whole number from 100 up")
-        seed = checked(int, lambda value: value >= 0, "a whole number from 0 up")
+        many = argument_type(int, lambda value: value >= 100, "a whole number from 100 up")
+        seed = argument_type(int, lambda value: value >= 0, "a whole number from 0 up")
         self.add_argument("--resamples", type=many, default=10_000, help="of users and of signs (%(default)s)")
         self.add_argument("--seed", type=seed, default=0, help="of the resamples (%(default)s)")
 
@@ -30,14 +30,14 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--output", type=Path, default=Path("outputs") / name, metavar="FOLDER", help="(%(default)s)")
 
 
-def run(module: str, given: argparse.Namespace) -> None:
-    """Print what `run(given)` of a module says. What input or machine can cause ends it with one message.
+def run(module: str, args: argparse.Namespace) -> None:
+    """Print what `run(args)` of a module says. What input or machine can cause ends it with one message.
 
     Args:
         module: imported here and not before, so that --help costs nothing.
     """
     try:
-        print(import_module(module).run(given))
+        print(import_module(module).run(args))
         sys.stdout.flush()
     except BrokenPipeError:  # | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -57,7 +57,7 @@ def names(text: str) -> list[str]:
     return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
-def checked(read: Callable[[str], Any], holds: Callable[[Any], bool], what: str) -> Callable[[str], Any]:
+def argument_type(read: Callable[[str], Any], holds: Callable[[Any], bool], what: str) -> Callable[[str], Any]:
     """The type of an argument that `read` reads and for which `holds` holds; `what` says so in words."""
 
     def value(text: str) -> Any:

@@ -54,11 +54,11 @@ class Configuration:
 
 def configurations(runs: Sequence[Run]) -> tuple[list[Configuration], list[str]]:
     """The runs by configuration, in the order in which they were found, and what is to be said about that."""
-    together, notes = grouped(runs)
-    return named(together), notes
+    together, notes = group_seeds(runs)
+    return name_configurations(together), notes
 
 
-def grouped(runs: Sequence[Run]) -> tuple[list[list[Run]], list[str]]:
+def group_seeds(runs: Sequence[Run]) -> tuple[list[list[Run]], list[str]]:
     """Runs that differ in nothing but their seed, by seed; and a sentence for every run that another one replaces.
 
     Where a configuration has a seed twice, the run whose results.json is newest stays.
@@ -80,8 +80,8 @@ def grouped(runs: Sequence[Run]) -> tuple[list[list[Run]], list[str]]:
     return found, notes
 
 
-def named(together: Sequence[Sequence[Run]]) -> list[Configuration]:
-    """Configurations of what `grouped` gave, with names that tell all of them apart."""
+def name_configurations(together: Sequence[Sequence[Run]]) -> list[Configuration]:
+    """Configurations of what `group_seeds` gave, with names that tell all of them apart."""
     first = [runs[0] for runs in together]
     given = [{run.given_name for run in runs} for runs in together]
     own = [names.pop() if len(names) == 1 else None for names in given]

@@ -32,11 +32,13 @@ def short_names(given: Sequence[str | None], settings: Sequence[Mapping[str, Any
     brief = [pairs or [("model", mine.get("model"))] for pairs, mine in zip(brief, settings, strict=True)]
     found = [own or words(pairs) for own, pairs in zip(given, brief, strict=True)]
     exact = [words(pairs, exact=True) for pairs in brief]
-    found = apart(found, [f"{own} ({more})" if own else more for own, more in zip(given, exact, strict=True)])
-    return apart(found, [f"{name} ({place})" for name, place in zip(found, places, strict=True)])
+    found = lengthen_duplicates(
+        found, [f"{own} ({more})" if own else more for own, more in zip(given, exact, strict=True)]
+    )
+    return lengthen_duplicates(found, [f"{name} ({place})" for name, place in zip(found, places, strict=True)])
 
 
-def apart(names: Sequence[str], longer: Sequence[str]) -> list[str]:
+def lengthen_duplicates(names: Sequence[str], longer: Sequence[str]) -> list[str]:
     """The names, in their longer form where there is another of the same."""
     times = Counter(names)
     return [name if times[name] == 1 else more for name, more in zip(names, longer, strict=True)]

@@ -46,6 +46,6 @@ def escape(text: str) -> str:
     return "".join(TEX.get(character, character) for character in text)
 
 
-def left_out(notes: Sequence[str]) -> list[str]:
+def left_out_paragraphs(notes: Sequence[str]) -> list[str]:
     """The paragraphs at the end of a command on what is not in its tables."""
     return ["Left out or replaced:", "\n".join(f"- {note}" for note in notes)] if notes else []

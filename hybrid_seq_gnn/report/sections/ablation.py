@@ -8,7 +8,7 @@ from hybrid_seq_gnn.evaluation.groups import OVERALL
 from hybrid_seq_gnn.report.facts import METRIC, Facts
 from hybrid_seq_gnn.report.page import Section
 from hybrid_seq_gnn.report.sections.by_group import difference
-from hybrid_seq_gnn.report.sections.quality import marked
+from hybrid_seq_gnn.report.sections.quality import verdict_with_mark
 from hybrid_seq_gnn.report.style import COLOURS, INK, Interval, figure, short
 from hybrid_seq_gnn.results.configurations import Configuration
 from hybrid_seq_gnn.results.labels import cell, interval, number, p_value, percent, words
@@ -37,7 +37,12 @@ def write(section: Section, facts: Facts) -> None:
     for row in frame.to_dict("records"):
         what = words(changes[row["name"]])
         line = [what, row["name"], row["seeds"], float(row["mean"]), number(row["difference"], "+.4f")]
-        line += [interval(row["low"], row["high"]), percent(row["relative"]), p_value(row["p_holm"]), marked(row)]
+        line += [
+            interval(row["low"], row["high"]),
+            percent(row["relative"]),
+            p_value(row["p_holm"]),
+            verdict_with_mark(row),
+        ]
         rows.append(line)
         bars[what] = difference(row)
     header = ["change", "configuration", "seeds", METRIC, "difference", "95 % interval", "relative", "p (Holm)"]

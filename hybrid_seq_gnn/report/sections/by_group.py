@@ -19,7 +19,7 @@ Series = dict[str, dict[str, Interval]]  # by name and label of the group
 
 
 def write(section: Section, facts: Facts) -> None:
-    shown, note = facts.drawn(per_user=True)
+    shown, note = facts.to_draw(per_user=True)
     if facts.users is None:
         section.gap("no run has per-user data, without which nothing has an error bar.")
         return

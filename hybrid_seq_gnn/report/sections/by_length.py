@@ -14,7 +14,7 @@ MOST_CURVES = 3  # with a band each, beside the baseline
 
 
 def write(section: Section, facts: Facts) -> None:
-    shown, note = facts.drawn(per_user=True, most=MOST_CURVES)
+    shown, note = facts.to_draw(per_user=True, most=MOST_CURVES)
     if facts.users is None or len(facts.users) < 30 or not shown:
         section.gap("a curve over lengths needs the per-user data of 30 test users or more.")
         return

@@ -21,7 +21,7 @@ COSTS = {
 
 
 def write(section: Section, facts: Facts) -> None:
-    shown, note = facts.drawn(per_user=False)
+    shown, note = facts.to_draw(per_user=False)
     machines = {(run.results.get("device"), run.results.get("threads")) for one in shown for run in one.runs}
     told = "; ".join(f"{device}, {threads} thread(s)" for device, threads in sorted(machines, key=str))
     for key, label in COSTS.items():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def write(section: Section, facts: Facts) -> None:
-    shown, note = facts.drawn(per_user=False)
+    shown, note = facts.to_draw(per_user=False)
     series: dict[str, list[dict[str, Any]]] = {}
     problems = []
     for one in shown:

@@ -19,7 +19,7 @@ def write(section: Section, facts: Facts) -> None:
             compared = [Number("–"), Number("–"), "baseline" if one is facts.baseline else "not compared"]
         else:
             difference = f"{number(row['difference'], '+.4f')} ({interval(row['low'], row['high'])})"
-            compared = [Number(difference), p_value(row["p_holm"]), marked(row)]
+            compared = [Number(difference), p_value(row["p_holm"]), verdict_with_mark(row)]
         measured = [spread([run.validation for run in one.runs]), spread(one.over_seeds(METRIC))]
         rows.append([one.name, len(one.runs), *measured, *compared, *(one.mean(metric) for metric in others)])
     note = (
@@ -33,6 +33,6 @@ def write(section: Section, facts: Facts) -> None:
             section.table(*cells(found, 0.05, whole=True), summary=f"All comparisons on {metric}, by group")
 
 
-def marked(row: object) -> str:
+def verdict_with_mark(row: object) -> str:
     """The verdict on a row of a comparison, with a sign that stands out."""
     return MARKS.get(verdict(row), verdict(row))
