@@ -78,16 +78,14 @@ def read(folder: Path) -> Sweep:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     about: dict[str, Any] = {}
+    card, journal = folder / "study.json", folder / "study.journal"
     try:
-        about = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+        about = json.loads(card.read_text(encoding="utf-8")) if card.exists() else {}
         if not isinstance(about, dict):
             raise ValueError("it is not a mapping")
-    except FileNotFoundError:
-        pass
     except (OSError, ValueError) as error:
-        return Sweep(folder, None, f"{folder / 'study.json'} cannot be read: {error}")
+        return Sweep(folder, None, f"{card} cannot be read: {error}")
     url = about.get("storage")
-    journal = folder / "study.journal"
     try:
         if url is None and not journal.exists():
             return Sweep(folder, None, f"{journal} is not there", about)

@@ -1,7 +1,6 @@
 """Validation and loss over epochs."""
 
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,18 +36,16 @@ def read_history(path: Path) -> dict[str, Any] | str:
     """epoch, metric and loss of every epoch, NaN where there is none; or what is wrong with the file."""
     try:
         records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        epochs = np.array([float(record["epoch"]) for record in records])
-        metric = [(record.get("validation") or {}).get(METRIC) for record in records]
-        loss = [record.get("loss") for record in records]
+        found = {
+            "epoch": [record["epoch"] for record in records],
+            "metric": [(record.get("validation") or {}).get(METRIC) for record in records],
+            "loss": [record.get("loss") for record in records],
+        }
+        return {name: np.array(values, dtype=float) for name, values in found.items()}
     except FileNotFoundError:
         return f"{path} is not there"
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"{path} cannot be read: {error!r}"
-
-    def numbers(values: list[Any]) -> np.ndarray:
-        return np.array([math.nan if value is None else float(value) for value in values])
-
-    return {"epoch": epochs, "metric": numbers(metric), "loss": numbers(loss)}
 
 
 def draw(series: dict[str, list[dict[str, Any]]], baseline: str | None) -> "Figure":
