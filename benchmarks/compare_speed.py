@@ -15,9 +15,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from hybrid_seq_gnn.compare.table import GROUPS, compare
 from hybrid_seq_gnn.evaluation.metrics import NAMES
-from hybrid_seq_gnn.results.comparison import GROUPS, compare
-from hybrid_seq_gnn.results.runs import configurations, load
+from hybrid_seq_gnn.results.configurations import configurations
+from hybrid_seq_gnn.results.load import load
 from tests.results.folders import write_run
 
 USERS, RUNS = 6000, 10

@@ -8,6 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+PACKAGE = Path(__file__).resolve().parent
+
+
+def config_folder() -> Path:
+    """conf/, beside the package in a checkout and inside it in a wheel."""
+    inside = PACKAGE / "conf"
+    return inside if inside.is_dir() else PACKAGE.parent / "conf"
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:

@@ -24,6 +24,9 @@ LEVELS = [
     {"run"},
     {"results"},
     {"study"},
+    {"compare"},
+    {"leaderboard"},
+    {"report"},
     {"app"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
@@ -54,8 +57,8 @@ def imports(path):
 
 
 def test_imports_run_one_way_and_siblings_never_meet():
-    for path in [*PACKAGE.glob("*/*.py"), PACKAGE / "interfaces.py"]:
-        here = path.stem if path.parent == PACKAGE else path.parent.name
+    for path in [*PACKAGE.glob("*/**/*.py"), PACKAGE / "interfaces.py"]:
+        here = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
         for module in imports(path):
             if module.startswith("hybrid_seq_gnn."):
                 there = module.split(".")[1]
@@ -63,7 +66,7 @@ def test_imports_run_one_way_and_siblings_never_meet():
 
 
 def test_only_app_knows_hydra():
-    for path in PACKAGE.glob("*/*.py"):
+    for path in PACKAGE.glob("*/**/*.py"):
         if path.parent.name != "app":
             assert not [m for m in imports(path) if m.split(".")[0] in ("hydra", "omegaconf")], path
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hybrid_seq_gnn.compare import main as compare
-from hybrid_seq_gnn.leaderboard import main as leaderboard
+from hybrid_seq_gnn.compare.__main__ import main as compare
+from hybrid_seq_gnn.leaderboard.__main__ import main as leaderboard
 from tests.results.folders import random_ranks, write_run
 
 USERS = 120

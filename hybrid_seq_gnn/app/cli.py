@@ -18,16 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from hybrid_seq_gnn.app.arguments import TYPED, expanded, studies_folder
 from hybrid_seq_gnn.app.help import help_text
 from hybrid_seq_gnn.app.processes import one_of_several
-from hybrid_seq_gnn.files import shown
-
-PACKAGE = Path(__file__).resolve().parent.parent
-
-
-def config_folder() -> Path:
-    """conf/, beside the package in a checkout and inside it in a wheel."""
-    inside = PACKAGE / "conf"
-    return inside if inside.is_dir() else PACKAGE.parent / "conf"
-
+from hybrid_seq_gnn.files import config_folder, shown
 
 # what input or machine can cause; anything else is a fault of ours and shows its traceback
 EXPECTED = (ValueError, OSError, RuntimeError, HydraException, OmegaConfBaseException)

@@ -11,7 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 from hybrid_seq_gnn.app.help import groups, options
-from hybrid_seq_gnn.results.names import suggest
+from hybrid_seq_gnn.results.labels import suggest
 
 
 def explain_composition(error: BaseException, arguments: list[str], folder: Path) -> str:

@@ -4,27 +4,42 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
-from hybrid_seq_gnn.results.leaderboard import settings
-from hybrid_seq_gnn.results.names import suggest, value_in_words
-from hybrid_seq_gnn.results.runs import RunData
+from hybrid_seq_gnn.results.labels import suggest, value_in_words
+from hybrid_seq_gnn.results.runs import Run
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors read like all others of this program."""
 
     def error(self, message: str) -> NoReturn:
-        """End with the message."""
         sys.exit(f"error: {message}. ({self.prog} --help shows the options.)")
 
+    def add_draws(self) -> None:
+        """The arguments of bootstrap and permutation test."""
+        many = argument_type(int, lambda value: value >= 100, "a whole number from 100 up")
+        seed = argument_type(int, lambda value: value >= 0, "a whole number from 0 up")
+        self.add_argument("--resamples", type=many, default=10_000, help="of users and of signs (%(default)s)")
+        self.add_argument("--seed", type=seed, default=0, help="of the resamples (%(default)s)")
 
-def guarded(command: Callable[[], None]) -> None:
-    """Run a command; what input or machine can cause ends it with one message, and `| head` ends it quietly."""
+    def add_output(self, name: str) -> None:
+        self.add_argument("--output", type=Path, default=Path("outputs") / name, metavar="FOLDER", help="(%(default)s)")
+
+
+def run(module: str, args: argparse.Namespace) -> None:
+    """Print what `run(args)` of a module says. What input or machine can cause ends it with one message.
+
+    Args:
+        module: imported here and not before, so that --help costs nothing.
+    """
     try:
-        command()
+        print(import_module(module).run(args))
         sys.stdout.flush()
-    except BrokenPipeError:
+    except BrokenPipeError:  # | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
     except PermissionError as error:
@@ -42,29 +57,15 @@ def names(text: str) -> list[str]:
     return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
-def whole_number(least: int) -> Callable[[str], int]:
-    """The type of an argument that is a whole number from `least` up."""
+def argument_type(read: Callable[[str], Any], holds: Callable[[Any], bool], what: str) -> Callable[[str], Any]:
+    """The type of an argument that `read` reads and for which `holds` holds; `what` says so in words."""
 
-    def read(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = least - 1
-        if value < least:
-            raise argparse.ArgumentTypeError(f"{text} is not a whole number from {least} up")
-        return value
+    def value(text: str) -> Any:
+        with suppress(ValueError):
+            if holds(found := read(text)):
+                return found
+        raise argparse.ArgumentTypeError(f"{text} is not {what}")
 
-    return read
-
-
-def share(text: str) -> float:
-    """The type of an argument that lies between 0 and 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text} does not lie between 0 and 1")
     return value
 
 
@@ -81,7 +82,7 @@ def require(chosen: Iterable[str], known: Sequence[str], what: str) -> None:
             )
 
 
-def select(runs: Sequence[RunData], filters: Iterable[str], option: str) -> list[RunData]:
+def select(runs: Sequence[Run], filters: Iterable[str], option: str) -> list[Run]:
     """The runs that satisfy all filters.
 
     Args:
@@ -96,7 +97,7 @@ def select(runs: Sequence[RunData], filters: Iterable[str], option: str) -> list
         key, equals, value = text.partition("=")
         if not equals or not key or not value:
             raise ValueError(f"{option} {text}: expected KEY=VALUE, as in model=sasrec or fusion.alpha=0.3.")
-        known = list(dict.fromkeys(key for run in runs for key in everything(run)))
+        known = list(dict.fromkeys(key for run in runs for key in run.every_setting))
         if key not in known:
             groups = ", ".join(key for key in known if "." not in key)
             raise ValueError(
@@ -104,16 +105,11 @@ def select(runs: Sequence[RunData], filters: Iterable[str], option: str) -> list
                 "config.yaml of a run shows them."
             )
         wanted = names(value)
-        before, kept = kept, [run for run in kept if any(same(everything(run).get(key), one) for one in wanted)]
+        before, kept = kept, [run for run in kept if any(same(run.every_setting.get(key), one) for one in wanted)]
         if not kept:
-            there = dict.fromkeys(value_in_words(everything(run).get(key)) for run in before)
+            there = dict.fromkeys(value_in_words(run.every_setting.get(key)) for run in before)
             raise ValueError(f"{option} {text}: no run has that. There is {key}={','.join(there)}.")
     return kept
-
-
-def everything(run: RunData) -> dict[str, Any]:
-    """All settings of a run, and its name."""
-    return {**settings(run.results), "name": run.given_name}
 
 
 def same(value: Any, text: str) -> bool:

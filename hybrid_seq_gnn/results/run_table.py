@@ -1,11 +1,16 @@
 """What a run says at its end: its test metrics, and whether it is better than its encoder alone."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from hybrid_seq_gnn.results.tables import GROUPS, HEADLINE, Number, cell, markdown
+from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
+from hybrid_seq_gnn.results.labels import Number, cell, interval, percent, short_p
+from hybrid_seq_gnn.results.runs import HEADLINE
+from hybrid_seq_gnn.results.tables import markdown
 
 ALPHA = 0.05
 METRIC = "NDCG@10"
+GROUPS = (*LengthGroups.names, OVERALL)
 
 
 def run_table(results: dict[str, Any]) -> str:
@@ -30,13 +35,18 @@ def baseline_table(baseline: dict[str, Any]) -> str:
     rows = []
     for group in GROUPS:
         found = baseline["metrics"][METRIC][group]
-        change, interval = percent(found["relative"]), interval_of(found)
-        rows.append([group, found["baseline"], found["hybrid"], Number(change), Number(interval), p_of(found)])
+        rows.append([group, found["baseline"], found["hybrid"], *differences(found)])
     where = f"{METRIC} on test, against the encoder alone (model={baseline['model']}, {baseline['folder']}):"
     return f"{where}\n\n{markdown(header, rows)}"
 
 
-def verdict(rows: dict[str, dict[str, Any]], who: str) -> str:
+def differences(row: Mapping[Any, Any]) -> list[Number]:
+    """+8.1 %, +5.3 to +11.0 %, p after Holm's correction: a hybrid against its encoder alone."""
+    low, high = (None if row[end] is None else 100 * row[end] for end in ("low", "high"))
+    return [percent(row["relative"]), interval(low, high, "+.1f", " %"), short_p(row["p_holm"])]
+
+
+def verdict(rows: Mapping[Any, Mapping[Any, Any]], who: str) -> str:
     """One sentence: is a hybrid better than its encoder alone, by how much, and for whom?
 
     Args:
@@ -44,11 +54,12 @@ def verdict(rows: dict[str, dict[str, Any]], who: str) -> str:
         who: what it is called.
     """
     overall = rows["overall"]
-    say = f"{percent(overall['relative'])} {METRIC} (95 % interval {interval_of(overall)}, p {p_of(overall)})"
+    change, ends, p = differences(overall)
+    say = f"{change} {METRIC} (95 % interval {ends}, p {p})"
     if not significant(overall):
         return f"{who}: no difference from its encoder alone can be told, {say}."
     word = "better" if overall["difference"] > 0 else "worse"
-    groups = {name: rows[name] for name in GROUPS[:-1] if rows[name]["users"]}
+    groups = {name: rows[name] for name in LengthGroups.names if rows[name]["users"]}
     clear = [f"{name} {percent(row['relative'])}" for name, row in groups.items() if significant(row)]
     unclear = [name for name, row in groups.items() if not significant(row)]
     parts = [f"for {', '.join(clear)}"] if clear else []
@@ -56,22 +67,6 @@ def verdict(rows: dict[str, dict[str, Any]], who: str) -> str:
     return f"{who}: {word} than its encoder alone, {say}; {'; '.join(parts)}."
 
 
-def significant(row: dict[str, Any]) -> bool:
+def significant(row: Mapping[Any, Any]) -> bool:
     """Whether a difference is told from none at 5 %, after Holm's correction."""
     return row["p_holm"] is not None and row["p_holm"] < ALPHA
-
-
-def percent(share: float | None) -> str:
-    """+8.1 %, of the baseline."""
-    return "–" if share is None else f"{100 * share:+.1f} %"
-
-
-def interval_of(row: dict[str, Any]) -> str:
-    """+5.3 to +11.0 %."""
-    return "–" if row["low"] is None else f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f} %"
-
-
-def p_of(row: dict[str, Any]) -> str:
-    """The corrected p, to read."""
-    p = row["p_holm"]
-    return Number("–" if p is None else "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0") if p < 1 else "1")

@@ -3,15 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-HEADLINE = ("HR@10", "NDCG@10", "MRR@10")
-GROUPS = ("short", "medium", "long", "overall")
-
-
-def cell(value: Any) -> str:
-    """Four digits for a metric, nothing for what is not there."""
-    if value is None:
-        return "–"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+from hybrid_seq_gnn.results.labels import Number, cell
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -33,10 +25,6 @@ def numeric(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[bool]:
     return [all(not isinstance(row[k], str) or isinstance(row[k], Number) for row in rows) for k in range(len(header))]
 
 
-class Number(str):
-    """A number that is formatted already."""
-
-
 def latex(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     r"""The same table for LaTeX with \usepackage{booktabs}; every text is escaped."""
 
@@ -56,3 +44,8 @@ TEX |= {character: f"\\{character}" for character in "&%$#_{}"} | {"<": "$<$", "
 def escape(text: str) -> str:
     """A text in which nothing is a command of LaTeX."""
     return "".join(TEX.get(character, character) for character in text)
+
+
+def left_out_paragraphs(notes: Sequence[str]) -> list[str]:
+    """The paragraphs at the end of a command on what is not in its tables."""
+    return ["Left out or replaced:", "\n".join(f"- {note}" for note in notes)] if notes else []

@@ -4,7 +4,9 @@ import os
 import pandas as pd
 import pytest
 
-from hybrid_seq_gnn.results.runs import configurations, load, require_comparable
+from hybrid_seq_gnn.results.configurations import configurations
+from hybrid_seq_gnn.results.load import load
+from hybrid_seq_gnn.results.runs import require_comparable
 from tests.results.folders import random_ranks, write_run
 
 

@@ -19,9 +19,9 @@ from hydra_plugins.hybrid_seq_gnn_sweeper._trials import (
 )
 from optuna.trial import FrozenTrial
 
-from hybrid_seq_gnn.results.against_encoders import against_encoders
-from hybrid_seq_gnn.results.leaderboard import Run, read_runs, write
-from hybrid_seq_gnn.results.runs import RunData
+from hybrid_seq_gnn.leaderboard.against_encoders import against_encoders
+from hybrid_seq_gnn.leaderboard.board import Slot, read_slots, write
+from hybrid_seq_gnn.results.labels import words
 from hybrid_seq_gnn.study.settings import StudySettings
 
 log = logging.getLogger(__name__)
@@ -33,30 +33,30 @@ def write_board(study: optuna.Study, settings: StudySettings, folder: Path, fina
     Args:
         final: nothing follows soon: compare the hybrids with their encoders too, which takes some seconds.
     """
-    runs = {run.folder: run for run in read_runs(folder)}
-    for slot, trial in standing(study.get_trials(deepcopy=False)).items():
-        names = trial.user_attrs.get("folders", [str(slot)])
-        if trial.state == WAITING or all(name in runs and runs[name].results is not None for name in names):
+    slots = {slot.folder: slot for slot in read_slots(folder)}
+    for place, trial in standing(study.get_trials(deepcopy=False)).items():
+        names = trial.user_attrs.get("folders", [str(place)])
+        if trial.state == WAITING or all(name in slots and slots[name].run for name in names):
             continue
-        runs |= {name: without_results(name, trial) for name in names if name not in runs or runs[name].error}
-    done = [RunData(folder / run.folder, run.results) for run in runs.values() if run.results is not None]
+        slots |= {name: without_results(name, trial) for name in names if name not in slots or slots[name].error}
+    done = [slot.run for slot in slots.values() if slot.run is not None]
     answer = against_encoders(done) if final else ""
-    return write(list(runs.values()), folder, settings.objectives, answer)
+    return write(list(slots.values()), folder, settings.objectives, answer)
 
 
-def without_results(name: str, trial: FrozenTrial) -> Run:
+def without_results(name: str, trial: FrozenTrial) -> Slot:
     """A run that has no results here: it failed, was pruned, is running, or ran on another machine."""
     params = {key: str(value) for key, value in trial.params.items()}
     if trial.state == COMPLETE:
-        return Run(name, None, f"by {whereabouts(trial)}", params, "done", tuple(trial.values))
+        return Slot(name, None, f"by {whereabouts(trial)}", params, "done", tuple(trial.values))
     if trial.state == PRUNED:
         step = max(trial.intermediate_values, default=0)
         value = trial.intermediate_values.get(step)
         at = "" if value is None else f" at {value:.4f}"
-        return Run(name, None, f"after epoch {step}{at}", params, "pruned", () if value is None else (value,))
+        return Slot(name, None, f"after epoch {step}{at}", params, "pruned", () if value is None else (value,))
     if trial.state == RUNNING:
-        return Run(name, None, f"by {whereabouts(trial)}", params, "running")
-    return Run(name, None, trial.user_attrs.get("error", "interrupted"), params, "failed")
+        return Slot(name, None, f"by {whereabouts(trial)}", params, "running")
+    return Slot(name, None, trial.user_attrs.get("error", "interrupted"), params, "failed")
 
 
 def progress(study: optuna.Study, trial: FrozenTrial, settings: StudySettings, seconds: Sequence[float]) -> str:
@@ -85,9 +85,7 @@ def progress(study: optuna.Study, trial: FrozenTrial, settings: StudySettings, s
 
 
 def named(params: dict[str, object]) -> str:
-    """Parameters in the words of the command line."""
-    shown = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in params.items()}
-    return ", ".join(f"{name}={value}" for name, value in shown.items())
+    return words(list(params.items()))
 
 
 def duration(seconds: float) -> str:
@@ -113,7 +111,6 @@ class Teller:
         return sorted(over, key=lambda trial: trial.datetime_complete or datetime.max)
 
     def tell(self) -> None:
-        """A line for each trial that has ended since."""
         for trial in self.ended():
             if trial.number in self.said:
                 continue

@@ -1,0 +1,1 @@
+"""A baseline against other configurations, user by user: differences, tests, and what they say."""

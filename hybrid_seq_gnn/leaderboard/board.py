@@ -1,0 +1,222 @@
+"""The leaderboard of one sweep: its runs in one table, best first by validation, and what has no result."""
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+from hybrid_seq_gnn.evaluation.groups import LengthGroups
+from hybrid_seq_gnn.files import write_text
+from hybrid_seq_gnn.results.labels import Number, number, spread, value_in_words, words
+from hybrid_seq_gnn.results.load import by_number
+from hybrid_seq_gnn.results.runs import HEADLINE, Run, by_group, read_run
+from hybrid_seq_gnn.results.tables import markdown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OBJECTIVES = ("NDCG@10",)
+TITLES = {
+    "running": "Running:",
+    "pruned": "Pruned:",
+    "failed": "Failed (train.log in the run folder says where):",
+}
+STATUSES = ("done", *TITLES)
+Row = dict[Any, Any]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place of the sweep: the name of its folder and a finished run, or what is known without results here."""
+
+    folder: str
+    run: Run | None
+    error: str | None = None  # why there are no results
+    overrides: dict[str, str] = field(default_factory=dict)  # what the sweep set
+    status: str | None = None  # None is done with results and failed without
+    values: tuple[float, ...] = ()  # the objectives, as far as the sweep knows them
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return self.overrides if self.run is None else self.run.every_setting
+
+
+def read_slots(folder: Path) -> list[Slot]:
+    """Every run folder directly below `folder` that has results, in the order of their numbers.
+
+    A results.json that cannot be read, or lacks something, becomes a slot with an error, and never a number.
+    """
+    slots = []
+    for path in sorted(folder.glob("*/results.json"), key=by_number):
+        try:
+            slots.append(Slot(path.parent.name, read_run(path.parent)))
+        except ValueError as error:
+            slots.append(Slot(path.parent.name, None, str(error)))
+    return slots
+
+
+def differences(slots: Sequence[Slot]) -> list[str]:
+    """Settings that take more than one value among the slots that have them, groups first.
+
+    Of a run without results only what the sweep set is known.
+    """
+    done = [slot.settings for slot in slots if slot.run is not None]
+    known = [*done, *(slot.overrides for slot in slots if slot.run is None)]
+    keys = list(dict.fromkeys(key for one in known for key in one))
+    differ = [key for key in keys if len({str(one[key]) for one in known if key in one}) > 1]
+    missing = [key for key in keys if "." not in key and any(key not in one for one in done)]
+    return differ or missing or sorted({key for slot in slots for key in slot.overrides})
+
+
+def on_front(values: Sequence[Sequence[float]]) -> list[bool]:
+    """Whether each point is on the Pareto front: no other is at least as good in all objectives and better in one."""
+
+    def beaten(mine: Sequence[float]) -> bool:
+        return any(all(o >= m for o, m in zip(other, mine, strict=True)) and other != mine for other in values)
+
+    return [not beaten(mine) for mine in values]
+
+
+def table(slots: Sequence[Slot], objectives: Sequence[str] = OBJECTIVES) -> "pd.DataFrame":
+    """A row a run, best validation first, then what is running, pruned or failed.
+
+    Columns: rank, the settings that differ, alpha (mean over test users; empty for models that mix nothing), the
+    objectives on validation (`validation NDCG@10`), with several whether the run is on their Pareto front, each
+    headline metric of the test split overall (`HR@10`) and by group (`HR@10/short`), the validation metric by group,
+    best epoch, seconds, status, error and folder.
+    """
+    import pandas as pd
+
+    keys = differences(slots)
+    aims = [f"validation {objective}" for objective in objectives]
+    by_length = [f"{aims[0]}/{group}" for group in LengthGroups.names] if "/" not in objectives[0] else []
+    measured = list(dict.fromkeys([*aims, *by_group(HEADLINE), *by_length]))
+    rows: list[Row] = []
+    for slot in slots:
+        row = {key: slot.settings.get(key) for key in keys} | {"error": slot.error, "folder": slot.folder}
+        row["status"] = slot.status or ("failed" if slot.run is None else "done")
+        if slot.run is None:
+            row |= dict(zip(aims, slot.values, strict=False))
+        else:
+            row |= {name: slot.run.metric(name) for name in measured} | {"alpha": slot.run.alpha}
+            row |= {"best epoch": slot.run.results["best_epoch"], "seconds": slot.run.results["seconds"]["total"]}
+        rows.append(row)
+    rows.sort(key=lambda row: (STATUSES.index(row["status"]), -known(row.get(aims[0]))))
+    done = [row for row in rows if row["status"] == "done"]
+    for rank, row in enumerate(done, start=1):
+        row["rank"] = rank
+    if len(aims) > 1:
+        front = on_front([[known(row.get(aim)) for aim in aims] for row in done])
+        for row, mark in zip(done, front, strict=True):
+            row["front"] = "yes" if mark else "no"
+    columns = ["rank", *keys, "alpha", *aims, *(["front"] if len(aims) > 1 else []), *measured[len(aims) :]]
+    columns += ["best epoch", "seconds", "status", "error", "folder"]
+    frame = pd.DataFrame([[row.get(column) for column in columns] for row in rows], columns=columns)
+    return frame.astype({"rank": "Int64", "best epoch": "Int64"})
+
+
+def known(value: float | None) -> float:
+    """A metric, or less than any where there is none."""
+    return float("-inf") if value is None else value
+
+
+def show(frame: "pd.DataFrame", objectives: Sequence[str] = OBJECTIVES) -> str:
+    """The leaderboard to read, in Markdown: all users, then by history length, then what has no result.
+
+    Runs that differ in nothing but their seed are one line, with mean ± standard deviation (n - 1) over the seeds.
+    """
+    aims = [f"validation {objective}" for objective in objectives]
+    varied = list(frame.columns[1 : frame.columns.get_loc("alpha")])
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    done = [row for row in rows if row["status"] == "done"]
+    keys = varied
+    if "name" in keys and all(row["name"] is not None for row in done):
+        keys = [key for key in ("name", "seed") if key in keys]
+    lines = by_settings(done, [key for key in keys if key != "seed"])
+    lines.sort(key=lambda each: -mean(known(row[aims[0]]) for row in each))
+    repeated = any(len(each) > 1 for each in lines)
+    if repeated:
+        keys = [key for key in keys if key != "seed"]
+    heading = f"Ordered by {aims[0]}; all other metrics are of the test split."
+    parts = [heading + " Mean ± standard deviation over seeds." if repeated else heading]
+    if lines:
+        mixes = any(row["alpha"] is not None for row in done) and "fusion.alpha" not in keys
+        settings = [*keys, *(["seeds"] if repeated else []), *(["alpha"] if mixes else [])]
+        front = ["front"] if len(aims) > 1 and not repeated else []
+        headline = ("NDCG@10", "HR@10", "MRR@10")
+        overall = list(dict.fromkeys([*settings, *aims, *front, *headline, "best epoch", "seconds", "folder"]))
+        grouped = [*settings, *(f"{name}/{group}" for name in headline for group in LengthGroups.names)]
+        parts += [ranked_table(lines, overall, keys), "The same test metrics @10 by length of the history:"]
+        parts += [ranked_table(lines, grouped, keys)]
+        if len(lines) > 1 and keys and "/" not in objectives[0]:
+            parts += [f"Best by {aims[0]}:", best(lines, keys, aims[0])]
+    for status, title in TITLES.items():
+        if found := [row for row in rows if row["status"] == status]:
+            parts += [title, "\n".join(without_result(row, varied) for row in found)]
+    return "\n\n".join(parts)
+
+
+def by_settings(rows: Iterable[Row], keys: Sequence[str]) -> list[list[Row]]:
+    found: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        found.setdefault(tuple(str(row[key]) for key in keys), []).append(row)
+    return list(found.values())
+
+
+def ranked_table(lines: Sequence[Sequence[Row]], columns: Sequence[str], keys: Sequence[str]) -> str:
+    """A line a configuration; the headers of test metrics by group are short enough for a terminal."""
+    body = [[place, *(summary(each, column, keys) for column in columns)] for place, each in enumerate(lines, start=1)]
+    header = [column if column.startswith("validation") else column.replace("@10/", " ") for column in columns]
+    return markdown(["rank", *header], body)
+
+
+def summary(rows: Sequence[Row], column: str, keys: Sequence[str]) -> Any:
+    """A cell of one configuration: its setting, or mean ± standard deviation of a metric over its seeds."""
+    values: list[Any] = [row.get(column) for row in rows]
+    if column == "seeds":
+        return len(rows)
+    if column in keys:
+        return Number(value_in_words(values[0])) if isinstance(values[0], float) else values[0]
+    if column in ("front", "folder"):
+        return " ".join(values[:1] if column == "front" else values)
+    if column in ("seconds", "best epoch"):
+        return None if None in values else round(mean(values))
+    return spread(values)
+
+
+def best(lines: Sequence[Sequence[Row]], keys: Sequence[str], aim: str) -> str:
+    """The best configuration for all users and for each group, by the mean of the objective over seeds."""
+    found = []
+    for group in ("all users", *LengthGroups.names):
+        column = aim if group == "all users" else f"{aim}/{group}"
+        measured = [each for each in lines if all(row[column] is not None for row in each)]
+        if measured:
+            top = max(measured, key=lambda each: mean(row[column] for row in each))
+            found.append(f"- {group}: {in_words(top[0], keys)} ({number(mean(row[column] for row in top))})")
+    return "\n".join(found)
+
+
+def in_words(row: Row, keys: Sequence[str]) -> str:
+    return words([(key, row[key]) for key in keys if row[key] is not None])
+
+
+def without_result(row: Row, keys: Sequence[str]) -> str:
+    point, error = in_words(row, keys), row["error"]
+    return f"- {row['folder']}{f' ({point})' if point else ''}{f': {error}' if error else ''}"
+
+
+def write(slots: Sequence[Slot], folder: Path, objectives: Sequence[str] = OBJECTIVES, answer: str = "") -> str:
+    """Write leaderboard.csv and leaderboard.md to `folder`, each whole or not at all; returns what to print.
+
+    Args:
+        answer: what stands below the tables.
+    """
+    frame = table(slots, objectives)
+    text = "\n\n".join(part for part in (show(frame, objectives), answer) if part)
+    csv = io.StringIO()
+    frame.to_csv(csv, index=False)
+    write_text(folder / "leaderboard.csv", csv.getvalue())
+    write_text(folder / "leaderboard.md", f"# Leaderboard\n\n{text}\n")
+    return text

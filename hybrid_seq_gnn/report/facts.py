@@ -1,0 +1,224 @@
+"""All that a report stands on: runs put together, the baseline, the comparison, and what had to be left out."""
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hybrid_seq_gnn.compare.table import compare, values
+from hybrid_seq_gnn.evaluation.groups import OVERALL
+from hybrid_seq_gnn.report.studies import Sweep, sweeps
+from hybrid_seq_gnn.results.command import select
+from hybrid_seq_gnn.results.configurations import Configuration, configurations
+from hybrid_seq_gnn.results.load import load
+from hybrid_seq_gnn.results.runs import GROUPS, RANKING, Run, data_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hybrid_seq_gnn.report.criteria import Criteria
+
+METRICS = ("NDCG@10", "HR@10", "MRR@10")
+METRIC = METRICS[0]
+MOST = 6  # series in one figure: as many as there are colours
+
+
+@dataclass
+class Facts:
+    """What was found.
+
+    Attributes:
+        sources: the paths, as the user named them.
+        configurations: that ranked the same items of the same users, best on validation first, all named apart.
+        baseline: one of them; None where there is none.
+        why_no_baseline: a sentence, where there is none.
+        untested: names of configurations that have no per-user data and why.
+        notes: what was left out or chosen on the way.
+        criteria: to check; None checks none.
+        resamples, seed: of everything that is drawn.
+    """
+
+    sources: list[str]
+    configurations: list[Configuration]
+    baseline: Configuration | None
+    why_no_baseline: str
+    untested: dict[str, str]
+    notes: list[str]
+    criteria: "Criteria | None" = None
+    resamples: int = 10_000
+    seed: int = 0
+
+    @cached_property
+    def runs(self) -> list[Run]:
+        return [run for one in self.configurations for run in one.runs]
+
+    @cached_property
+    def sweeps(self) -> list[Sweep]:
+        return sweeps(run.folder for run in self.runs)
+
+    @property
+    def base(self) -> str | None:
+        return self.baseline.name if self.baseline else None
+
+    @cached_property
+    def others(self) -> list[Configuration]:
+        """All but the baseline, best on validation first."""
+        return [one for one in self.configurations if one is not self.baseline]
+
+    @cached_property
+    def tested(self) -> list[Configuration]:
+        """All but the baseline that can be compared with it user by user."""
+        return [one for one in self.others if one.name not in self.untested]
+
+    @cached_property
+    def comparison(self) -> "pd.DataFrame | None":
+        """`compare` over METRICS and all groups; None where there is nothing to compare."""
+        if self.baseline is None or self.baseline.name in self.untested or not self.tested:
+            return None
+        return compare(self.baseline, self.tested, METRICS, GROUPS, resamples=self.resamples, seed=self.seed)
+
+    @cached_property
+    def users(self) -> "pd.DataFrame | None":
+        """user, length and group of every test user; None without any per-user data."""
+        for one in self.configurations:
+            if one.name not in self.untested:
+                return one.runs[0].per_user[["user", "length", "group"]]
+        return None
+
+    def per_user(self, name: str, metric: str) -> np.ndarray:
+        """The metric of each user in each run of a configuration, (seeds, U), in the order of `users`."""
+        runs = self.named(name).runs
+        return values(runs, runs[0], [metric])[:, :, 0]
+
+    def named(self, name: str) -> Configuration:
+        return next(one for one in self.configurations if one.name == name)
+
+    @cached_property
+    def rows(self) -> dict[tuple[str, ...], dict[Any, Any]]:
+        """Of the comparison, by name, metric and group."""
+        rows = [] if self.comparison is None else self.comparison.to_dict("records")
+        return {(row["name"], row["metric"], row["group"]): row for row in rows}
+
+    def row(self, name: str, metric: str = METRIC, group: str = OVERALL) -> dict[Any, Any] | None:
+        return self.rows.get((name, metric, group))
+
+    def challenger(self, wanted: Mapping[str, Any] | None = None) -> Configuration | None:
+        """The best on validation among all but the baseline, or among those with some settings."""
+        among = self.others if wanted is None else self.configurations
+        return next((one for one in among if wanted is None or matches(one.settings, wanted)), None)
+
+    def difference(
+        self, one: Configuration, other: Configuration, metric: str, group: str
+    ) -> tuple[float, float, float] | None:
+        """Difference, relative difference and corrected p of one to another; None where users cannot be compared."""
+        if one.name in self.untested or other.name in self.untested or one is other:
+            return None
+        row = self.row(one.name, metric, group) if other is self.baseline else None
+        if row is None:
+            row = compare(other, [one], [metric], [group], resamples=self.resamples, seed=self.seed).iloc[0].to_dict()
+        return float(row["difference"]), float(row["relative"]), float(row["p_holm"])
+
+    def users_in(self, group: str) -> int:
+        return int(self.runs[0].results["grouped_metrics"][group]["count"])
+
+    def to_draw(self, *, per_user: bool, most: int = MOST) -> tuple[list[Configuration], str]:
+        """The configurations to draw, the baseline first, and what to say about the rest."""
+        others = self.tested if per_user else self.others
+        base = self.baseline
+        with_base = [base] if base is not None and not (per_user and base.name in self.untested) else []
+        note = f" Shown: the best {most} of {len(others)} on validation." if len(others) > most else ""
+        return [*with_base, *others[:most]], note
+
+
+def matches(settings: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether a configuration has all these settings; a list means any of its values."""
+    return all(
+        key in settings and str(settings[key]) in [str(v) for v in (value if isinstance(value, list) else [value])]
+        for key, value in wanted.items()
+    )
+
+
+def gather(
+    sources: Sequence[str],
+    baseline: str | None,
+    criteria: "Criteria | None" = None,
+    *,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Facts:
+    """Load everything, choose the baseline, and keep what can be put beside it.
+
+    Args:
+        sources: run folders, sweep folders or globs.
+        baseline: a filter KEY=VALUE, or a folder; None takes model=sasrec where there is one.
+
+    Raises:
+        ValueError: a source or the baseline leads to nothing.
+    """
+    found, why = load(sources), ""
+    notes, by_folder = list(found.left_out), {run.folder.resolve(): run for run in found.runs}
+    if baseline is None:
+        wanted = [run for run in found.runs if run.settings.get("model") == "sasrec"]
+        why = "There is no baseline: none of the runs has model=sasrec. Name one with --baseline KEY=VALUE or FOLDER."
+    elif os.path.exists(baseline):
+        wanted, more = load([baseline])
+        notes += more
+        for run in wanted:
+            by_folder.setdefault(run.folder.resolve(), run)
+    elif "=" in baseline:
+        wanted = select(found.runs, [baseline], "--baseline")
+    else:
+        raise ValueError(f"--baseline {baseline}: no such folder, and no KEY=VALUE as in model=sasrec.")
+    every, more = configurations(comparable(list(by_folder.values()), wanted, notes))
+    notes += more
+    untested: dict[str, str] = {}
+    every = sorted(
+        (without_broken_runs(one, untested, notes) for one in every), key=lambda one: one.validation, reverse=True
+    )
+    chosen = {run.folder.resolve() for run in wanted}
+    candidates = [one for one in every if any(run.folder.resolve() in chosen for run in one.runs)]
+    if len(candidates) > 1:
+        rest = "; ".join(one.name for one in candidates[1:6])
+        notes.append(f"{len(candidates)} configurations fit the baseline; the best on validation is it, not {rest}.")
+    base = candidates[0] if candidates else None
+    return Facts(list(sources), every, base, "" if base else why, untested, notes, criteria, resamples, seed)
+
+
+def comparable(runs: Sequence[Run], wanted: Sequence[Run], notes: list[str]) -> list[Run]:
+    """The runs of one split and one way to evaluate: that of the baseline, else that of most runs."""
+
+    def kind(run: Run) -> tuple[Any, ...]:
+        return run.split_hash, *(run.settings.get(key) for key in RANKING)
+
+    ours = Counter(map(kind, wanted or runs)).most_common(1)[0][0]
+    kept, left = ([run for run in runs if (kind(run) == ours) == ok] for ok in (True, False))
+    if left:
+        others = "; ".join(dict.fromkeys(map(data_of, left)))
+        notes.append(
+            f"{len(left)} of {len(runs)} runs are left out, because they cannot be compared with {kept[0].folder} "
+            f"({data_of(kept[0])}): they have other data, another split or other settings of the evaluation "
+            f"({others}). The first is {left[0].folder}. Give them a report of their own."
+        )
+    return kept
+
+
+def without_broken_runs(one: Configuration, untested: dict[str, str], notes: list[str]) -> Configuration:
+    """A configuration without the runs whose per-user data are missing or contradict their results."""
+    good, bad = [], []
+    for run in one.runs:
+        try:
+            run.per_user  # noqa: B018
+            good.append(run)
+        except ValueError as error:
+            bad.append(str(error))
+    if good and bad:
+        notes.append(f"{one.name}: {len(bad)} of {len(one.runs)} seeds are left out everywhere: {' '.join(bad)}")
+        return replace(one, runs=tuple(good))
+    if bad:
+        untested[one.name] = bad[0]
+        notes.append(f"{one.name} has no place in any comparison between users: {bad[0]}")
+    return one

@@ -1,0 +1,111 @@
+"""The Optuna studies behind sweeps, read and never written."""
+
+import json
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial
+
+
+@dataclass
+class Sweep:
+    """A sweep folder's study: a copy in memory, or None and why; and study.json, if there is one."""
+
+    folder: Path
+    study: "optuna.Study | None"
+    problem: str = ""
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Its name, or that of its folder where it was given none."""
+        name = self.about.get("name")
+        return str(name) if name and name != "sweep" else self.folder.name
+
+    @property
+    def directions(self) -> "list[optuna.study.StudyDirection]":
+        return self.study.directions if self.study else []
+
+    @property
+    def objective(self) -> str:
+        named = self.about.get("objective")
+        first = named[0] if isinstance(named, list) and named else named
+        return f"validation {first or 'NDCG@10'}"
+
+    def trials(self, state: str) -> "list[FrozenTrial]":
+        """Its trials in a state: COMPLETE, PRUNED or FAIL."""
+        return [t for t in self.study.trials if t.state.name == state] if self.study else []
+
+    @property
+    def points(self) -> int:
+        """How many different settings, apart from the seed, were tried to the end or until they were pruned."""
+        tried = [trial.params.items() for trial in [*self.trials("COMPLETE"), *self.trials("PRUNED")]]
+        return len({repr(sorted((key, str(value)) for key, value in one if key != "seed")) for one in tried})
+
+    @property
+    def only_model(self) -> bool:
+        trials = self.study.trials if self.study else []
+        return bool(trials) and not any({"model", "variant"} & set(trial.params) for trial in trials)
+
+    @property
+    def searched(self) -> bool:
+        """Whether an interval was searched, and not only the points of a grid tried."""
+        done = self.trials("COMPLETE")
+        if len(done) < 3:
+            return False
+        kinds = {type(d).__name__ for trial in done for d in trial.distributions.values()}
+        return bool(self.about.get("searched", kinds - {"CategoricalDistribution"}))
+
+
+def sweeps(run_folders: Iterable[Path]) -> list[Sweep]:
+    """The studies beside run folders: of each folder that holds some of them and a study, in order."""
+    folders = dict.fromkeys(folder.resolve().parent for folder in run_folders)
+    return [
+        read(folder) for folder in folders if (folder / "study.journal").exists() or (folder / "study.json").exists()
+    ]
+
+
+def read(folder: Path) -> Sweep:
+    """The study of a sweep folder, as far as it can be read."""
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    about: dict[str, Any] = {}
+    card, journal = folder / "study.json", folder / "study.journal"
+    try:
+        about = json.loads(card.read_text(encoding="utf-8")) if card.exists() else {}
+        if not isinstance(about, dict):
+            raise ValueError("it is not a mapping")
+    except (OSError, ValueError) as error:
+        return Sweep(folder, None, f"{card} cannot be read: {error}")
+    url = about.get("storage")
+    try:
+        if url is None and not journal.exists():
+            return Sweep(folder, None, f"{journal} is not there", about)
+        with tempfile.TemporaryDirectory() as beside:
+            storage: Any = url
+            if url is None:  # a copy without a last line that is still being written: nothing of the user's is touched
+                content = journal.read_bytes()
+                copy = Path(beside) / "study.journal"
+                copy.write_bytes(content[: content.rfind(b"\n") + 1])
+                storage = JournalStorage(JournalFileBackend(str(copy)))
+            elif url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+                return Sweep(folder, None, f"{url} is not there", about)
+            names = optuna.get_all_study_names(storage)
+            name = about.get("name") if about.get("name") in names else names[0] if len(names) == 1 else None
+            if name is None:
+                what = "several studies, and study.json names none of them" if names else "no study"
+                return Sweep(folder, None, f"{url or journal} holds {what}", about)
+            stored = optuna.load_study(study_name=name, storage=storage)
+            study = optuna.create_study(directions=stored.directions)
+            study.add_trials(stored.trials)
+    except Exception as error:  # a storage has many ways to be out of reach
+        return Sweep(folder, None, f"the study in {url or journal} cannot be read: {error!r}"[:300], about)
+    return Sweep(folder, study, "", about)

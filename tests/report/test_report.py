@@ -1,0 +1,189 @@
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+
+from hybrid_seq_gnn.compare.table import compare
+from hybrid_seq_gnn.report import sentences as answer
+from hybrid_seq_gnn.report.facts import gather
+from tests.report.pages import RESAMPLES, error, report
+from tests.report.study_folder import USERS
+from tests.results.folders import random_ranks, write_run
+
+
+def test_the_answer_comes_first_and_says_for_whom_and_how_sure(reported):
+    _, page = reported
+    assert "Yes: fusion.alpha=0.3 is better than the baseline model=sasrec, by" in page.text
+    assert page.text.index("Yes: ") < page.text.index("Leaderboard")
+    assert "Short histories (60 users): significantly better" in page.text
+    assert "The baseline got fewer tuning trials than a challenger: 1 configuration of its model against" in page.text
+    assert "Seeds: 2 of the baseline, 2 of fusion.alpha=0.3" in page.text
+
+
+def test_every_number_of_the_tables_is_that_of_compare(study, reported):
+    _, page = reported
+    facts = gather([str(study)], None)
+    frame = compare(facts.baseline, facts.others, resamples=int(RESAMPLES))
+    shown = page.table("configuration", "group", "users", "seeds", "baseline", "mean")
+    assert len(shown) == len(frame) == 5 * 3 * 4
+    keys = ["metric", "name", "group"]
+    expected = frame.sort_values(keys, key=lambda c: c.map({"NDCG@10": "0", "HR@10": "1", "MRR@10": "2"}).fillna(c))
+    by_row = {(row[0], row[1], row[5], row[7]): row for row in shown}
+    for row in expected.to_dict("records"):
+        line = by_row[row["name"], row["group"], f"{row['mean']:.4f}", f"{row['difference']:+.4f}"]
+        assert line[4] == f"{row['baseline']:.4f}"
+        assert line[8] == f"{row['low']:+.4f} to {row['high']:+.4f}"
+        assert line[13] == ("<0.0001" if row["p_holm"] < 0.00005 else f"{row['p_holm']:.4f}")
+        assert line[16] == f"{row['wins']}/{row['ties']}/{row['losses']}"
+    board = {row[0]: row for row in page.table("configuration", "seeds", "validation NDCG@10", "NDCG@10")}
+    assert list(board) == [one.name for one in facts.configurations]
+    for row in frame[(frame["metric"] == "NDCG@10") & (frame["group"] == "overall")].to_dict("records"):
+        line = board[row["name"]]
+        assert line[3] == f"{row['mean']:.4f} ± {row['sd_over_seeds']:.4f}"
+        assert line[4].startswith(f"{row['difference']:+.4f} (")
+        assert line[6][0] == ("=" if not row["significant"] else "▲" if row["difference"] > 0 else "▼")
+
+
+def test_failed_and_pruned_trials_are_counted_and_the_journal_stays_as_it_is(study, reported):
+    _, page = reported
+    assert ["sweep", "", "10", "1", "1", "–", "–"] in page.table("sweep", "question")
+    assert "trial 5 failed: the loss became nan <in epoch 2>" in page.text
+    assert (study / "sweep/study.journal").read_text().endswith('{"op_code":5,"worker')
+
+
+def test_a_baseline_can_be_named_by_setting_and_by_folder(study, tmp_path):
+    by_setting = report(tmp_path / "a", study, "--baseline", "fusion.alpha=0.7", "--criteria", "none")
+    assert "Yes: fusion.alpha=0.3 is better than the baseline fusion.alpha=0.7" in by_setting.text
+    by_folder = report(tmp_path / "b", study / "sweep", "--baseline", study / "base", "--criteria", "none")
+    assert "is better than the baseline model=sasrec" in by_folder.text
+    assert "no run has that" in error(study, "--baseline", "model=ease")
+    assert "no such folder" in error(study, "--baseline", "nonsense")
+
+
+def test_without_a_baseline_nothing_is_compared_and_that_is_said(study, tmp_path):
+    page = report(tmp_path / "r", study / "sweep")
+    assert "There is no baseline, so nothing is compared." in page.text
+    assert "none of the runs has model=sasrec" in page.text
+    assert not page.table("configuration", "group")
+    assert {row[6] for row in page.table("configuration", "seeds", "validation NDCG@10")} == {"not compared"}
+
+
+def test_no_difference_is_not_called_one(tmp_path):
+    for seed in (0, 1):
+        for k, model in enumerate(("sasrec", "hybrid")):
+            write_run(
+                tmp_path / f"o/{k}_{seed}",
+                random_ranks(2 * k + seed, 60),
+                lengths=np.full(60, 5),
+                seed=seed,
+                model=model,
+            )
+    page = report(tmp_path / "r", tmp_path / "o")
+    assert "No difference can be shown between model=hybrid and the baseline model=sasrec." in page.text
+    assert "This is not significant: it may be chance." in page.text
+    assert "leaves out 0" not in page.text
+    assert "The group is too small to say anything: no less than a true difference of" in page.text
+    assert "Long histories: no test user has one, so nothing is known about them." in page.text
+    assert "Not here: medium, long: no test user belongs to these groups." in page.text
+
+
+def test_an_interval_that_did_not_survive_the_correction_is_explained():
+    row = {"significant": False, "users": 99, "mean": 0.2, "baseline": 0.1, "difference": 0.1, "relative": 1.0}
+    row |= {"low": 0.01, "high": 0.2, "p_holm": 0.3, "group": "short", "minimum_detectable": 0.01, "metric": "NDCG@10"}
+    for text in (answer.overall(row, 50), answer.for_whom(row)):
+        assert "not significant" in text and "Its interval leaves out 0, but among so many" in text
+    for text in (answer.overall(row | {"low": -0.1}, 50), answer.for_whom(row | {"low": -0.1})):
+        assert "leaves out 0" not in text
+
+
+def test_one_seed_only_is_said(tmp_path):
+    write_run(tmp_path / "o/0", random_ranks(0, 60), lengths=np.full(60, 5), model="sasrec")
+    write_run(tmp_path / "o/1", random_ranks(1, 60, 0.2), lengths=np.full(60, 5))
+    page = report(tmp_path / "r", tmp_path / "o")
+    assert "One seed only: model=sasrec and model=hybrid." in page.text
+
+
+def test_runs_of_another_split_are_left_out_and_said(study, tmp_path):
+    other = tmp_path / "elsewhere/0"
+    write_run(other, random_ranks(9, USERS, 0.01), lengths=np.full(USERS, 5), split="b" * 64, name="cheat")
+    page = report(tmp_path / "r", study, other)
+    assert "1 of 13 runs are left out" in page.text and str(other) in page.text
+    assert not [row for row in page.table("configuration") if row[0] == "cheat"]
+
+
+def test_a_run_without_per_user_data_is_shown_and_never_compared(study, tmp_path):
+    shutil.copytree(study, tmp_path / "o")
+    for seed in (0, 1):
+        (tmp_path / f"o/sweep/0_seed{seed}/per_user.parquet").unlink()
+    path = tmp_path / "o/sweep/1_seed0/per_user.parquet"
+    pd.read_parquet(path).assign(rank=1).to_parquet(path, index=False)
+    page = report(tmp_path / "r", tmp_path / "o")
+    board = page.table("configuration", "seeds", "validation NDCG@10")
+    assert [row[6] for row in board if row[0] == "fusion.alpha=0.3"] == ["not compared"]
+    assert "fusion.alpha=0.3 has no place in any comparison between users" in page.text
+    assert [row[1] for row in board if "fusion.alpha=0.5" in row[0]] == ["1"]
+    assert "fusion.alpha=0.5: 1 of 2 seeds are left out everywhere" in page.text
+
+
+def test_a_half_written_run_among_others_is_said_and_alone_is_an_error(study, tmp_path):
+    shutil.copytree(study, tmp_path / "o")
+    (tmp_path / "o/others/0_seed0/results.json").unlink()
+    page = report(tmp_path / "r", tmp_path / "o")
+    assert "others/0_seed0 has no results.json: the run has not finished." in page.text
+    assert "has not finished" in error(tmp_path / "o/others/0_seed0", "--output", tmp_path / "q")
+    assert not (tmp_path / "q").exists()
+
+
+def test_missing_parts_are_marked_gaps(tmp_path):
+    for k, model in enumerate(("sasrec", "hybrid")):
+        write_run(tmp_path / f"o/{k}", random_ranks(k, 20), lengths=np.full(20, 5), model=model)
+    (tmp_path / "o/0/metrics.jsonl").write_text('{"epoch": 1, "lo')
+    (tmp_path / "o/study.journal").write_text("rubbish\n")
+    page = report(tmp_path / "r", tmp_path / "o")
+    for gap in (
+        "metrics.jsonl cannot be read",
+        "metrics.jsonl is not there",
+        "an ablation needs a reference",
+        "no run here mixes two sides",
+        "fewer than two configurations differ in fusion.alpha alone",
+        "study.journal holds no study",
+        "no run here uses a graph",
+        "the runs do not say which commands made them",
+        "a curve over lengths needs the per-user data of 30 test users",
+        "peak memory of the process, MiB (greatest over seeds): the runs do not say",
+    ):
+        assert gap in page.text, gap
+
+
+def test_own_criteria_are_checked(study, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "minimum:\n- {metric: NDCG@10, relative_above: 0.05}\ntarget:\n- {metric: HR@20, group: long, above: 1}\n"
+    )
+    page = report(tmp_path / "r", study, "--criteria", path)
+    status = [row[2] for row in page.table("level", "criterion")]
+    assert status == ["✓ met", "✗ not met"]
+    assert "There is study, none; or give a path" in error(study, "--criteria", "studi")
+
+
+def test_a_study_json_names_the_sweep_and_its_question(study, tmp_path):
+    shutil.copytree(study, tmp_path / "o")
+    (tmp_path / "o/sweep/study.json").write_text(
+        json.dumps(
+            {
+                "name": "sweep",
+                "storage": None,
+                "objective": ["HR@10"],
+                "question": "Which alpha?",
+                "sampler": "tpe",
+                "space": {"gnn": "a,b"},
+            }
+        )
+    )
+    page = report(tmp_path / "r", tmp_path / "o")
+    assert ["sweep", "Which alpha?", "10", "1", "1", "tpe", "–"] in page.table("sweep", "question")
+    assert ["sweep", "gnn", "a,b"] in page.table("sweep", "setting", "tried")
+    assert "validation HR@10 against each setting alone" in page.text
+    (tmp_path / "o/sweep/study.json").write_text(json.dumps({"name": "sweep", "storage": "sqlite:///gone.db"}))
+    assert "sqlite:///gone.db is not there" in report(tmp_path / "r", tmp_path / "o").text
