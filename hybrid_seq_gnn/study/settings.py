@@ -18,7 +18,6 @@ class StudySettings:
     Attributes:
         name: of the study, and of its folder below outputs/studies; null makes one from the search space, the
             configuration and the data, so that the same command continues the same study.
-        title: of a study without a name, the first word of the name that is made for it; null says what varies.
         storage: where Optuna keeps the trials: null is study.journal in the study's folder; sqlite:///studies.db or
             postgresql+psycopg://user@host/database may hold many studies.
         n_trials: trials of a search (where a setting has an interval); a grid has as many as it has points.
@@ -38,15 +37,12 @@ class StudySettings:
             is taken up by somebody else. Processes on the same machine are known to be dead at once.
         fresh: put the study of this name aside and start anew.
         dry_run: only say what would be run, and where.
-        variants: named configurations, each `label: override override ...`, times the grid of the command line.
-        question: what the study asks, for its reader.
 
     Raises:
         ValueError: a value is out of range, or settings do not go together.
     """
 
     name: str | None = None
-    title: str | None = None
     storage: str | None = None
     n_trials: int = 20
     seeds: int = 1
@@ -62,8 +58,6 @@ class StudySettings:
     grace: float = 120.0
     fresh: bool = False
     dry_run: bool = False
-    variants: tuple[str, ...] = ()
-    question: str | None = None
 
     def __post_init__(self) -> None:
         """Check every value in the words of the command line."""
@@ -76,10 +70,8 @@ class StudySettings:
             raise ValueError(f"study.workers={self.workers}: must be 1 or more, or null.")
         if self.grace < 10:
             raise ValueError(f"study.grace={self.grace}: must be 10 or more, in seconds.")
-        for key in ("name", "title"):
-            value = getattr(self, key)
-            if value is not None and not re.fullmatch(r"[\w][\w.@+=-]*", value):
-                raise ValueError(f"study.{key}={value}: expected letters, digits and . _ - + = @; it names a folder.")
+        if self.name is not None and not re.fullmatch(r"[\w][\w.@+=-]*", self.name):
+            raise ValueError(f"study.name={self.name}: expected letters, digits and . _ - + = @; it names a folder.")
         if self.storage is not None and "://" not in self.storage:
             raise ValueError(
                 f"study.storage={self.storage}: expected a URL such as sqlite:///studies.db or "
@@ -89,9 +81,6 @@ class StudySettings:
             raise ValueError("study.objective=[]: expected a validation metric such as NDCG@10.")
         for objective in self.objectives:
             check_objective(objective)
-        for variant in self.variants:
-            if not re.fullmatch(r"\s*[^:\s][^:]*:\s*([^\s=]+=\S+\s*)+", variant):
-                raise ValueError(f"study.variants: {variant!r}: expected 'label: override override ...'.")
         if len(self.objectives) > 1 and self.pruner != "none":
             raise ValueError(
                 f"study.pruner={self.pruner} wants one study.objective; several have no order to prune by."

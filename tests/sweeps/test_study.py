@@ -7,12 +7,14 @@ import time
 import optuna
 import pandas as pd
 import pytest
-from hydra_plugins.hybrid_seq_gnn_sweeper._space import choices, parse
+from hydra_plugins.hybrid_seq_gnn_sweeper._space import parse
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from hybrid_seq_gnn.app.arguments import expanded
+from hybrid_seq_gnn.app.arguments import Command, folder, read_study
+from hybrid_seq_gnn.study.queue import Slot, fill, is_lost
+from hybrid_seq_gnn.study.space import choices
 from tests.sweeps.test_sweeper import ONE, load, start, trials, wait_for  # noqa: F401
 from tests.test_command_line import SMALL, command, fail, results, succeed
 
@@ -115,7 +117,6 @@ def test_a_search_asks_only_for_what_exists_beside_its_options(tmp_path):
         (["study.storage=studies.db"], "sqlite:///studies.db"),
         (["study.storage=sqlite:////no/such/folder/s.db"], "cannot be opened"),
         (["study.name=a/b"], "study.name=a/b"),
-        (["study.variants=[SASRec]"], "label: override override"),
         (["study.sampler=best"], "study.sampler=best: expected tpe, random, gp, cmaes or nsga2"),
         (["study.pruner_stratup=3"], "study.pruner_startup"),
     ],
@@ -133,8 +134,9 @@ def test_a_file_of_data_that_is_not_there_is_said_before_the_first_run(tmp_path)
 
 
 def test_variants_are_named_configurations_times_the_grid(tmp_path):
-    variants = "study.variants=['SASRec: model=sasrec','input, only: fusion.side=input fusion.alpha=0.4']"
-    done = succeed(*ONE, variants, "training.lr=0.001,0.002", cwd=tmp_path)
+    variants = "variants: {SASRec: model=sasrec, 'input, only': fusion.side=input fusion.alpha=0.4}"
+    (tmp_path / "own.yaml").write_text(f"question: Which?\n{variants}\n")
+    done = succeed("sweeps=own.yaml", *ONE, "training.lr=0.001,0.002", cwd=tmp_path)
     found = [
         (c["name"], c["training"]["lr"], (c["fusion"] or {}).get("side")) for c in finished(tmp_path / "sweep").values()
     ]
@@ -269,11 +271,9 @@ def test_a_run_whose_process_dies_again_and_again_has_failed(tmp_path):
         if _ < 2:
             study.tell(taken, state=TrialState.FAIL)
     study._storage.set_trial_user_attr(taken._trial_id, "alive", 0.0)
-    from hydra_plugins.hybrid_seq_gnn_sweeper._trials import Slot, end_lost, is_lost
-
     frozen = study.trials[taken.number]
     assert not is_lost(frozen, grace=3600.0)
-    assert end_lost(study, [Slot({}, (0,))] * 2, grace=0.0) == 1
+    assert not fill(study, [Slot({}, (0,))] * 2, grace=0.0)
     assert "died" in study.trials[taken.number].user_attrs["error"]
 
 
@@ -313,9 +313,7 @@ def test_joblib_workers_share_a_sweep(tmp_path):
 
 
 def test_every_study_of_the_plan_is_there_and_can_be_planned(tmp_path):
-    from hybrid_seq_gnn.app.arguments import read_study, studies_folder
-
-    names = {path.stem for path in studies_folder().glob("*.yaml")}
+    names = {path.stem for path in folder("sweeps").glob("*.yaml")}
     rounds = "rerun_all alpha_grid learnable_init piecewise continuous gnn_layers hard_negatives two_stage gat"
     assert {*rounds.split(), "score_fusion", "baseline_tuning", "ablation", "quick"} <= names
     for name in names:
@@ -357,8 +355,9 @@ def test_a_study_that_is_not_there_is_named_with_those_that_are(tmp_path):
     message = fail("sweeps=alpha_gird", cwd=tmp_path)
     assert "alpha_gird" in message
     assert "alpha_grid" in message
-    (tmp_path / "own.yaml").write_text("overrides: [seed=0]\n")
-    assert "question" in fail("sweeps=own.yaml", cwd=tmp_path)
+    for text, words in (("overrides: [seed=0]", "question"), ("question: Q?\nvariants: [SASRec]", "label: override")):
+        (tmp_path / "own.yaml").write_text(f"{text}\n")
+        assert words in fail("sweeps=own.yaml", cwd=tmp_path)
 
 
 def test_a_study_of_ones_own_is_a_file(tmp_path):
@@ -379,25 +378,26 @@ def test_a_study_of_ones_own_is_a_file(tmp_path):
         ("data.path=choice(/a/b-c.zip)", ["data.path=/a/b-c.zip"]),
         ("seed=3,3", ["seed=3"]),
         ("fusion.alpha=0.5,0.5", ["fusion.alpha=0.5"]),
+        ("gnn.num_layers=range(2,3)", ["gnn.num_layers=2"]),
+        ("gnn.decay=tag(t,choice(0.5))", ["gnn.decay=0.5"]),
+        ("fusion.knots=[0.1,0.2],[0.1,0.2]", ["fusion.knots=[0.1,0.2]"]),
+        ("gnn.decay=float(range(0,1))", ["gnn.decay=0.0"]),
+        ("data.path='1','a.csv'", ["data.path='1'", "data.path=a.csv"]),
     ],
 )
 def test_a_choice_keeps_its_spelling(argument, lines):
     space = parse([argument])
     name = argument.partition("=")[0]
     if name in space.distributions:
-        assert [
-            line for value in choices(space.distributions[name]) for line in space.overrides({name: value})
-        ] == lines
+        assert [f"{name}={value}" for value in choices(space.distributions[name])] == lines
     else:
         assert space.seeds == (3,) or list(space.fixed) == lines
 
 
-def test_what_hydra_cannot_read_as_a_choice_stays_as_it_is():
-    given = ["fusion=fixed,learnable", "fusion.x=null", "fusion.y='a, b'", "-m"]
-    assert expanded(given) == ["fusion=fixed,learnable", "fusion.x=null", "fusion.y=choice('a, b')", "-m"]
-
-
-def test_only_settings_of_a_group_that_varies_become_conditional():
-    given = ["fusion=fixed,learnable", "fusion.alpha=0.3", "model.dropout=0.1", "fusion.init_mid=0.1,0.2", "-m"]
-    assert expanded(given) == [given[0], "fusion.alpha=choice(0.3)", *given[2:]]
-    assert expanded(given[:-1]) == given[:-1]
+def test_hydra_sees_of_a_sweep_only_what_is_its_own():
+    given = ["fusion=fixed,learnable", "fusion.x=null", "hydra.sweep.dir=out", "~data", "+x=1", "-m"]
+    command = Command.read(given)
+    assert command.for_hydra == ["hydra.sweep.dir=out", "-m"]
+    assert command.overrides == ["fusion=fixed,learnable", "fusion.x=null", "~data", "+x=1"]
+    for others in (given[:-1], [*given, "--cfg", "job"]):  # one run, or a look at the configuration
+        assert Command.read(others).for_hydra == others
