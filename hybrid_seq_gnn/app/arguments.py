@@ -9,7 +9,6 @@ from typing import Any
 import yaml
 from hydra.core.override_parser.types import Quote, QuotedString
 
-SWEEPER = "hybrid_seq_gnn"
 MULTIRUN = {"-m", "--multirun"}
 PACKAGE = Path(__file__).resolve().parent.parent
 KEYS = {"question", "time", "read", "overrides", "variants"}
@@ -47,7 +46,7 @@ class Command:
             ValueError: there is no such study, or its file is not one; or another sweeper is asked for.
         """
         for argument in typed:
-            if argument.startswith("hydra/sweeper=") and argument != f"hydra/sweeper={SWEEPER}":
+            if argument.startswith("hydra/sweeper=") and argument != "hydra/sweeper=hybrid_seq_gnn":
                 raise ValueError(
                     f"{argument}: sweeps are run by this program's own sweeper; leave it out and use study.n_trials, "
                     "study.sampler and the other settings of study."
@@ -57,7 +56,7 @@ class Command:
             return cls(typed, typed)
         study = read_study(named[-1])
         own = [a for a in typed if not a.startswith("sweeps=")]
-        arguments = last_of_each([*study.get("overrides", ()), *own, *([] if MULTIRUN & set(own) else ["-m"])])
+        arguments = last_of_each([*(study.get("overrides") or ()), *own, *([] if MULTIRUN & set(own) else ["-m"])])
         title = re.sub(r"[^\w.+-]", "-", Path(named[-1]).stem).lstrip(".+-") or "study"
         return cls(typed, arguments, title, str(study["question"]), study.get("variants") or {})
 
@@ -91,15 +90,15 @@ def read_study(name: str) -> dict[str, Any]:
         study = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not a YAML file: {error}") from error
-    if not isinstance(study, dict) or "question" not in study or set(study) - KEYS:
-        odd = ", ".join(sorted(set(study) - KEYS)) if isinstance(study, dict) else "no table"
+    odd = ", ".join(sorted(set(study) - KEYS)) if isinstance(study, dict) else "no table"
+    if odd or "question" not in study:
         raise ValueError(
             f"{path}: expected question, and any of overrides, variants, time and read; found {odd or 'none'}."
         )
     variants = study.get("variants") or {}
     if not isinstance(variants, dict) or not all("=" in str(text) for text in variants.values()):
         raise ValueError(f"{path}: variants: {variants!r}: expected a line 'label: override override ...' for each.")
-    return study
+    return dict(study)
 
 
 def last_of_each(arguments: Iterable[str]) -> list[str]:

@@ -1,6 +1,9 @@
 """What the queue needs and Optuna's public interface lacks: the only module that uses a private name of Optuna."""
 
+from typing import Any
+
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -22,3 +25,8 @@ def begin(study: optuna.Study, waiting: FrozenTrial) -> Trial | None:
         return None
     study._thread_local.cached_all_trials = None  # as `Study.ask` does: the sampler looks at all trials anew
     return trial_of(study, waiting)
+
+
+def suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
+    """A value of a parameter, as `Study.ask` draws it; here each may depend on those before."""
+    return trial._suggest(name, distribution)

@@ -25,13 +25,8 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hybrid_seq_gnn.study.optuna_private import begin, trial_of
 
-WAITING, RUNNING, COMPLETE, PRUNED, FAIL = (
-    TrialState.WAITING,
-    TrialState.RUNNING,
-    TrialState.COMPLETE,
-    TrialState.PRUNED,
-    TrialState.FAIL,
-)
+WAITING, RUNNING = TrialState.WAITING, TrialState.RUNNING
+COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
 SIGN_EVERY = 20.0  # seconds between signs of life
 MOST_LOSSES = 3  # a slot whose process died this often has failed
 

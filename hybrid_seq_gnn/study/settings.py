@@ -2,17 +2,17 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge
 
 from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
 from hybrid_seq_gnn.evaluation.metrics import NAMES
-
-Sampler = Literal["tpe", "random", "gp", "cmaes", "nsga2"]
-Pruner = Literal["none", "median", "hyperband"]
+from hybrid_seq_gnn.limits import AtLeast0, AtLeast1, Limited
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudySettings:
+class StudySettings(Limited):
     """Settings of a sweep (-m).
 
     Attributes:
@@ -44,32 +44,23 @@ class StudySettings:
 
     name: str | None = None
     storage: str | None = None
-    n_trials: int = 20
-    seeds: int = 1
+    n_trials: AtLeast1 = 20
+    seeds: AtLeast1 = 1
     objective: str | tuple[str, ...] = "NDCG@10"
-    sampler: Sampler = "tpe"
-    seed: int = 0
-    pruner: Pruner = "none"
-    pruner_startup: int = 5
-    pruner_warmup: int = 5
-    max_failures: int | None = None
+    sampler: Literal["tpe", "random", "gp", "cmaes", "nsga2"] = "tpe"
+    seed: AtLeast0 = 0
+    pruner: Literal["none", "median", "hyperband"] = "none"
+    pruner_startup: AtLeast0 = 5
+    pruner_warmup: AtLeast0 = 5
+    max_failures: AtLeast0 | None = None
     retry_failed: bool = True
-    workers: int | None = None
-    grace: float = 120.0
+    workers: AtLeast1 | None = None
+    grace: Annotated[float, Ge(10)] = 120.0
     fresh: bool = False
     dry_run: bool = False
 
     def __post_init__(self) -> None:
-        """Check every value in the words of the command line."""
-        for name, least in (("n_trials", 1), ("seeds", 1), ("seed", 0), ("pruner_startup", 0), ("pruner_warmup", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"study.{name}={getattr(self, name)}: must be {least} or more.")
-        if self.max_failures is not None and self.max_failures < 0:
-            raise ValueError(f"study.max_failures={self.max_failures}: must be 0 or more, or null.")
-        if self.workers is not None and self.workers < 1:
-            raise ValueError(f"study.workers={self.workers}: must be 1 or more, or null.")
-        if self.grace < 10:
-            raise ValueError(f"study.grace={self.grace}: must be 10 or more, in seconds.")
+        """Check what no annotation says, in the words of the command line."""
         if self.name is not None and not re.fullmatch(r"[\w][\w.@+=-]*", self.name):
             raise ValueError(f"study.name={self.name}: expected letters, digits and . _ - + = @; it names a folder.")
         if self.storage is not None and "://" not in self.storage:
@@ -80,7 +71,13 @@ class StudySettings:
         if not self.objectives:
             raise ValueError("study.objective=[]: expected a validation metric such as NDCG@10.")
         for objective in self.objectives:
-            check_objective(objective)
+            metric, _, group = objective.partition("/")
+            if metric not in NAMES or group not in ("", *LengthGroups.names):
+                raise ValueError(
+                    f"study.objective={objective}: expected a validation metric, one of {', '.join(NAMES)}, of all "
+                    f"users or of a group, as in NDCG@10/{LengthGroups.names[0]} ({', '.join(LengthGroups.names)}). "
+                    "The test split is never an objective."
+                )
         if len(self.objectives) > 1 and self.pruner != "none":
             raise ValueError(
                 f"study.pruner={self.pruner} wants one study.objective; several have no order to prune by."
@@ -94,19 +91,14 @@ class StudySettings:
         return (self.objective,) if isinstance(self.objective, str) else tuple(self.objective)
 
 
-def check_objective(objective: str) -> None:
-    """Raise ValueError, in the words of the command line, where there is no such validation metric."""
-    metric, _, group = objective.partition("/")
-    if metric not in NAMES or group not in ("", *LengthGroups.names):
-        raise ValueError(
-            f"study.objective={objective}: expected a validation metric, one of {', '.join(NAMES)}, of all users or "
-            f"of a group, as in NDCG@10/{LengthGroups.names[0]} ({', '.join(LengthGroups.names)}). "
-            "The test split is never an objective."
-        )
+def value_of(objective: str, results: dict[str, Any]) -> float:
+    """A validation metric of a finished run's results.
 
-
-def value_of(objective: str, results: dict[str, Any]) -> float | None:
-    """A validation metric of a finished run's results; None where its group has no user."""
+    Raises:
+        ValueError: its group has no user.
+    """
     metric, _, group = objective.partition("/")
-    value: float | None = results["validation_grouped_metrics"][group or OVERALL][metric]
-    return value
+    value = results["validation_grouped_metrics"][group or OVERALL][metric]
+    if value is None:
+        raise ValueError(f"study.objective={objective}: no user of the validation split is in this group")
+    return float(value)

@@ -47,11 +47,13 @@ class Space:
     ) -> dict[str, str]:
         """What makes a sweep this one and no other, each setting in the words of the command line.
 
+        The objective, and in a search the sampler and the pruner, are part of what the trials mean.
+
         Args:
             configurations: one of each combination of options, checked.
             splits: hashes of the data sets and their splits.
             seeds: of the repeats.
-            settings: the objective, and in a search the sampler and the pruner, are part of what the trials mean.
+            settings: of the study.
         """
         values: dict[str, set[str]] = {}
         for configuration in configurations:

@@ -1,5 +1,6 @@
 """Where a sweep remembers: its Optuna study, in a journal file of the sweep's folder unless told otherwise."""
 
+import itertools
 import logging
 import os
 import re
@@ -11,13 +12,13 @@ from typing import Any
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.study import StudyDirection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from hybrid_seq_gnn.files import locked, write_json
+from hybrid_seq_gnn.files import locked
 from hybrid_seq_gnn.run import record
 from hybrid_seq_gnn.study.queue import COMPLETE, RUNNING, is_lost
 from hybrid_seq_gnn.study.settings import StudySettings
-from hybrid_seq_gnn.study.space import Space, text
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ MOST_TRIES = 10  # to open a database whose tables others are making
 
 
 def storage_of(folder: Path, url: str | None) -> BaseStorage:
-    """The journal file of the folder, or the database of a URL.
+    """The journal file of the folder, or the database of a URL, in which Optuna makes its tables if there are none.
 
     Raises:
         ValueError: the database cannot be reached, or its driver is not installed.
@@ -33,31 +34,22 @@ def storage_of(folder: Path, url: str | None) -> BaseStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if url is None:
         return journal(folder / "study.journal")
-    try:
-        return database(url)
-    except ImportError as error:
-        raise ValueError(
-            f"study.storage={without_password(url)} needs a driver that is not installed ({error}); for PostgreSQL: "
-            "pip install 'hybrid_seq_gnn[postgres]' and postgresql+psycopg://…"
-        ) from error
-    except SQLAlchemyError as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"study.storage={without_password(url)} cannot be opened: {reason}") from error
-
-
-def database(url: str) -> RDBStorage:
-    """The database of a URL; Optuna makes its tables if there are none.
-
-    Of two processes that make them at the same moment, one is refused, and finds them when it tries again.
-    """
-    for _ in range(MOST_TRIES):
+    for tries in itertools.count(1):
         try:
             return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        except ImportError as error:
+            raise ValueError(
+                f"study.storage={without_password(url)} needs a driver that is not installed ({error}); for "
+                "PostgreSQL: pip install 'hybrid_seq_gnn[postgres]' and postgresql+psycopg://…"
+            ) from error
         except SQLAlchemyError as error:
-            if not isinstance(error, IntegrityError) and not re.search("already exists|deadlock", str(error)):
-                raise
+            # of two processes that make tables at the same moment one is refused, and finds them when it tries again
+            others = isinstance(error, IntegrityError) or re.search("already exists|deadlock", str(error))
+            if not others or tries > MOST_TRIES:
+                reason = str(error).splitlines()[0]
+                raise ValueError(f"study.storage={without_password(url)} cannot be opened: {reason}") from error
             time.sleep(0.2)
-    return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+    raise AssertionError("unreachable")
 
 
 def without_password(url: str) -> str:
@@ -101,35 +93,24 @@ def journal(path: Path) -> JournalStorage:
 
 
 def open_study(
-    folder: Path, name: str, settings: dict[str, str], study: StudySettings, fresh: bool = False
+    folder: Path, name: str, identity: dict[str, str], study: StudySettings, fresh: bool = False
 ) -> optuna.Study:
     """The study of a sweep, new or as it was left.
 
-    Args:
-        folder: of the sweep, held by this process.
-        name: of the study.
-        settings: see `Space.identity`.
-        study: the storage and the number of objectives.
-        fresh: put aside what there is, and start anew.
-
     Raises:
-        ValueError: the study was made with other settings; the message names them.
+        ValueError: the study was made with other settings (`identity`); the message names them.
     """
     storage = storage_of(folder, study.storage)
     if fresh:
         storage = put_aside(storage, folder, name, study)
-    opened = optuna.create_study(
-        study_name=name,
-        storage=storage,
-        directions=["maximize"] * len(study.objectives),
-        load_if_exists=True,
-    )
+    aims = [StudyDirection.MAXIMIZE] * len(study.objectives)
+    opened = optuna.create_study(study_name=name, storage=storage, directions=aims, load_if_exists=True)
     known = opened.user_attrs.get("settings")
     if known is None:
-        opened.set_user_attr("settings", settings)
-    elif known != settings:
-        keys = [key for key in {**known, **settings} if known.get(key) != settings.get(key)]
-        changed = "; ".join(f"{key} was {known.get(key)} and is {settings.get(key)}" for key in keys[:5])
+        opened.set_user_attr("settings", identity)
+    elif known != identity:
+        keys = [key for key in {**known, **identity} if known.get(key) != identity.get(key)]
+        changed = "; ".join(f"{key} was {known.get(key)} and is {identity.get(key)}" for key in keys[:5])
         raise ValueError(
             f"the study {name} in {folder} is over other settings: {changed}{'; …' if keys[5:] else ''}. "
             "Give the same ones to continue it, another folder (study.name=… or hydra.sweep.dir=…), or "
@@ -144,7 +125,7 @@ def put_aside(storage: BaseStorage, folder: Path, name: str, study: StudySetting
     Raises:
         ValueError: somebody is at work on it.
     """
-    if name not in {summary.study_name for summary in optuna.get_all_study_summaries(storage)}:
+    if name not in optuna.get_all_study_names(storage):
         return storage
     old = optuna.load_study(study_name=name, storage=storage)
     running = old.get_trials(deepcopy=False, states=(RUNNING,))
@@ -152,9 +133,8 @@ def put_aside(storage: BaseStorage, folder: Path, name: str, study: StudySetting
         raise ValueError(f"study.fresh=true: trial {busy[0]} of the study {name} is running now; end it first.")
     aside = time.strftime("before-%Y%m%d-%H%M%S")
     if study.storage is not None:
-        optuna.copy_study(
-            from_study_name=name, from_storage=storage, to_storage=storage, to_study_name=f"{name}.{aside}"
-        )
+        to = f"{name}.{aside}"
+        optuna.copy_study(from_study_name=name, from_storage=storage, to_storage=storage, to_study_name=to)
         optuna.delete_study(study_name=name, storage=storage)
     moved = folder.with_name(f"{folder.name}.{aside}")
     moved.mkdir()
@@ -163,27 +143,6 @@ def put_aside(storage: BaseStorage, folder: Path, name: str, study: StudySetting
             path.rename(moved / path.name)
     log.info("the study %s was put aside in %s", name, moved)
     return storage_of(folder, study.storage)
-
-
-def describe(folder: Path, name: str, space: Space, study: StudySettings, about: dict[str, Any]) -> None:
-    """Write study.json: what a reader of the folder needs to open the study and to know what it asked."""
-    write_json(
-        folder / "study.json",
-        {
-            **about,
-            "name": name,
-            "storage": None if study.storage is None else without_password(study.storage),
-            "objective": list(study.objectives),
-            "space": {key: text(distribution) for key, distribution in space.distributions.items()},
-            "variants": {label: " ".join(lines) for label, lines in space.variants.items()},
-            "fixed": list(space.fixed),
-            "seeds": list(space.seeds) if space.seeds is not None else study.seeds,
-            "searched": space.searched,
-            "n_trials": study.n_trials if space.searched else None,
-            "sampler": study.sampler if space.searched else None,
-            "pruner": study.pruner,
-        },
-    )
 
 
 def software() -> dict[str, Any]:

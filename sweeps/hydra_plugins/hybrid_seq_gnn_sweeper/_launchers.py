@@ -5,7 +5,7 @@ until it is empty, and one that dies is started again.
 """
 
 import os
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,49 +49,39 @@ def number_of_workers(config: DictConfig, settings: StudySettings) -> int | None
     Raises:
         ValueError: the launcher cannot start that many, or does not say how many it can.
     """
-    launcher = launcher_of(config)
+    launcher, workers = launcher_of(config), settings.workers
     if launcher == "basic":  # Hydra's own starts none
-        if settings.workers not in (None, 1):
-            raise ValueError(
-                f"study.workers={settings.workers} needs a launcher that starts processes: hydra/launcher=joblib "
-                "(pip install 'hybrid_seq_gnn[parallel]'), ray or submitit_slurm."
-            )
-        return None
-    if settings.workers is not None:
-        return settings.workers
-    if launcher == "joblib":
+        if workers in (None, 1):
+            return None
+        raise ValueError(
+            f"study.workers={workers} needs a launcher that starts processes: hydra/launcher=joblib "
+            "(pip install 'hybrid_seq_gnn[parallel]'), ray or submitit_slurm."
+        )
+    if workers is None and launcher == "joblib":
         jobs = int(config.hydra.launcher.n_jobs)
         return jobs if jobs > 0 else max(len(os.sched_getaffinity(0)) + 1 + jobs, 1)
-    raise ValueError(f"hydra/launcher={launcher}: say with study.workers=… how many tasks are to serve the sweep.")
+    if workers is None:
+        raise ValueError(f"hydra/launcher={launcher}: say with study.workers=… how many tasks are to serve the sweep.")
+    return workers
 
 
-@dataclass
-class Task:
-    """What a launcher runs in each of its processes or tasks: one worker of the sweep.
+def work(config: DictConfig, hydra_context: HydraContext, command: Command, here: Path, _: DictConfig) -> None:
+    """What a launcher runs in each of its processes or tasks: plan the same sweep again and serve its queue.
 
-    Attributes:
+    Args:
         config, hydra_context, command: as the sweeper has them.
         here: the working folder, from which paths count; a task of Ray starts in the folder in which its node started.
+
+    Raises:
+        RuntimeError: this worker alone was interrupted; a KeyboardInterrupt would end the launcher.
     """
-
-    config: DictConfig
-    hydra_context: HydraContext
-    command: Command
-    here: Path = field(default_factory=Path.cwd)
-
-    def __call__(self, _: DictConfig) -> None:
-        """Plan the same sweep again and serve its queue.
-
-        Raises:
-            RuntimeError: this worker alone was interrupted; a KeyboardInterrupt would end the launcher.
-        """
-        if self.here.is_dir():  # a machine with another disk may lack it
-            os.chdir(self.here)
-        plan = Plan.of(self.config, self.hydra_context, self.command)
-        try:
-            Worker(plan, plan.open(), quiet=True).work()
-        except KeyboardInterrupt:
-            raise RuntimeError("it was interrupted") from None
+    if here.is_dir():  # a machine with another disk may lack it
+        os.chdir(here)
+    plan = Plan.of(config, hydra_context, command)
+    try:
+        Worker(plan, plan.open(), quiet=True).work()
+    except KeyboardInterrupt:
+        raise RuntimeError("it was interrupted") from None
 
 
 def launcher_for(plan: Plan, workers: int) -> Launcher:
@@ -105,23 +95,12 @@ def launcher_for(plan: Plan, workers: int) -> Launcher:
         for key, value in better.items():
             if f"hydra.launcher.{key}" not in given:
                 OmegaConf.update(changed.hydra.launcher, key, value, force_add=True)
-    about: dict[str, Any] = {
-        "hydra_context": plan.hydra_context,
-        "task_function": Task(plan.config, plan.hydra_context, plan.command),
-    }
-    launcher = Plugins.instance().instantiate_launcher(**about, config=changed)
+    context = plan.hydra_context
+    task = partial(work, plan.config, context, plan.command, Path.cwd())
+    launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=changed)
     # tasks compare their settings of the launcher with those of the command line, and refuse others
-    launcher.setup(**about, config=own)
+    launcher.setup(hydra_context=context, task_function=task, config=own)
     return launcher
-
-
-def launched(launcher: Launcher, jobs: list[list[str]]) -> list[BaseException]:
-    """Start workers and wait for them; what went wrong with some of them, or with the launcher."""
-    try:
-        returned = list(launcher.launch(jobs, initial_job_idx=0))
-    except Exception as error:  # a killed process: what that is differs between launchers
-        return [error]
-    return [each._return_value for each in returned if each.status != JobStatus.COMPLETED]
 
 
 def serve(plan: Plan, study: optuna.Study, workers: int) -> None:
@@ -137,7 +116,11 @@ def serve(plan: Plan, study: optuna.Study, workers: int) -> None:
         tries = len(study.get_trials(deepcopy=False))
         log.info("%d workers by hydra/launcher=%s", workers, launcher_of(plan.config))
         with every(LOOK_AGAIN, progress.tell):
-            reasons = launched(launcher, [job] * workers)
+            try:
+                returned = list(launcher.launch([job] * workers, initial_job_idx=0))
+                reasons = [each._return_value for each in returned if each.status != JobStatus.COMPLETED]
+            except Exception as error:  # a killed process: what that is differs between launchers
+                reasons = [error]
         progress.tell()
         if over := [reason for reason in reasons if isinstance(reason, TooManyFailures)]:
             raise over[0]

@@ -1,6 +1,8 @@
 """All that follows from the command line of a sweep, before anything is run."""
 
 import copy
+import itertools
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 
 from hybrid_seq_gnn.app.arguments import Command, quoted
 from hybrid_seq_gnn.data.prepare import prepare
-from hybrid_seq_gnn.files import shown
+from hybrid_seq_gnn.files import shown, write_json
 from hybrid_seq_gnn.run.build import OF_A_SWEEP, build
 from hybrid_seq_gnn.run.check import check_node
 from hybrid_seq_gnn.study.progress import named
@@ -19,23 +21,12 @@ from hybrid_seq_gnn.study.queue import Slot
 from hybrid_seq_gnn.study.samplers import pruner
 from hybrid_seq_gnn.study.settings import StudySettings
 from hybrid_seq_gnn.study.space import Space, text
-from hybrid_seq_gnn.study.storage import open_study
+from hybrid_seq_gnn.study.storage import open_study, without_password
 
 
 @dataclass
 class Plan:
-    """A sweep.
-
-    Attributes:
-        config, hydra_context: as Hydra gave them to the sweeper.
-        command: as it was given.
-        settings: of the group `study`.
-        conditions: the space, and what exists beside what.
-        slots: all that there is to do.
-        identity: what makes this sweep this one.
-        name: of the study.
-        folder: of the sweep.
-    """
+    """A sweep: what varies and what exists beside what, all that there is to do, and what makes it this one."""
 
     config: DictConfig
     hydra_context: HydraContext
@@ -59,24 +50,29 @@ class Plan:
             return plain(hydra_context.config_loader.load_sweep_config(config, overrides))
 
         own = [line for line in command.overrides if top(line) == OF_A_SWEEP]
-        parse(own)  # refuses a choice among settings of the study
+        parse(own, {})  # refuses a choice among settings of the study
         settings: StudySettings = build(check_node(OF_A_SWEEP, compose(own)[OF_A_SWEEP]))
         rest = [line for line in command.overrides if line not in own]
         space = parse(rest, command.variants, hydra_context.config_loader)
         conditions = Conditions(space, compose)
-        seeds = seeds_of(space, settings, conditions.configurations()[0]["seed"])
+        if space.seeds is not None and settings.seeds > 1:
+            both = f"study.seeds={settings.seeds} and seed={','.join(map(str, space.seeds))}"
+            raise ValueError(f"{both}: give only one.")
+        first_seed = conditions.configurations()[0]["seed"]
+        seeds = space.seeds or tuple(range(first_seed, first_seed + settings.seeds))
+        slots = [Slot({}, seeds)] * settings.n_trials
+        if not space.searched:
+            each = itertools.product(conditions.points(), seeds)
+            slots = [Slot(point | ({"seed": seed} if len(seeds) > 1 else {}), (seed,)) for point, seed in each]
         splits = {prepare(build(node)).split_hash for node in conditions.data()}
         identity = space.identity(conditions.configurations(), splits, seeds, settings)
         first = conditions.overrides(conditions.product(space.options)[0])
         hydra = hydra_context.config_loader.load_sweep_config(config, first).hydra
-        folder, name = Path(hydra.sweep.dir), settings.name
-        if any(given.startswith("hydra.sweep.dir=") for given in config.hydra.overrides.hydra):
-            name = name or ("sweep" if settings.storage is None else space.name(identity, command.title))
-        else:
-            name = name or space.name(identity, command.title)
-            folder = folder / name
-        slots = slots_of(conditions, settings, seeds)
-        return cls(config, hydra_context, command, settings, conditions, slots, identity, name, folder.absolute())
+        given = any(line.startswith("hydra.sweep.dir=") for line in config.hydra.overrides.hydra)
+        made = "sweep" if given and settings.storage is None else space.name(identity, command.title)
+        name = settings.name or made
+        folder = Path(hydra.sweep.dir, "" if given else name).absolute()
+        return cls(config, hydra_context, command, settings, conditions, slots, identity, name, folder)
 
     @property
     def space(self) -> Space:
@@ -103,6 +99,26 @@ class Plan:
         study.pruner = pruner(self.settings, self.epochs)
         return study
 
+    def describe(self) -> None:
+        """Write study.json: what a reader of the folder needs to open the study and to know what it asked."""
+        study, space = self.settings, self.space
+        about = {
+            "name": self.name,
+            "storage": without_password(study.storage) if study.storage else None,
+            "question": self.command.question,
+            "objective": list(study.objectives),
+            "space": {key: text(distribution) for key, distribution in space.distributions.items()},
+            "variants": {label: " ".join(lines) for label, lines in space.variants.items()},
+            "fixed": list(space.fixed),
+            "seeds": list(space.seeds) if space.seeds is not None else study.seeds,
+            "searched": space.searched,
+            "n_trials": study.n_trials if space.searched else None,
+            "sampler": study.sampler if space.searched else None,
+            "pruner": study.pruner,
+            "command": shlex.join(["python", "-m", "hybrid_seq_gnn", *self.command.typed]),
+        }
+        write_json(self.folder / "study.json", about)
+
     def outline(self) -> str:
         """What would be run: every point, or what is searched."""
         where = f"in {shown(self.folder)}; study.dry_run=true runs nothing."
@@ -120,27 +136,3 @@ def plain(config: DictConfig) -> Config:
     found = OmegaConf.to_container(held, resolve=True)
     assert isinstance(found, dict)
     return {str(key): value for key, value in found.items()}
-
-
-def seeds_of(space: Space, settings: StudySettings, first: int) -> tuple[int, ...]:
-    """The seeds of the repeats.
-
-    Raises:
-        ValueError: they are given twice.
-    """
-    if space.seeds is None:
-        return tuple(range(first, first + settings.seeds))
-    if settings.seeds > 1:
-        raise ValueError(f"study.seeds={settings.seeds} and seed={','.join(map(str, space.seeds))}: give only one.")
-    return space.seeds
-
-
-def slots_of(conditions: Conditions, settings: StudySettings, seeds: tuple[int, ...]) -> list[Slot]:
-    """All that there is to do: the trials of a search, each with all seeds; or each point of a grid with each seed."""
-    if conditions.space.searched:
-        return [Slot({}, seeds)] * settings.n_trials
-    return [
-        Slot({**point, "seed": seed} if len(seeds) > 1 else point, (seed,))
-        for point in conditions.points()
-        for seed in seeds
-    ]

@@ -8,14 +8,7 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import (
-    IntervalSweep,
-    Override,
-    QuotedString,
-    RangeSweep,
-    Transformer,
-    ValueType,
-)
+from hydra.core.override_parser.types import IntervalSweep, Override, QuotedString, RangeSweep, Transformer, ValueType
 from hydra.errors import HydraException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -28,7 +21,7 @@ NEVER_SWEPT = ("study", "hydra", "debug", "name", "logger")
 Config = dict[str, Any]
 
 
-def parse(arguments: list[str], variants: Mapping[str, str] | None = None, loader: ConfigLoader | None = None) -> Space:
+def parse(arguments: list[str], variants: Mapping[str, str], loader: ConfigLoader | None = None) -> Space:
     """The search space of a command line. A setting that is given twice has its last value, as everywhere in Hydra.
 
     Args:
@@ -39,9 +32,13 @@ def parse(arguments: list[str], variants: Mapping[str, str] | None = None, loade
     Raises:
         ValueError: something varies that belongs to the sweep itself.
     """
-    last = {o.get_key_element(): o for o in OverridesParser.create(loader).parse_overrides(arguments)}
+    parser = OverridesParser.create(loader)
+    last = {o.get_key_element(): o for o in parser.parse_overrides(arguments)}
     searched = any(override.is_interval_sweep() for name, override in last.items() if name != "seed")
-    of_label = {label: lines_of(label, text) for label, text in (variants or {}).items()}
+    of_label = {label: text.split() for label, text in variants.items()}
+    for override in (o for lines in of_label.values() for o in parser.parse_overrides(lines)):
+        if override.is_sweep_override():
+            raise ValueError(f"{override.input_line} must have one value in a variant.")
     distributions: dict[str, BaseDistribution] = {VARIANT: CategoricalDistribution(list(of_label))} if of_label else {}
     fixed, seeds = [], None
     for name, override in last.items():
@@ -60,18 +57,6 @@ def parse(arguments: list[str], variants: Mapping[str, str] | None = None, loade
         else:
             distributions[name] = found
     return Space(distributions, tuple(fixed), seeds, searched, of_label)
-
-
-def lines_of(label: str, text: str) -> list[str]:
-    """The overrides of a variant.
-
-    Raises:
-        ValueError: one of them names a choice or an interval itself.
-    """
-    for override in OverridesParser.create().parse_overrides(text.split()):
-        if override.is_sweep_override():
-            raise ValueError(f"variants: {label}: {override.input_line} must have one value.")
-    return text.split()
 
 
 def distribution(override: Override, searched: bool) -> BaseDistribution:

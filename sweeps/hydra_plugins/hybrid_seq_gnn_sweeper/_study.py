@@ -6,7 +6,6 @@ serve one study.
 """
 
 import logging
-import shlex
 from collections import Counter
 
 import optuna
@@ -22,7 +21,7 @@ from optuna.trial import TrialState
 from hybrid_seq_gnn.app.arguments import Command
 from hybrid_seq_gnn.files import locked, shown
 from hybrid_seq_gnn.study.queue import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, count, fill
-from hybrid_seq_gnn.study.storage import describe, warn_other_software
+from hybrid_seq_gnn.study.storage import warn_other_software
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +45,7 @@ def run_study(config: DictConfig, hydra_context: HydraContext, command: Command)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / ".lock"):
         study = plan.open(settings.fresh)
-        line = shlex.join(["python", "-m", "hybrid_seq_gnn", *command.typed])
-        about = {"question": command.question, "command": line}
-        describe(folder, plan.name, plan.space, settings, about)
+        plan.describe()
         fill(study, plan.slots, settings.grace, settings.retry_failed)
     log.info("sweep: %s, in %s", state(count(study)), shown(folder))
     warn_other_software(study)

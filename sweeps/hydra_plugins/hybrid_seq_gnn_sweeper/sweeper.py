@@ -1,6 +1,5 @@
 """The sweeper that `hydra/sweeper=hybrid_seq_gnn` names. Imports nothing heavy: Hydra loads this at every start."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -8,17 +7,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-
-@dataclass
-class SweeperConfig:
-    """What Hydra needs to know of the sweeper; the settings of a sweep are the group `study`."""
-
-    _target_: str = "hydra_plugins.hybrid_seq_gnn_sweeper.sweeper.StudySweeper"
-
-
-ConfigStore.instance().store(
-    group="hydra/sweeper", name="hybrid_seq_gnn", node=SweeperConfig, provider="hybrid_seq_gnn"
-)
+NODE = {"_target_": "hydra_plugins.hybrid_seq_gnn_sweeper.sweeper.StudySweeper"}
+ConfigStore.instance().store(group="hydra/sweeper", name="hybrid_seq_gnn", node=NODE, provider="hybrid_seq_gnn")
 
 
 class StudySweeper(Sweeper):
