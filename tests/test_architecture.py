@@ -21,8 +21,8 @@ LEVELS = [
     {"training"},
     {"logger"},
     {"run"},
-    {"results"},
     {"study"},
+    {"results"},
     {"app"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}

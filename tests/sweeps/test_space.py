@@ -2,6 +2,7 @@
 
 import pytest
 from hydra_plugins.hybrid_seq_gnn_sweeper._space import parse
+from optuna.distributions import FloatDistribution, IntDistribution
 
 from hybrid_seq_gnn.app.arguments import Command
 from hybrid_seq_gnn.study.space import choices
@@ -42,6 +43,9 @@ def test_a_search_asks_only_for_what_exists_beside_its_options(tmp_path):
         (["study.storage=studies.db"], "sqlite:///studies.db"),
         (["study.storage=sqlite:////no/such/folder/s.db"], "cannot be opened"),
         (["study.name=a/b"], "study.name=a/b"),
+        (["hydra/sweeper=optuna"], "run by this program's own sweeper"),
+        (["gnn=glob(zz*)"], "there is nothing to choose from"),
+        (["study.n_trials=0"], "study.n_trials=0: expected a whole number, 1 or more"),
         (["study.sampler=best"], "study.sampler=best: expected tpe, random, gp, cmaes or nsga2"),
         (["study.pruner_stratup=3"], "study.pruner_startup"),
     ],
@@ -108,3 +112,19 @@ def test_hydra_sees_of_a_sweep_only_what_is_its_own():
     assert command.overrides == ["fusion=fixed,learnable", "fusion.x=null", "~data", "+x=1"]
     for others in (given[:-1], [*given, "--cfg", "job"]):  # one run, or a look at the configuration
         assert Command.read(others).for_hydra == others
+
+
+def test_a_glob_stands_for_options_and_not_for_a_base_of_theirs():
+    class Loader:
+        def get_group_options(self, group, results_filter=None):
+            return ["_base", "bert4rec", "hybrid", "sasrec"]
+
+    space = parse(["model=glob(*,exclude=h*)"], {}, Loader())
+    assert choices(space.distributions["model"]) == ["bert4rec", "sasrec"]
+
+
+def test_a_range_is_searched_in_steps_and_a_grid_over_it_is_a_choice():
+    searched = parse(["training.lr=interval(0.1,0.2)", "gnn.window=range(3,9,2)", "gnn.decay=range(0.5,0.9,0.1)"], {})
+    assert searched.distributions["gnn.window"] == IntDistribution(3, 7, step=2)
+    assert searched.distributions["gnn.decay"] == FloatDistribution(0.5, 0.8, step=0.1)
+    assert choices(parse(["gnn.window=range(3,9,2)"], {}).distributions["gnn.window"]) == [3, 5, 7]

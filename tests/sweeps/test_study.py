@@ -49,6 +49,11 @@ def test_fresh_puts_a_study_aside_and_loses_nothing(storage, tmp_path):
     assert {config["fusion"]["alpha"] for config in finished(old.with_name("mine")).values()} == {0.5}
 
 
+def test_a_folder_may_have_a_backslash(tmp_path):
+    succeed(*TINY, "hydra.sweep.dir='out\\x'", "seed=0,1", "-m", cwd=tmp_path)
+    assert {path.name for path in (tmp_path / "out\\x").iterdir() if path.is_dir()} == {"0", "1"}
+
+
 def test_trials_of_another_version_are_said(tmp_path):
     succeed(*ONE, "fusion.alpha=0.3,0.7", cwd=tmp_path)
     journal = tmp_path / "sweep" / "study.journal"
