@@ -61,11 +61,9 @@ def job_of(config: DictConfig, watch: Callable[[list[dict[str, Any]]], None] | N
     from hybrid_seq_gnn.run.encoders import option_of
     from hybrid_seq_gnn.run.run import Asked, Run
 
-    plain = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(plain, dict)
     settings = HydraConfig.get()
     overrides = list(settings.overrides.task)
-    whole = checked({str(key): value for key, value in plain.items()})
+    whole = checked(plain(config))
     warn_unused(whole, overrides)
     options = {key: str(value) for key, value in settings.runtime.choices.items() if key in whole}
     options["training"] = option_of(whole["training"])  # a model without a fusion has another one than was chosen
@@ -74,6 +72,14 @@ def job_of(config: DictConfig, watch: Callable[[list[dict[str, Any]]], None] | N
     if "config" in results:  # the first of several processes
         logging.getLogger(__name__).info("\n%s\nwritten to %s", run_table(results), shown(place))
     return float(results["best_val_metric"])
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """A configuration as plain values, without Hydra's own."""
+    held = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    found = OmegaConf.to_container(held, resolve=True)
+    assert isinstance(found, dict)
+    return {str(key): value for key, value in found.items()}
 
 
 def warn_unused(config: dict[str, Any], overrides: list[str]) -> None:

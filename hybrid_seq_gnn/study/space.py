@@ -1,7 +1,5 @@
 """What a sweep varies, and what makes it this sweep and no other."""
 
-import hashlib
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,7 +7,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from hybrid_seq_gnn.run.identity import counts, flatten
+from hybrid_seq_gnn.run.identity import counts, digest, flatten
 from hybrid_seq_gnn.study.settings import StudySettings
 
 LONGEST_NAME = 60
@@ -72,8 +70,7 @@ class Space:
         """A name for a study that has none: its title or what varies, and a hash of all that makes it."""
         varying = [name.rpartition(".")[2] for name in self.distributions] + ["seed"] * (self.seeds is not None)
         words = title or re.sub(r"[^\w.+-]", "-", "_".join(varying) or "run")[:LONGEST_NAME]
-        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-        return f"{words}-{digest[:8]}"
+        return f"{words}-{digest(identity)[:8]}"
 
 
 def choices(distribution: BaseDistribution) -> list[Any]:

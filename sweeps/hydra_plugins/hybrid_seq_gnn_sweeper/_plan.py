@@ -9,9 +9,10 @@ from pathlib import Path
 import optuna
 from hydra.types import HydraContext
 from hydra_plugins.hybrid_seq_gnn_sweeper._space import Conditions, Config, parse, top
-from omegaconf import DictConfig, OmegaConf, read_write
+from omegaconf import DictConfig, read_write
 
 from hybrid_seq_gnn.app.arguments import Command, quoted
+from hybrid_seq_gnn.app.cli import plain
 from hybrid_seq_gnn.data.prepare import prepare
 from hybrid_seq_gnn.files import shown, write_json
 from hybrid_seq_gnn.run.build import OF_A_SWEEP, build
@@ -128,11 +129,3 @@ class Plan:
             return "\n".join([f"{len(self.slots)} trials of a search{seeds}, {where}", *space])
         points = [f"  {number}: {named(slot.params) or 'one run'}" for number, slot in enumerate(self.slots)]
         return "\n".join([f"{len(points)} runs {where}", *points])
-
-
-def plain(config: DictConfig) -> Config:
-    """A configuration as plain values, without Hydra's own."""
-    held = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    found = OmegaConf.to_container(held, resolve=True)
-    assert isinstance(found, dict)
-    return {str(key): value for key, value in found.items()}
