@@ -71,8 +71,7 @@ class Command:
 
         A setting may exist beside some options only: Hydra would compose all of them at once, and refuse.
         """
-        flags = {a for a in self.arguments if a.startswith("-")}
-        apart = self.overrides if flags and flags <= MULTIRUN else []
+        apart = self.overrides if MULTIRUN & set(self.arguments) else []
         return [a for a in self.arguments if a not in apart]
 
 

@@ -1,7 +1,6 @@
 """What a sweep varies, and what makes it this sweep and no other."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,21 +36,11 @@ class Space:
         return [name for name in self.distributions if "." not in name]
 
     def identity(
-        self,
-        configurations: Iterable[dict[str, Any]],
-        splits: Iterable[str],
-        seeds: Iterable[int],
-        settings: StudySettings,
+        self, configurations: list[dict[str, Any]], splits: set[str], seeds: tuple[int, ...], settings: StudySettings
     ) -> dict[str, str]:
         """What makes a sweep this one and no other, each setting in the words of the command line.
 
         The objective, and in a search the sampler and the pruner, are part of what the trials mean.
-
-        Args:
-            configurations: one of each combination of options, checked.
-            splits: hashes of the data sets and their splits.
-            seeds: of the repeats.
-            settings: of the study.
         """
         values: dict[str, set[str]] = {}
         for configuration in configurations:
