@@ -11,10 +11,10 @@ from typing import Any
 PACKAGE = Path(__file__).resolve().parent
 
 
-def config_folder() -> Path:
-    """conf/, beside the package in a checkout and inside it in a wheel."""
-    inside = PACKAGE / "conf"
-    return inside if inside.is_dir() else PACKAGE.parent / "conf"
+def package_folder(name: str) -> Path:
+    """conf/ or sweeps/: next to the package in a checkout, inside it in a wheel."""
+    inside = PACKAGE / name
+    return inside if inside.is_dir() else PACKAGE.parent / name
 
 
 @contextmanager

@@ -5,33 +5,43 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from hybrid_seq_gnn.app.arguments import TYPED, expanded, studies_folder
+from hybrid_seq_gnn.app.arguments import Command, last_of_each
 from hybrid_seq_gnn.app.help import help_text
 from hybrid_seq_gnn.app.processes import one_of_several
-from hybrid_seq_gnn.files import config_folder, shown
+from hybrid_seq_gnn.files import package_folder, shown
 
 # what input or machine can cause; anything else is a fault of ours and shows its traceback
 EXPECTED = (ValueError, OSError, RuntimeError, HydraException, OmegaConfBaseException)
 
 
-def job(config: DictConfig) -> float:
-    """One run, as Hydra calls it. A sweep gets its errors as they are, to record them."""
-    try:
-        return job_of(config)
-    except EXPECTED as error:
-        if HydraConfig.get().mode == RunMode.MULTIRUN or wants_traceback():
-            raise
-        sys.exit(f"error: {explain(error)}")
+@dataclass(frozen=True)
+class Program:
+    """What Hydra is given to run: it calls it for one run, and hands it to the sweeper for a sweep."""
+
+    command: Command
+
+    def __call__(self, config: DictConfig) -> float:
+        """One run."""
+        try:
+            return job_of(config)
+        except EXPECTED as error:
+            self.stop(error)
+
+    def stop(self, error: BaseException) -> NoReturn:
+        """End with one message, or with the traceback where the user asked for it."""
+        if "debug=true" in map(str.lower, self.command.arguments):
+            raise error
+        sys.exit(f"error: {explain(error, self.command.arguments)}")
 
 
 def job_of(config: DictConfig, watch: Callable[[list[dict[str, Any]]], None] | None = None) -> float:
@@ -46,19 +56,25 @@ def job_of(config: DictConfig, watch: Callable[[list[dict[str, Any]]], None] | N
     from hybrid_seq_gnn.run.encoders import option_of
     from hybrid_seq_gnn.run.run import Asked, Run
 
-    plain = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(plain, dict)
     settings = HydraConfig.get()
     overrides = list(settings.overrides.task)
-    whole = checked({str(key): value for key, value in plain.items()})
+    whole = checked(plain(config))
     warn_unused(whole, overrides)
     options = {key: str(value) for key, value in settings.runtime.choices.items() if key in whole}
     options["training"] = option_of(whole["training"])  # a model without a fusion has another one than was chosen
-    folder = Path(settings.runtime.output_dir)
-    results = Run(whole, folder, Asked(overrides, options, watch))()
+    place = Path(settings.runtime.output_dir)
+    results = Run(whole, place, Asked(overrides, options, watch))()
     if "config" in results:  # the first of several processes
-        logging.getLogger(__name__).info("\n%s\nwritten to %s", run_table(results), shown(folder))
+        logging.getLogger(__name__).info("\n%s\nwritten to %s", run_table(results), shown(place))
     return float(results["best_val_metric"])
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """A configuration as plain values, without Hydra's own."""
+    held = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    found = OmegaConf.to_container(held, resolve=True)
+    assert isinstance(found, dict)
+    return {str(key): value for key, value in found.items()}
 
 
 def warn_unused(config: dict[str, Any], overrides: list[str]) -> None:
@@ -80,40 +96,36 @@ def takes(node: dict[str, Any], override: str) -> bool:
     return key.partition(".")[2] in node if "." in key else node["_target_"].split(".")[-2] == value
 
 
-def wants_traceback() -> bool:
-    """Whether the user asked for it."""
-    return "debug=true" in map(str.lower, sys.argv)
-
-
 def main() -> None:
     """Entry point of `python -m hybrid_seq_gnn`."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors to us instead of printing them its own way
     if {"--help", "-h"} & set(sys.argv[1:]):
-        print(help_text(config_folder(), studies_folder()))
+        print(help_text(package_folder("conf"), package_folder("sweeps")))
         return
-    TYPED[:] = sys.argv[1:]
     try:
-        sys.argv = [sys.argv[0], *expanded(TYPED)]
+        program = Program(Command.read(sys.argv[1:]))
     except ValueError as error:
         sys.exit(f"error: {error}")
-    run = hydra.main(config_path=str(config_folder()), config_name="config", execution_whitelist=("logging.*",))(job)
-    with one_of_several():
+    prepared = hydra.main(
+        config_path=str(package_folder("conf")), config_name="config", execution_whitelist=("logging.*",)
+    )
+    with one_of_several(program.command.arguments) as silence:
+        given = program.command.for_hydra
+        sys.argv[1:] = last_of_each([*given, *silence]) if silence else given
         try:
-            run()
+            prepared(program)()
         except KeyboardInterrupt:
             sys.exit("\ninterrupted; the same command with the same output folder goes on from there.")
         except EXPECTED as error:
-            if wants_traceback():
-                raise
-            sys.exit(f"error: {explain(error)}")
+            program.stop(error)
 
 
-def explain(error: BaseException) -> str:
-    """One message in the words of the command line."""
+def explain(error: BaseException, arguments: list[str] | None = None) -> str:
+    """One message in the words of the command line, whose arguments say which settings there are."""
     if isinstance(error, HydraException | OmegaConfBaseException):
         from hybrid_seq_gnn.app.compose_errors import explain_composition
 
-        return explain_composition(error, sys.argv[1:], config_folder())
+        return explain_composition(error, arguments or [], package_folder("conf"))
     if isinstance(error, PermissionError | NotADirectoryError | FileExistsError) and error.filename:
         return f"cannot write {error.filename}: {error.strerror}. Choose another folder with hydra.run.dir=…"
     if isinstance(error, EXPECTED):

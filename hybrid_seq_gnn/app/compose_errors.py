@@ -2,16 +2,16 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from hybrid_seq_gnn.app.help import groups, options
 from hybrid_seq_gnn.results.labels import suggest
+from hybrid_seq_gnn.run.identity import flatten
 
 
 def explain_composition(error: BaseException, arguments: list[str], folder: Path) -> str:
@@ -55,21 +55,6 @@ def known_keys(arguments: list[str], folder: Path) -> Iterator[str]:
             config = compose("config", overrides)
         except Exception:  # another argument is wrong too: the default configuration still helps
             config = compose("config")
-    yield from flatten(config)
-
-
-def flatten(config: DictConfig) -> Iterator[str]:
-    """a.b.c of every value."""
-
-    def walk(prefix: str, node: Mapping[str, Any]) -> Iterator[str]:
-        for key, value in node.items():
-            if key == "_target_":
-                continue
-            if isinstance(value, Mapping):
-                yield from walk(f"{prefix}{key}.", value)
-            else:
-                yield f"{prefix}{key}"
-
     plain = OmegaConf.to_container(config, resolve=False)
     assert isinstance(plain, dict)
-    yield from walk("", {str(k): v for k, v in plain.items()})
+    yield from (key for key, _ in flatten({str(key): value for key, value in plain.items()}))

@@ -10,24 +10,22 @@ SILENT = ["hydra/job_logging=none", "hydra/hydra_logging=none", "hydra.run.dir=.
 
 
 @contextmanager
-def one_of_several() -> Iterator[None]:
+def one_of_several(arguments: list[str]) -> Iterator[list[str]]:
     """Join the processes that torchrun started; does nothing, and costs nothing, where it did not.
 
     The first process goes on as if it were alone. The others print nothing, log nothing and have no run folder of their
-    own: the first one's is told them, since `${now:…}` may differ.
+    own: the first one's is told them, since `${now:…}` may differ. Yields what Hydra must be told for that.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield
+        yield []
         return
     from hybrid_seq_gnn.training import distributed
 
     with distributed.processes(), ExitStack() as held:
-        refuse_sweeps(sys.argv[1:])
+        refuse_sweeps(arguments)
         if not distributed.is_first():
-            own = [a for a in sys.argv if a.partition("=")[0] not in ("hydra/job_logging", "hydra/hydra_logging")]
-            sys.argv[:] = [*own, *SILENT]
             held.enter_context(redirect_stdout(held.enter_context(open(os.devnull, "w"))))
-        yield
+        yield [] if distributed.is_first() else SILENT
     # All is written. A thread of PyTorch's process group that outlives Python's own end would abort some processes now
     # and then ("terminate called without an active exception"), and torchrun would call the whole run failed.
     logging.shutdown()

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from hybrid_seq_gnn.files import config_folder, write_text
+from hybrid_seq_gnn.files import package_folder, write_text
 from hybrid_seq_gnn.report import criteria, sentences
 from hybrid_seq_gnn.report.facts import Facts, gather
 from hybrid_seq_gnn.report.page import Section, render
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> str:
     Raises:
         ValueError: a source leads to nothing, or matplotlib or Jinja2 is missing.
     """
-    asked = criteria_of(args.criteria, config_folder() / "criteria")
+    asked = criteria_of(args.criteria, package_folder("conf") / "criteria")
     with style():
         pass  # says at once that matplotlib is missing, and not after a minute
     facts = gather(args.paths, args.baseline, asked, resamples=args.resamples, seed=args.seed)

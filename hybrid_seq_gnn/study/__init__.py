@@ -1,1 +1,1 @@
-"""What a sweep is, apart from Hydra and Optuna: its settings and its leaderboard's order."""
+"""A sweep as an Optuna study: its settings, storage, queue, samplers and progress. Knows nothing of Hydra."""

@@ -2,23 +2,22 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge
 
 from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
 from hybrid_seq_gnn.evaluation.metrics import NAMES
-
-Sampler = Literal["tpe", "random", "gp", "cmaes", "nsga2"]
-Pruner = Literal["none", "median", "hyperband"]
+from hybrid_seq_gnn.limits import AtLeast0, AtLeast1, Limited
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudySettings:
+class StudySettings(Limited):
     """Settings of a sweep (-m).
 
     Attributes:
         name: of the study, and of its folder below outputs/studies; null makes one from the search space, the
             configuration and the data, so that the same command continues the same study.
-        title: of a study without a name, the first word of the name that is made for it; null says what varies.
         storage: where Optuna keeps the trials: null is study.journal in the study's folder; sqlite:///studies.db or
             postgresql+psycopg://user@host/database may hold many studies.
         n_trials: trials of a search (where a setting has an interval); a grid has as many as it has points.
@@ -38,48 +37,32 @@ class StudySettings:
             is taken up by somebody else. Processes on the same machine are known to be dead at once.
         fresh: put the study of this name aside and start anew.
         dry_run: only say what would be run, and where.
-        variants: named configurations, each `label: override override ...`, times the grid of the command line.
-        question: what the study asks, for its reader.
 
     Raises:
         ValueError: a value is out of range, or settings do not go together.
     """
 
     name: str | None = None
-    title: str | None = None
     storage: str | None = None
-    n_trials: int = 20
-    seeds: int = 1
+    n_trials: AtLeast1 = 20
+    seeds: AtLeast1 = 1
     objective: str | tuple[str, ...] = "NDCG@10"
-    sampler: Sampler = "tpe"
-    seed: int = 0
-    pruner: Pruner = "none"
-    pruner_startup: int = 5
-    pruner_warmup: int = 5
-    max_failures: int | None = None
+    sampler: Literal["tpe", "random", "gp", "cmaes", "nsga2"] = "tpe"
+    seed: AtLeast0 = 0
+    pruner: Literal["none", "median", "hyperband"] = "none"
+    pruner_startup: AtLeast0 = 5
+    pruner_warmup: AtLeast0 = 5
+    max_failures: AtLeast0 | None = None
     retry_failed: bool = True
-    workers: int | None = None
-    grace: float = 120.0
+    workers: AtLeast1 | None = None
+    grace: Annotated[float, Ge(10)] = 120.0
     fresh: bool = False
     dry_run: bool = False
-    variants: tuple[str, ...] = ()
-    question: str | None = None
 
     def __post_init__(self) -> None:
-        """Check every value in the words of the command line."""
-        for name, least in (("n_trials", 1), ("seeds", 1), ("seed", 0), ("pruner_startup", 0), ("pruner_warmup", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"study.{name}={getattr(self, name)}: must be {least} or more.")
-        if self.max_failures is not None and self.max_failures < 0:
-            raise ValueError(f"study.max_failures={self.max_failures}: must be 0 or more, or null.")
-        if self.workers is not None and self.workers < 1:
-            raise ValueError(f"study.workers={self.workers}: must be 1 or more, or null.")
-        if self.grace < 10:
-            raise ValueError(f"study.grace={self.grace}: must be 10 or more, in seconds.")
-        for key in ("name", "title"):
-            value = getattr(self, key)
-            if value is not None and not re.fullmatch(r"[\w][\w.@+=-]*", value):
-                raise ValueError(f"study.{key}={value}: expected letters, digits and . _ - + = @; it names a folder.")
+        """Check what no annotation says, in the words of the command line."""
+        if self.name is not None and not re.fullmatch(r"[\w][\w.@+=-]*", self.name):
+            raise ValueError(f"study.name={self.name}: expected letters, digits and . _ - + = @; it names a folder.")
         if self.storage is not None and "://" not in self.storage:
             raise ValueError(
                 f"study.storage={self.storage}: expected a URL such as sqlite:///studies.db or "
@@ -88,10 +71,13 @@ class StudySettings:
         if not self.objectives:
             raise ValueError("study.objective=[]: expected a validation metric such as NDCG@10.")
         for objective in self.objectives:
-            check_objective(objective)
-        for variant in self.variants:
-            if not re.fullmatch(r"\s*[^:\s][^:]*:\s*([^\s=]+=\S+\s*)+", variant):
-                raise ValueError(f"study.variants: {variant!r}: expected 'label: override override ...'.")
+            metric, _, group = objective.partition("/")
+            if metric not in NAMES or group not in ("", *LengthGroups.names):
+                raise ValueError(
+                    f"study.objective={objective}: expected a validation metric, one of {', '.join(NAMES)}, of all "
+                    f"users or of a group, as in NDCG@10/{LengthGroups.names[0]} ({', '.join(LengthGroups.names)}). "
+                    "The test split is never an objective."
+                )
         if len(self.objectives) > 1 and self.pruner != "none":
             raise ValueError(
                 f"study.pruner={self.pruner} wants one study.objective; several have no order to prune by."
@@ -105,19 +91,14 @@ class StudySettings:
         return (self.objective,) if isinstance(self.objective, str) else tuple(self.objective)
 
 
-def check_objective(objective: str) -> None:
-    """Raise ValueError, in the words of the command line, where there is no such validation metric."""
-    metric, _, group = objective.partition("/")
-    if metric not in NAMES or group not in ("", *LengthGroups.names):
-        raise ValueError(
-            f"study.objective={objective}: expected a validation metric, one of {', '.join(NAMES)}, of all users or "
-            f"of a group, as in NDCG@10/{LengthGroups.names[0]} ({', '.join(LengthGroups.names)}). "
-            "The test split is never an objective."
-        )
+def value_of(objective: str, results: dict[str, Any]) -> float:
+    """A validation metric of a finished run's results.
 
-
-def value_of(objective: str, results: dict[str, Any]) -> float | None:
-    """A validation metric of a finished run's results; None where its group has no user."""
+    Raises:
+        ValueError: its group has no user.
+    """
     metric, _, group = objective.partition("/")
-    value: float | None = results["validation_grouped_metrics"][group or OVERALL][metric]
-    return value
+    value = results["validation_grouped_metrics"][group or OVERALL][metric]
+    if value is None:
+        raise ValueError(f"study.objective={objective}: no user of the validation split is in this group")
+    return float(value)

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from optuna.trial import TrialState
 
+from tests.sweeps.common import trials
 from tests.sweeps.postgres import postgres_server
-from tests.sweeps.test_sweeper import trials
 from tests.test_command_line import SMALL, process
 
 GRID = [*SMALL, "+experiment=study/embeddings", "data.cache=false", "training.patience=0", "-m"]

@@ -3,61 +3,12 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 
-import optuna
 import pandas as pd
 import pytest
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 
+from tests.sweeps.common import ONE, STUDY, alphas, load, trials, wait_for
 from tests.test_command_line import SMALL, command, fail, results, succeed
-
-STUDY = [*SMALL, "+experiment=study/embeddings"]  # every trial trains: these are about sweeps
-ONE = [*STUDY, "training.epochs=1", "hydra.sweep.dir=sweep", "-m"]
-
-
-def alphas(folder):
-    return {p.parent.name: results(p.parent)["config"]["fusion"]["alpha"] for p in folder.glob("sweep/*/results.json")}
-
-
-def load(folder):
-    storage = JournalStorage(JournalFileBackend(str(folder / "study.journal")))
-    return optuna.load_study(study_name="sweep", storage=storage)
-
-
-def trials(folder):
-    return load(folder).trials
-
-
-@pytest.fixture
-def start(tmp_path):
-    """Starts commands in processes of their own, none of which outlives the test."""
-    running = []
-
-    def begin(*arguments):
-        command = [sys.executable, "-m", "hybrid_seq_gnn", *arguments]
-        hears = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731 - shells make background jobs deaf
-        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, preexec_fn=hears)
-        running.append(process)
-        return running[-1]
-
-    yield begin
-    for process in running:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
-def wait_for(path, running, longer_than=0):
-    """Until the running process has written more than so many bytes to a file."""
-    deadline = time.monotonic() + 100
-    while not (path.exists() and path.stat().st_size > longer_than):
-        assert time.monotonic() < deadline
-        assert running.poll() is None, "ended before it could be stopped"
-        time.sleep(0.005)
 
 
 def test_a_grid_runs_each_point_once_in_order_whatever_n_trials_says(tmp_path):

@@ -4,24 +4,27 @@ The launchers were made for one task a run and wait for all; here a task is a wo
 until it is empty, and one that dies is started again.
 """
 
-import copy
 import os
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import optuna
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobStatus
 from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext, TaskFunction
-from hydra_plugins.hybrid_seq_gnn_sweeper import _board
+from hydra.types import HydraContext
+from hydra_plugins.hybrid_seq_gnn_sweeper._plan import Plan
+from hydra_plugins.hybrid_seq_gnn_sweeper._worker import TooManyFailures, Worker, log
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from hybrid_seq_gnn.app.arguments import Command
+from hybrid_seq_gnn.app.cli import explain
+from hybrid_seq_gnn.files import locked
+from hybrid_seq_gnn.study.progress import Progress
+from hybrid_seq_gnn.study.queue import RUNNING, WAITING, count, every, fill
 from hybrid_seq_gnn.study.settings import StudySettings
 
-IN_THIS_PROCESS = "basic"  # Hydra's own launcher
 LOOK_AGAIN = 1.0  # seconds between two looks at what the workers have done
 A_YEAR = 60 * 24 * 365  # in minutes
 
@@ -40,75 +43,91 @@ def launcher_of(config: DictConfig) -> str:
     return str(config.hydra.runtime.choices["hydra/launcher"])
 
 
-def number_of_workers(config: DictConfig, settings: StudySettings) -> int:
-    """How many processes are to serve the study.
+def number_of_workers(config: DictConfig, settings: StudySettings) -> int | None:
+    """How many processes a launcher is to start; None where this process does all.
 
     Raises:
         ValueError: the launcher cannot start that many, or does not say how many it can.
     """
-    launcher = launcher_of(config)
-    if launcher == IN_THIS_PROCESS:
-        if settings.workers not in (None, 1):
-            raise ValueError(
-                f"study.workers={settings.workers} needs a launcher that starts processes: hydra/launcher=joblib "
-                "(pip install 'hybrid_seq_gnn[parallel]'), ray or submitit_slurm."
-            )
-        return 1
-    if settings.workers is not None:
-        return settings.workers
-    if launcher == "joblib":
+    launcher, workers = launcher_of(config), settings.workers
+    if launcher == "basic":  # Hydra's own starts none
+        if workers in (None, 1):
+            return None
+        raise ValueError(
+            f"study.workers={workers} needs a launcher that starts processes: hydra/launcher=joblib "
+            "(pip install 'hybrid_seq_gnn[parallel]'), ray or submitit_slurm."
+        )
+    if workers is None and launcher == "joblib":
         jobs = int(config.hydra.launcher.n_jobs)
         return jobs if jobs > 0 else max(len(os.sched_getaffinity(0)) + 1 + jobs, 1)
-    raise ValueError(f"hydra/launcher={launcher}: say with study.workers=… how many tasks are to serve the sweep.")
+    if workers is None:
+        raise ValueError(f"hydra/launcher={launcher}: say with study.workers=… how many tasks are to serve the sweep.")
+    return workers
 
 
-def launcher_for(config: DictConfig, hydra_context: HydraContext, task: TaskFunction, workers: int) -> Launcher:
+def work(config: DictConfig, hydra_context: HydraContext, command: Command, here: Path, _: DictConfig) -> None:
+    """What a launcher runs in each of its processes or tasks: plan the same sweep again and serve its queue.
+
+    Args:
+        config, hydra_context, command: as the sweeper has them.
+        here: the working folder, from which paths count; a task of Ray starts in the folder in which its node started.
+
+    Raises:
+        RuntimeError: this worker alone was interrupted; a KeyboardInterrupt would end the launcher.
+    """
+    if here.is_dir():  # a machine with another disk may lack it
+        os.chdir(here)
+    plan = Plan.of(config, hydra_context, command)
+    try:
+        Worker(plan, plan.open(), quiet=True).work()
+    except KeyboardInterrupt:
+        raise RuntimeError("it was interrupted") from None
+
+
+def launcher_for(plan: Plan, workers: int) -> Launcher:
     """The launcher of a sweep, with `BETTER` settings where the command line gives none."""
-    name = launcher_of(config)
-    better = dict(BETTER.get(name, {}))
-    if name == "joblib":
-        better["n_jobs"] = workers
-    if name == "ray":
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report to its makers
-    given = {line.lstrip("+").partition("=")[0] for line in config.hydra.overrides.hydra}
-    changed = copy.deepcopy(config)
+    name = launcher_of(plan.config)
+    better = BETTER.get(name, {}) | ({"n_jobs": workers} if name == "joblib" else {})
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report to its makers
+    given = {line.lstrip("+").partition("=")[0] for line in plan.config.hydra.overrides.hydra}
+    own, changed = plan.for_runs(), plan.for_runs()
     with read_write(changed.hydra), open_dict(changed.hydra):
         for key, value in better.items():
             if f"hydra.launcher.{key}" not in given:
                 OmegaConf.update(changed.hydra.launcher, key, value, force_add=True)
-    launcher = Plugins.instance().instantiate_launcher(hydra_context=hydra_context, task_function=task, config=changed)
+    context = plan.hydra_context
+    task = partial(work, plan.config, context, plan.command, Path.cwd())
+    launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=changed)
     # tasks compare their settings of the launcher with those of the command line, and refuse others
-    launcher.setup(hydra_context=hydra_context, task_function=task, config=config)
+    launcher.setup(hydra_context=context, task_function=task, config=own)
     return launcher
 
 
-def launched(launcher: Launcher, jobs: list[list[str]]) -> list[BaseException]:
-    """Start workers and wait for them; what went wrong with some of them, or with the launcher."""
-    try:
-        returned: list[JobReturn] = list(launcher.launch(jobs, initial_job_idx=0))
-    except Exception as error:  # a killed process: what that is differs between launchers
-        return [error]
-    return [each._return_value for each in returned if each.status != JobStatus.COMPLETED]
+def serve(plan: Plan, study: optuna.Study, workers: int) -> None:
+    """Have a launcher start workers, again where some died, until nothing is left to do; say what each trial gave.
 
-
-@contextmanager
-def telling(study: optuna.Study, settings: StudySettings, launcher: str) -> Iterator[None]:
-    """Say what each trial gave, for workers that speak elsewhere; those of joblib share our console."""
-    if launcher == "joblib":
-        yield
-        return
-    done = threading.Event()
-    teller = _board.Teller(study, settings)
-
-    def tell() -> None:
-        while not done.wait(LOOK_AGAIN):
-            teller.tell()
-
-    thread = threading.Thread(target=tell, name="progress", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-        teller.tell()
+    Raises:
+        TooManyFailures: see study.max_failures.
+        RuntimeError: the workers end without having done anything.
+    """
+    launcher, progress = launcher_for(plan, workers), Progress(study, plan.settings)
+    job = ["hydra.sweep.subdir=.", "hydra/job_logging=worker"]
+    while (before := count(study))[WAITING] or before[RUNNING]:
+        tries = len(study.get_trials(deepcopy=False))
+        log.info("%d workers by hydra/launcher=%s", workers, launcher_of(plan.config))
+        with every(LOOK_AGAIN, progress.tell):
+            try:
+                returned = list(launcher.launch([job] * workers, initial_job_idx=0))
+                reasons = [each._return_value for each in returned if each.status != JobStatus.COMPLETED]
+            except Exception as error:  # a killed process: what that is differs between launchers
+                reasons = [error]
+        progress.tell()
+        if over := [reason for reason in reasons if isinstance(reason, TooManyFailures)]:
+            raise over[0]
+        with locked(plan.folder / ".lock"):
+            fill(study, plan.slots, plan.settings.grace)
+        if (count(study), len(study.get_trials(deepcopy=False))) == (before, tries):
+            why = explain(reasons[0]) if reasons else "they find no work in the study; do they see the same disk?"
+            raise RuntimeError(f"the workers end without running anything: {why}")
+        for reason in reasons:
+            log.warning("a worker ended early: %s", explain(reason))

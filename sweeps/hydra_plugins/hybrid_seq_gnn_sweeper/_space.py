@@ -1,119 +1,100 @@
-"""What a sweep tries: a grid of points, or intervals to search; and which settings exist beside which options."""
+"""From overrides to what a sweep varies: a grid of points, or intervals to search; and what exists beside what."""
 
 import itertools
+import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, QuotedString, RangeSweep, Transformer, ValueType
 from hydra.errors import HydraException
-from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl, create_params_from_overrides
-from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from hybrid_seq_gnn.app.arguments import quoted
+from hybrid_seq_gnn.app.arguments import last_of_each, quoted
 from hybrid_seq_gnn.run.build import GROUPS, checked
+from hybrid_seq_gnn.study.space import Space, choices
 
-VARIANT = "variant"  # the parameter that chooses among study.variants
+VARIANT = "variant"  # the parameter that chooses among the variants of a study
 NEVER_SWEPT = ("study", "hydra", "debug", "name", "logger")
+Config = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Space:
-    """A parsed command line.
+def parse(arguments: list[str], variants: Mapping[str, str], loader: ConfigLoader | None = None) -> Space:
+    """The search space of a command line. A setting that is given twice has its last value, as everywhere in Hydra.
 
-    Attributes:
-        distributions: what varies, in the order of the command line; the seed is not among them.
-        fixed: overrides that all runs share.
-        seeds: of seed=0,1,2; None where the seed does not vary.
-        searched: whether there is an interval, so that Optuna chooses; otherwise every point is run once.
-        variants: overrides of each label of study.variants.
-    """
-
-    distributions: dict[str, BaseDistribution]
-    fixed: tuple[str, ...]
-    seeds: tuple[int, ...] | None
-    searched: bool
-    variants: dict[str, list[str]] = field(default_factory=dict)
-
-    @property
-    def options(self) -> list[str]:
-        """Parameters that decide which other settings there are: choices among the options of a group, and variants."""
-        return [name for name in self.distributions if "." not in name]
-
-    def overrides(self, params: Mapping[str, Any]) -> list[str]:
-        """The command line of one configuration; a later override wins."""
-        mine = [f"{name}={spelled(value)}" for name, value in params.items() if name != VARIANT]
-        if VARIANT in params:
-            mine = [*self.variants[params[VARIANT]], f"name={quoted(params[VARIANT])}", *mine]
-        last = {line.partition("=")[0].lstrip("+"): line for line in (*self.fixed, *mine)}
-        return list(last.values())
-
-
-def parse(arguments: list[str], variants: Sequence[str] = ()) -> Space:
-    """The search space of a command line, by the rules of Hydra's own Optuna sweeper.
-
-    A setting that is given twice has its last value, as everywhere in Hydra.
+    Args:
+        arguments: overrides.
+        variants: overrides of each label, side by side in a text.
+        loader: finds the options that a glob(…) stands for.
 
     Raises:
         ValueError: something varies that belongs to the sweep itself.
     """
-    parser = OverridesParser.create()
-    last = {override.get_key_element(): override for override in parser.parse_overrides(arguments)}
-    lines = [override.input_line for override in last.values() if override.input_line is not None]
-    distributions, fixed, deletions = create_params_from_overrides(lines)
-    for name in distributions:
-        if re.split(r"[./@]", name.lstrip("+~"))[0] in NEVER_SWEPT:
+    parser = OverridesParser.create(loader)
+    last = {o.get_key_element(): o for o in parser.parse_overrides(arguments)}
+    searched = any(override.is_interval_sweep() for name, override in last.items() if name != "seed")
+    of_label = {label: text.split() for label, text in variants.items()}
+    for override in (o for lines in of_label.values() for o in parser.parse_overrides(lines)):
+        if override.is_sweep_override():
+            raise ValueError(f"{override.input_line} must have one value in a variant.")
+    distributions: dict[str, BaseDistribution] = {VARIANT: CategoricalDistribution(list(of_label))} if of_label else {}
+    fixed, seeds = [], None
+    for name, override in last.items():
+        if not override.is_sweep_override():
+            fixed.append(str(override.input_line))
+            continue
+        if top(name) in NEVER_SWEPT:
             raise ValueError(f"{name} belongs to the sweep itself and cannot vary in it.")
-    searched = any(o.is_interval_sweep() for name, o in last.items() if name != "seed")
-    seeds = None
-    if (given := distributions.pop("seed", None)) is not None:
-        if last["seed"].is_interval_sweep():
+        if name == "seed" and override.is_interval_sweep():
             raise ValueError("a seed is repeated and not searched for: give seed=0,1,2 or study.seeds=3.")
-        seeds = tuple(int(seed) for seed in choices(given))
-    if not searched:
-        distributions = {name: CategoricalDistribution(choices(d)) for name, d in distributions.items()}
-    for name, distribution in list(distributions.items()):
-        if isinstance(distribution, CategoricalDistribution) and len(choices(distribution)) == 1:
-            del distributions[name]
-            fixed[name] = alone(str(last[name].input_line))
-    of_label = dict(parse_variant(variant) for variant in variants)
-    if of_label:
-        distributions = {VARIANT: CategoricalDistribution(list(of_label)), **distributions}
-    shared = (*(f"{name}={value}" for name, value in fixed.items()), *deletions)
-    return Space(distributions, shared, seeds, searched, of_label)
+        found = distribution(override, searched)
+        if name == "seed":
+            seeds = tuple(int(seed) for seed in choices(found))
+        elif isinstance(found, CategoricalDistribution) and len(found.choices) == 1:
+            fixed.append(f"{name}={found.choices[0]}")
+        else:
+            distributions[name] = found
+    return Space(distributions, tuple(fixed), seeds, searched, of_label)
 
 
-def alone(override: str) -> str:
-    """The value of an override with a single choice, as it was written."""
-    value = override.partition("=")[2].strip()
-    inside = re.fullmatch(r"choice\((.*)\)", value, re.DOTALL)
-    return inside.group(1) if inside else value.split(",")[0]
-
-
-def spelled(value: Any) -> str:
-    """A choice as the value of an override; Hydra's choice('a,b') forgets the quotes."""
-    try:
-        if not OverridesParser.create().parse_override(f"x={value}").is_sweep_override():
-            return str(value)
-    except HydraException:
-        pass
-    return quoted(str(value))
-
-
-def parse_variant(variant: str) -> tuple[str, list[str]]:
-    """The label of a variant, and its overrides.
+def distribution(override: Override, searched: bool) -> BaseDistribution:
+    """What an override varies, for Optuna; in a grid always a choice.
 
     Raises:
-        ValueError: an override names a choice or an interval itself.
+        ValueError: there is nothing to choose from.
     """
-    label, _, overrides = variant.partition(":")
-    label, lines = label.strip(), overrides.split()
-    for override in OverridesParser.create().parse_overrides(lines):
-        if override.is_sweep_override():
-            raise ValueError(f"study.variants: {label}: {override.input_line} must have one value.")
-    return label, lines
+    value = override.value()
+    if isinstance(value, IntervalSweep):
+        low, high, log = value.start, value.end, "log" in value.tags
+        if isinstance(low, int) and isinstance(high, int):
+            return IntDistribution(low, high, log=log)
+        assert low is not None and high is not None
+        return FloatDistribution(low, high, log=log)
+    values = list(dict.fromkeys(map(written, override.sweep_iterator())))
+    if override.value_type == ValueType.GLOB_CHOICE_SWEEP:  # a base that others inherit from is no option
+        values = [name for name in values if not name.startswith("_")]
+    if not values:
+        raise ValueError(f"{override.input_line}: there is nothing to choose from.")
+    if not (searched and isinstance(value, RangeSweep)) or value.shuffle or value.transformers or len(values) == 1:
+        return CategoricalDistribution(values)
+    if isinstance(value.range(), range):
+        return IntDistribution(min(values), max(values), step=abs(int(value.step)))
+    return FloatDistribution(min(values), max(values), step=abs(float(value.step)))
+
+
+def written(value: Any) -> Any:
+    """A choice as it stands on the command line, where a text has quotes only if it needs them; numbers as they are."""
+    if isinstance(value, int | float):
+        return value
+    if not isinstance(value, str | QuotedString):
+        return Transformer.str(value)
+    text = value if isinstance(value, str) else value.text
+    try:
+        return text if OverridesParser.create().parse_override(f"x={text}").value() == text else quoted(text)
+    except HydraException:
+        return quoted(text)
 
 
 class Conditions:
@@ -121,116 +102,96 @@ class Conditions:
 
     Args:
         space: of the sweep.
-        compose: from overrides to a configuration.
+        compose: from overrides to a configuration, as plain values.
     """
 
-    def __init__(self, space: Space, compose: Callable[[list[str]], DictConfig]) -> None:
+    def __init__(self, space: Space, compose: Callable[[list[str]], Config]) -> None:
         self.space, self.compose = space, compose
-        self.known: dict[tuple[Any, ...], tuple[frozenset[str], tuple[str, ...], dict[str, Any]]] = {}
-        for chosen in itertools.product(*(choices(space.distributions[name]) for name in space.options)):
-            self.look(dict(zip(space.options, chosen, strict=True)))
+        self.known: dict[tuple[Any, ...], tuple[frozenset[str], tuple[str, ...], Config]] = {}
+        for options in self.product(space.options):
+            self.look(options)
         for line in space.fixed:
             if not any(line in fixed for _, fixed, _ in self.known.values()):
                 compose([line])  # says what is wrong with it
                 raise ValueError(f"{line} fits none of the options that vary.")
-        for name, distribution in space.distributions.items():
+        for name in space.distributions:
             if name not in space.options and not any(name in here for here, _, _ in self.known.values()):
-                compose([f"{name}={choices(distribution)[0]}"])
+                compose([f"{name}={self.first(name)}"])
                 raise ValueError(f"{name} has no effect in any run: these models and losses do not use {top(name)}.")
 
-    def look(self, options: Mapping[str, Any]) -> tuple[frozenset[str], tuple[str, ...], dict[str, Any]]:
-        """Parameters that matter beside these options, the shared overrides that exist, and the checked configuration.
+    def first(self, name: str) -> Any:
+        """A value of a parameter."""
+        return choices(self.space.distributions[name])[0]
+
+    def product(self, names: list[str]) -> list[dict[str, Any]]:
+        """Every combination of the values of some parameters, the last one varying fastest."""
+        values = (choices(self.space.distributions[name]) for name in names)
+        return [dict(zip(names, chosen, strict=True)) for chosen in itertools.product(*values)]
+
+    def look(self, params: Mapping[str, Any]) -> tuple[frozenset[str], tuple[str, ...], Config]:
+        """Parameters that matter beside the options of some, the shared overrides that exist, and a configuration.
 
         Raises:
             ValueError or a Hydra error: the configuration cannot be composed, or a value of it is bad.
         """
-        key = tuple(options[name] for name in self.space.options)
-        if key in self.known:
-            return self.known[key]
-        bare = Space({}, (), None, False, self.space.variants)
-        first = [f for f in self.space.fixed if "." not in f.partition("=")[0]]
-        base = self.compose([*first, *bare.overrides(options)])
-        fixed = tuple(f for f in self.space.fixed if f in first or exists(base, f) or not self.elsewhere(f))
-        dotted = [name for name in self.space.distributions if name not in self.space.options]
-        here = [name for name in dotted if exists(base, name) or not self.elsewhere(name)]
-        values = [f"{name}={choices(self.space.distributions[name])[0]}" for name in here]
-        config = self.compose([*fixed, *bare.overrides(options), *values])
-        effective = checked(plain(config))
-        unused = {group for group in GROUPS if effective[group] is None}
-        matter = [name for name in [*self.space.options, *here] if top(name) not in unused]
-        self.known[key] = frozenset(matter), fixed, effective
+        options = {name: params.get(name, self.first(name)) for name in self.space.options}
+        key = tuple(options.values())
+        if key not in self.known:
+            base = self.compose(self.lines([f for f in self.space.fixed if "." not in f.partition("=")[0]], options))
+            fixed = tuple(f for f in self.space.fixed if self.may_be(base, f))
+            here = [name for name in self.space.distributions if name not in options and self.may_be(base, name)]
+            config = checked(self.compose(self.lines(fixed, options | {name: self.first(name) for name in here})))
+            unused = {group for group in GROUPS if config[group] is None}
+            matter = frozenset(name for name in [*options, *here] if top(name) not in unused)
+            self.known[key] = matter, fixed, config
         return self.known[key]
 
-    def elsewhere(self, override: str) -> bool:
-        """Whether a setting that is missing here may exist beside other options, so that it is none mistyped."""
+    def may_be(self, config: Config, override: str) -> bool:
+        """Whether a configuration has this setting; one that exists beside no options at all is mistyped, and kept."""
         group = top(override)
-        return not override.startswith(("+", "~")) and (group in self.space.options or VARIANT in self.space.options)
+        if override.startswith(("+", "~")) or (group not in self.space.options and VARIANT not in self.space.options):
+            return True
+        node: Any = config
+        for key in override.partition("=")[0].split("."):
+            if not isinstance(node, dict) or key not in node:
+                return "." not in override.partition("=")[0]
+            node = node[key]
+        return True
+
+    def lines(self, fixed: list[str] | tuple[str, ...], params: Mapping[str, Any]) -> list[str]:
+        """The command line of some parameters; a later override wins."""
+        mine = [f"{name}={value}" for name, value in params.items() if name != VARIANT]
+        if VARIANT in params:
+            mine = [*self.space.variants[params[VARIANT]], f"name={quoted(params[VARIANT])}", *mine]
+        return last_of_each([*fixed, *mine])
 
     def overrides(self, params: Mapping[str, Any]) -> list[str]:
         """The command line of one configuration, without what does not exist for it."""
-        options = {name: params.get(name, choices(self.space.distributions[name])[0]) for name in self.space.options}
-        _, fixed, _ = self.look(options)
-        return Space({}, fixed, None, False, self.space.variants).overrides(params)
-
-    def matters(self, options: Mapping[str, Any]) -> frozenset[str]:
-        """Parameters that matter beside these options."""
-        return self.look(options)[0]
+        return self.lines(self.look(params)[1], params)
 
     def points(self) -> list[dict[str, Any]]:
-        """Of a grid: every different configuration once, the last setting varying fastest."""
-        names = list(self.space.distributions)
+        """Of a grid: every different configuration once."""
         found: dict[tuple[Any, ...], dict[str, Any]] = {}
-        for values in itertools.product(*(choices(self.space.distributions[name]) for name in names)):
-            point = dict(zip(names, values, strict=True))
-            matter = self.matters({name: point[name] for name in self.space.options})
-            point = {name: value for name, value in point.items() if name in matter}
-            found.setdefault(tuple(point.items()), point)
+        for point in self.product(list(self.space.distributions)):
+            matter = self.look(point)[0]
+            kept = {name: value for name, value in point.items() if name in matter}
+            found.setdefault(tuple(kept.items()), kept)
         return list(found.values())
 
-    def configurations(self) -> list[dict[str, Any]]:
+    def configurations(self) -> list[Config]:
         """One checked configuration for each combination of options."""
-        return [effective for _, _, effective in self.known.values()]
+        return [config for _, _, config in self.known.values()]
 
-
-def exists(config: DictConfig, override: str) -> bool:
-    """Whether a configuration has the setting that an override sets."""
-    name = override.partition("=")[0]
-    if name.startswith(("+", "~")) or top(name) == "hydra":
-        return True
-    parent, _, leaf = name.rpartition(".")
-    node = OmegaConf.select(config, parent) if parent else config
-    return isinstance(node, DictConfig) and leaf in node
+    def data(self) -> list[Config]:
+        """The settings of every data set of the sweep."""
+        of_data = [name for name in self.space.distributions if top(name) == "data" and "." in name]
+        nodes = [config["data"] for config in self.configurations()]
+        if of_data:
+            points = self.product([*self.space.options, *of_data])
+            nodes = [checked(self.compose(self.overrides(point)))["data"] for point in points]
+        return list({json.dumps(node, sort_keys=True): node for node in nodes}.values())
 
 
 def top(name: str) -> str:
     """The group that a parameter is of."""
     return re.split(r"[.=/@]", name.lstrip("+~"), maxsplit=1)[0]
-
-
-def plain(config: DictConfig) -> dict[str, Any]:
-    """A configuration as plain values, without Hydra's own."""
-    held = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    found = OmegaConf.to_container(held, resolve=True)
-    assert isinstance(found, dict)
-    return {str(key): value for key, value in found.items()}
-
-
-def choices(distribution: BaseDistribution) -> list[Any]:
-    """All values of a choice or a range, each once and in order; the lower end of what cannot be counted."""
-    if isinstance(distribution, FloatDistribution) and distribution.step is None:
-        return [distribution.low]
-    if isinstance(distribution, IntDistribution) and distribution.log:
-        return [distribution.low]
-    return list(dict.fromkeys(OptunaSweeperImpl._to_grid_sampler_choices(distribution)))
-
-
-def text(distribution: BaseDistribution) -> str:
-    """A distribution in the words of the command line."""
-    if isinstance(distribution, CategoricalDistribution):
-        return ",".join(str(choice) for choice in distribution.choices)
-    assert isinstance(distribution, IntDistribution | FloatDistribution)
-    low, high, step = distribution.low, distribution.high, distribution.step
-    if isinstance(distribution, IntDistribution) and distribution.step == 1:
-        step = None
-    ends = f"interval({low},{high})" if step is None else f"range({low},{high},{step}), both ends included"
-    return f"tag(log,{ends})" if distribution.log else ends

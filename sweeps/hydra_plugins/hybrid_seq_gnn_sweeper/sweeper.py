@@ -1,6 +1,5 @@
 """The sweeper that `hydra/sweeper=hybrid_seq_gnn` names. Imports nothing heavy: Hydra loads this at every start."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -8,29 +7,22 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-
-@dataclass
-class SweeperConfig:
-    """What Hydra needs to know of the sweeper; the settings of a sweep are the group `study`."""
-
-    _target_: str = "hydra_plugins.hybrid_seq_gnn_sweeper.sweeper.StudySweeper"
-
-
-ConfigStore.instance().store(
-    group="hydra/sweeper", name="hybrid_seq_gnn", node=SweeperConfig, provider="hybrid_seq_gnn"
-)
+NODE = {"_target_": "hydra_plugins.hybrid_seq_gnn_sweeper.sweeper.StudySweeper"}
+ConfigStore.instance().store(group="hydra/sweeper", name="hybrid_seq_gnn", node=NODE, provider="hybrid_seq_gnn")
 
 
 class StudySweeper(Sweeper):
     """Runs a grid point by point, or lets Optuna search; see `_study`."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Called by Hydra before `sweep`."""
-        self.config, self.hydra_context = config, hydra_context
+        """Called by Hydra before `sweep`; `task_function` is the program of `hybrid_seq_gnn.app.cli`."""
+        self.config, self.hydra_context, self.program = config, hydra_context, task_function
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run all trials of the search space that `arguments` describe."""
+        """Run all trials; what of the command line is not Hydra's comes from the program, and not as `arguments`."""
         from hydra_plugins.hybrid_seq_gnn_sweeper._study import run_study
 
-        assert self.config is not None and self.hydra_context is not None
-        return run_study(self.config, self.hydra_context, arguments)
+        from hybrid_seq_gnn.app.cli import Program
+
+        assert self.config is not None and self.hydra_context is not None and isinstance(self.program, Program)
+        return run_study(self.config, self.hydra_context, self.program.command)

@@ -1,14 +1,24 @@
 """Optuna's samplers and pruners by the names of `study.sampler` and `study.pruner`."""
 
 import warnings
+from collections.abc import Callable
+from functools import partial
 
-import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
 from hybrid_seq_gnn.study.settings import StudySettings
 
 STRIDE = 1_000_003  # between the seeds of two trials
+SAMPLERS: dict[str, Callable[..., BaseSampler]] = {
+    "random": RandomSampler,
+    "gp": GPSampler,
+    "cmaes": CmaEsSampler,
+    "nsga2": NSGAIISampler,
+    # runs that are still going count as bad, so that two processes do not try the same region (constant liar)
+    "tpe": partial(TPESampler, constant_liar=True),
+}
 
 
 def sampler(study: StudySettings, trial: int) -> BaseSampler:
@@ -17,19 +27,9 @@ def sampler(study: StudySettings, trial: int) -> BaseSampler:
     Each trial has a seed of its own, so that a continued search draws on, and processes that search together do not
     draw the same points; what a search tries depends on its seed and on what it knows when it asks.
     """
-    seed = (study.seed * STRIDE + trial) % (1 << 32)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        if study.sampler == "random":
-            return optuna.samplers.RandomSampler(seed=seed)
-        if study.sampler == "gp":
-            return optuna.samplers.GPSampler(seed=seed)
-        if study.sampler == "cmaes":
-            return optuna.samplers.CmaEsSampler(seed=seed)
-        if study.sampler == "nsga2":
-            return optuna.samplers.NSGAIISampler(seed=seed)
-        # runs that are still going count as bad, so that two processes do not try the same region (constant liar)
-        return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return SAMPLERS[study.sampler](seed=(study.seed * STRIDE + trial) % (1 << 32))
 
 
 def pruner(study: StudySettings, epochs: int) -> BasePruner:

@@ -1,0 +1,70 @@
+"""A line on the console for each trial that ends."""
+
+import logging
+from datetime import datetime
+from statistics import median
+
+import optuna
+from optuna.trial import FrozenTrial
+
+from hybrid_seq_gnn.results.labels import words
+from hybrid_seq_gnn.study.queue import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, count
+from hybrid_seq_gnn.study.settings import StudySettings
+
+log = logging.getLogger(__name__)
+
+
+class Progress:
+    """Says what each trial gave, of this process or another, once, from when it is made on."""
+
+    def __init__(self, study: optuna.Study, settings: StudySettings) -> None:
+        self.study, self.settings = study, settings
+        self.said = {trial.number for trial in self.ended()}
+
+    def ended(self) -> list[FrozenTrial]:
+        """Trials that are over, in the order in which they ended; one that will be run again is not."""
+        trials = self.study.get_trials(deepcopy=False, states=(COMPLETE, PRUNED, FAIL))
+        over = [trial for trial in trials if trial.state != FAIL or "error" in trial.user_attrs]
+        return sorted(over, key=lambda trial: trial.datetime_complete or datetime.max)
+
+    def tell(self) -> None:
+        """A line for each trial that has ended since."""
+        for trial in self.ended():
+            if trial.number not in self.said:
+                self.said.add(trial.number)
+                log.info("%s", self.line(trial))
+
+    def line(self, trial: FrozenTrial) -> str:
+        """What a trial gave, the best so far, how many are done, and the time left."""
+        now = count(self.study)
+        line = f"[{now.total() - now[RUNNING] - now[WAITING]}/{now.total()}] {words(trial.params.items()) or 'one run'}: "
+        aims = [f"validation {objective}" for objective in self.settings.objectives]
+        if trial.state == COMPLETE:
+            line += ", ".join(f"{aim} {value:.4f}" for aim, value in zip(aims, trial.values, strict=True))
+            line += f" in {duration(seconds(trial))}"
+        elif trial.state == PRUNED:
+            line += f"pruned after epoch {max(trial.intermediate_values, default=0)}"
+        else:
+            line += f"FAILED: {trial.user_attrs.get('error')}"
+        if now.total() > 1 and now[COMPLETE] and len(aims) == 1:
+            top = self.study.best_trial
+            line += f"; best so far {top.value:.4f} ({words(top.params.items())})"
+        elif now[COMPLETE] and len(aims) > 1:
+            line += f"; {len(self.study.best_trials)} on the front"
+        more = ((now[FAIL], "failed"), (now[PRUNED], "pruned"), (now[RUNNING], "more running"))
+        line += "".join(f"; {n} {word}" for n, word in more if n)
+        left = median(map(seconds, self.ended())) * now[WAITING] / (1 + now[RUNNING])
+        return line + (f"; about {duration(left)} left" if now[WAITING] else "")
+
+
+def seconds(trial: FrozenTrial) -> float:
+    """How long a trial took."""
+    return trial.duration.total_seconds() if trial.duration is not None else 0.0
+
+
+def duration(seconds: float) -> str:
+    """A time to read: 0.4 s, 42 s, 7 min, 2 h 05 min."""
+    if seconds < 100:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,172 @@
+"""Who runs which trial: a queue in the Optuna study that several processes, on several machines, may serve at once.
+
+All that a sweep has to do is put in the study as trials in the state WAITING, one a *slot*: a point of a grid, or a
+place among the n_trials of a search. A process takes a trial by setting it RUNNING, which only one can do, and signs
+it: with its machine and process, and from then on with the time. A trial whose process is gone is ended as FAIL and its
+slot put in the queue again, to be continued in the same run folder. Two processes may put a slot in the queue at the
+same moment; then the trial with the lower number counts and the other is dropped when it is taken.
+"""
+
+import os
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import optuna
+import psutil
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from hybrid_seq_gnn.study.optuna_private import begin, trial_of
+
+WAITING, RUNNING = TrialState.WAITING, TrialState.RUNNING
+COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
+SIGN_EVERY = 20.0  # seconds between signs of life
+MOST_LOSSES = 3  # a slot whose process died this often has failed
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One thing to do.
+
+    Attributes:
+        params: of a grid point; empty where the sampler chooses.
+        seeds: of the runs that make the trial; more than one in a search with repeats.
+    """
+
+    params: dict[str, Any]
+    seeds: tuple[int, ...]
+
+
+@lru_cache(maxsize=1)
+def machine() -> str:
+    """This machine, and the set of process ids that counts on it: two containers may share a name and not that."""
+    namespace = os.readlink("/proc/self/ns/pid") if os.path.exists("/proc/self/ns/pid") else ""
+    return f"{socket.gethostname()} {namespace}".strip()
+
+
+def is_lost(trial: FrozenTrial, grace: float) -> bool:
+    """Whether nobody runs a RUNNING trial any more.
+
+    On this machine that is known; of another one it is believed after `grace` seconds without a sign of life.
+    """
+    owner = trial.user_attrs.get("owner")
+    if owner is not None and owner["machine"] == machine():
+        try:
+            return bool(abs(psutil.Process(owner["pid"]).create_time() - owner["born"]) > 1)
+        except psutil.NoSuchProcess:
+            return True
+    begun = trial.datetime_start.timestamp() if trial.datetime_start is not None else 0.0
+    return bool(time.time() - max(trial.user_attrs.get("alive", 0.0), begun) > grace)
+
+
+def whereabouts(trial: FrozenTrial) -> str:
+    """The process of a trial, to read."""
+    owner = trial.user_attrs.get("owner")
+    return f"process {owner['pid']} on {owner['machine'].split()[0]}" if owner else "another process"
+
+
+def by_slot(study: optuna.Study) -> dict[int, list[FrozenTrial]]:
+    """The trials of each slot, oldest first, without those that were dropped."""
+    found: dict[int, list[FrozenTrial]] = {}
+    for trial in study.get_trials(deepcopy=False):
+        if "slot" in trial.user_attrs and "dropped" not in trial.user_attrs:
+            found.setdefault(trial.user_attrs["slot"], []).append(trial)
+    return dict(sorted(found.items()))
+
+
+def standing(study: optuna.Study) -> dict[int, FrozenTrial]:
+    """The trial of each slot that counts: the first that has not failed, else the last."""
+    return {slot: next((t for t in mine if t.state != FAIL), mine[-1]) for slot, mine in by_slot(study).items()}
+
+
+def count(study: optuna.Study) -> Counter[TrialState]:
+    """How far a sweep is, in slots. What was interrupted waits to be taken up again; it has not failed."""
+    trials = standing(study).values()
+    return Counter(WAITING if t.state == FAIL and "error" not in t.user_attrs else t.state for t in trials)
+
+
+def fill(study: optuna.Study, slots: Sequence[Slot], grace: float, retry_failed: bool = False) -> bool:
+    """Put in the queue what is neither finished nor in it; whether there was any. Anybody may do so at any time.
+
+    Args:
+        study: holds the queue.
+        slots: all that there is to do.
+        grace: see `is_lost`.
+        retry_failed: also what ended with an error, unless somebody else is at work, whose errors these may be.
+    """
+    for mine in by_slot(study).values():
+        for trial in mine:
+            if trial.state == RUNNING and is_lost(trial, grace):
+                end_lost(study, trial, 1 + sum("lost" in other.user_attrs for other in mine))
+    now = standing(study)
+    retry_failed = retry_failed and all(trial.state != RUNNING for trial in now.values())
+    filled = False
+    for number, slot in enumerate(slots):
+        last = now.get(number)
+        if last is None or (last.state == FAIL and (retry_failed or "error" not in last.user_attrs)):
+            study.enqueue_trial(slot.params or (last.params if last else {}), user_attrs={"slot": number})
+            filled = True
+    return filled
+
+
+def end_lost(study: optuna.Study, trial: FrozenTrial, losses: int) -> None:
+    """End a trial of a process that is gone, unless somebody else was faster."""
+    with suppress(UpdateFinishedTrialError):
+        lost = trial_of(study, trial)
+        lost.set_user_attr("lost", whereabouts(trial))
+        if losses >= MOST_LOSSES:
+            lost.set_user_attr("error", f"the process that ran it died {losses} times (out of memory, or killed)")
+        study.tell(trial.number, state=FAIL, skip_if_finished=True)
+
+
+def take(study: optuna.Study) -> Trial | None:
+    """The first slot of the queue, signed by this process, so that others can see whether it lives; None if empty."""
+    waiting = study.get_trials(deepcopy=False, states=(WAITING,))
+    for first in sorted(waiting, key=lambda trial: (trial.user_attrs.get("slot", -1), trial.number)):
+        if (trial := begin(study, first)) is None:
+            continue
+        born = psutil.Process().create_time()
+        trial.set_user_attr("owner", {"machine": machine(), "pid": os.getpid(), "born": born})
+        now = standing(study).get(trial.user_attrs.get("slot", -1))
+        if now is not None and now.number == trial.number:
+            return trial
+        trial.set_user_attr("dropped", "another trial has this slot")
+        study.tell(trial, state=FAIL)
+    return None
+
+
+@contextmanager
+def signing(trial: Trial) -> Iterator[None]:
+    """Say every `SIGN_EVERY` seconds that the trial's process lives."""
+
+    def sign() -> None:
+        with suppress(UpdateFinishedTrialError):
+            trial.set_user_attr("alive", time.time())
+
+    with every(SIGN_EVERY, sign):
+        yield
+
+
+@contextmanager
+def every(seconds: float, act: Callable[[], None]) -> Iterator[None]:
+    """Do something again and again, in a thread, while the block runs."""
+    done = threading.Event()
+
+    def repeat() -> None:
+        while not done.wait(seconds):
+            act()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

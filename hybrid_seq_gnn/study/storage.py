@@ -1,0 +1,163 @@
+"""Where a sweep remembers: its Optuna study, in a journal file of the sweep's folder unless told otherwise."""
+
+import itertools
+import logging
+import os
+import re
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.study import StudyDirection
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from hybrid_seq_gnn.files import locked
+from hybrid_seq_gnn.run import record
+from hybrid_seq_gnn.study.queue import COMPLETE, RUNNING, is_lost
+from hybrid_seq_gnn.study.settings import StudySettings
+
+log = logging.getLogger(__name__)
+
+MOST_TRIES = 10  # to open a database whose tables others are making
+
+
+def storage_of(folder: Path, url: str | None) -> BaseStorage:
+    """The journal file of the folder, or the database of a URL, in which Optuna makes its tables if there are none.
+
+    Raises:
+        ValueError: the database cannot be reached, or its driver is not installed.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if url is None:
+        return journal(folder / "study.journal")
+    for tries in itertools.count(1):
+        try:
+            return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        except ImportError as error:
+            raise ValueError(
+                f"study.storage={without_password(url)} needs a driver that is not installed ({error}); for "
+                "PostgreSQL: pip install 'hybrid_seq_gnn[postgres]' and postgresql+psycopg://…"
+            ) from error
+        except SQLAlchemyError as error:
+            # of two processes that make tables at the same moment one is refused, and finds them when it tries again
+            others = isinstance(error, IntegrityError) or re.search("already exists|deadlock", str(error))
+            if not others or tries > MOST_TRIES:
+                reason = str(error).splitlines()[0]
+                raise ValueError(f"study.storage={without_password(url)} cannot be opened: {reason}") from error
+            time.sleep(0.2)
+    raise AssertionError("unreachable")
+
+
+def without_password(url: str) -> str:
+    """A URL without its password."""
+    return re.sub(r"://([^:/@]+):[^@]*@", r"://\1:***@", url)
+
+
+class JournalLock(JournalFileOpenLock):
+    """Holds a journal while a line is written; the lock goes when the process does, however it ends.
+
+    Optuna's own lock is a file that a killed process leaves behind, and everybody waits 30 seconds for it then.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.with_name(f"{path.name}.lock")
+
+    def acquire(self) -> bool:
+        """Wait until nobody else holds it."""
+        held = ExitStack()
+        held.enter_context(locked(self.path))
+        self.held = held
+        return True
+
+    def release(self) -> None:
+        """Let the next one in."""
+        self.held.close()
+
+
+def journal(path: Path) -> JournalStorage:
+    """The journal file as a storage, without a last line that was cut off in the middle of writing.
+
+    Optuna would append to such a line, and could not read the file from then on.
+    """
+    lock = JournalLock(path)
+    backend = JournalFileBackend(str(path), lock_obj=lock)
+    with locked(lock.path):  # no other process is writing
+        content = path.read_bytes()
+        if not content.endswith(b"\n"):
+            os.truncate(path, content.rfind(b"\n") + 1)
+    return JournalStorage(backend)
+
+
+def open_study(
+    folder: Path, name: str, identity: dict[str, str], study: StudySettings, fresh: bool = False
+) -> optuna.Study:
+    """The study of a sweep, new or as it was left.
+
+    Raises:
+        ValueError: the study was made with other settings (`identity`); the message names them.
+    """
+    storage = storage_of(folder, study.storage)
+    if fresh:
+        storage = put_aside(storage, folder, name, study)
+    aims = [StudyDirection.MAXIMIZE] * len(study.objectives)
+    opened = optuna.create_study(study_name=name, storage=storage, directions=aims, load_if_exists=True)
+    known = opened.user_attrs.get("settings")
+    if known is None:
+        opened.set_user_attr("settings", identity)
+    elif known != identity:
+        keys = [key for key in {**known, **identity} if known.get(key) != identity.get(key)]
+        changed = "; ".join(f"{key} was {known.get(key)} and is {identity.get(key)}" for key in keys[:5])
+        raise ValueError(
+            f"the study {name} in {folder} is over other settings: {changed}{'; …' if keys[5:] else ''}. "
+            "Give the same ones to continue it, another folder (study.name=… or hydra.sweep.dir=…), or "
+            "study.fresh=true to put it aside."
+        )
+    return opened
+
+
+def put_aside(storage: BaseStorage, folder: Path, name: str, study: StudySettings) -> BaseStorage:
+    """Rename what there is of a study, so that nothing is lost; returns the storage to go on with.
+
+    Raises:
+        ValueError: somebody is at work on it.
+    """
+    if name not in optuna.get_all_study_names(storage):
+        return storage
+    old = optuna.load_study(study_name=name, storage=storage)
+    running = old.get_trials(deepcopy=False, states=(RUNNING,))
+    if busy := [trial.number for trial in running if not is_lost(trial, study.grace)]:
+        raise ValueError(f"study.fresh=true: trial {busy[0]} of the study {name} is running now; end it first.")
+    aside = time.strftime("before-%Y%m%d-%H%M%S")
+    if study.storage is not None:
+        to = f"{name}.{aside}"
+        optuna.copy_study(from_study_name=name, from_storage=storage, to_storage=storage, to_study_name=to)
+        optuna.delete_study(study_name=name, storage=storage)
+    moved = folder.with_name(f"{folder.name}.{aside}")
+    moved.mkdir()
+    for path in folder.iterdir():
+        if path.name != ".lock":
+            path.rename(moved / path.name)
+    log.info("the study %s was put aside in %s", name, moved)
+    return storage_of(folder, study.storage)
+
+
+def software() -> dict[str, Any]:
+    """Version and commit that make a trial's numbers."""
+    return {"version": record.versions()["hybrid_seq_gnn"], **record.git_state()}
+
+
+def warn_other_software(study: optuna.Study) -> None:
+    """Say so where finished trials were made by another version or commit."""
+    made = [trial.user_attrs.get("software") for trial in study.get_trials(deepcopy=False, states=(COMPLETE,))]
+    version, commit = (now := software())["version"], now["commit"]
+    others = [each for each in made if each and (each["version"], each["commit"]) != (version, commit)]
+    if others:
+        log.warning(
+            f"{len(others)} of the finished trials were made by version {others[0]['version']}, commit "
+            f"{str(others[0]['commit'])[:12]}; this is version {version}, commit {str(commit)[:12]}. "
+            "study.fresh=true starts anew."
+        )

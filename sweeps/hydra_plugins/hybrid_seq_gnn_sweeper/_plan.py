@@ -1,0 +1,131 @@
+"""All that follows from the command line of a sweep, before anything is run."""
+
+import copy
+import itertools
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+from hydra.types import HydraContext
+from hydra_plugins.hybrid_seq_gnn_sweeper._space import Conditions, Config, parse, top
+from omegaconf import DictConfig, read_write
+
+from hybrid_seq_gnn.app.arguments import Command, quoted
+from hybrid_seq_gnn.app.cli import plain
+from hybrid_seq_gnn.data.prepare import prepare
+from hybrid_seq_gnn.files import shown, write_json
+from hybrid_seq_gnn.run.build import OF_A_SWEEP, build
+from hybrid_seq_gnn.run.check import check_node
+from hybrid_seq_gnn.study.progress import named
+from hybrid_seq_gnn.study.queue import Slot
+from hybrid_seq_gnn.study.samplers import pruner
+from hybrid_seq_gnn.study.settings import StudySettings
+from hybrid_seq_gnn.study.space import Space, text
+from hybrid_seq_gnn.study.storage import open_study, without_password
+
+
+@dataclass
+class Plan:
+    """A sweep: what varies and what exists beside what, all that there is to do, and what makes it this one."""
+
+    config: DictConfig
+    hydra_context: HydraContext
+    command: Command
+    settings: StudySettings
+    conditions: Conditions
+    slots: list[Slot]
+    identity: dict[str, str]
+    name: str
+    folder: Path
+
+    @classmethod
+    def of(cls, config: DictConfig, hydra_context: HydraContext, command: Command) -> "Plan":
+        """Compose every combination of options, so that a mistyped setting is said now and not after hours.
+
+        Raises:
+            ValueError or a Hydra error: something on the command line is wrong.
+        """
+
+        def compose(overrides: list[str]) -> Config:
+            return plain(hydra_context.config_loader.load_sweep_config(config, overrides))
+
+        own = [line for line in command.overrides if top(line) == OF_A_SWEEP]
+        parse(own, {})  # refuses a choice among settings of the study
+        settings: StudySettings = build(check_node(OF_A_SWEEP, compose(own)[OF_A_SWEEP]))
+        rest = [line for line in command.overrides if line not in own]
+        space = parse(rest, command.variants, hydra_context.config_loader)
+        conditions = Conditions(space, compose)
+        if space.seeds is not None and settings.seeds > 1:
+            both = f"study.seeds={settings.seeds} and seed={','.join(map(str, space.seeds))}"
+            raise ValueError(f"{both}: give only one.")
+        first_seed = conditions.configurations()[0]["seed"]
+        seeds = space.seeds or tuple(range(first_seed, first_seed + settings.seeds))
+        slots = [Slot({}, seeds)] * settings.n_trials
+        if not space.searched:
+            each = itertools.product(conditions.points(), seeds)
+            slots = [Slot(point | ({"seed": seed} if len(seeds) > 1 else {}), (seed,)) for point, seed in each]
+        splits = {prepare(build(node)).split_hash for node in conditions.data()}
+        identity = space.identity(conditions.configurations(), splits, seeds, settings)
+        first = conditions.overrides(conditions.product(space.options)[0])
+        hydra = hydra_context.config_loader.load_sweep_config(config, first).hydra
+        given = any(line.startswith("hydra.sweep.dir=") for line in config.hydra.overrides.hydra)
+        made = "sweep" if given and settings.storage is None else space.name(identity, command.title)
+        name = settings.name or made
+        folder = Path(hydra.sweep.dir, "" if given else name).absolute()
+        return cls(config, hydra_context, command, settings, conditions, slots, identity, name, folder)
+
+    @property
+    def space(self) -> Space:
+        """What varies."""
+        return self.conditions.space
+
+    @property
+    def epochs(self) -> int:
+        """Most steps of one run, for the pruner."""
+        return max(int(config["training"]["epochs"]) for config in self.conditions.configurations())
+
+    def for_runs(self) -> DictConfig:
+        """Hydra's configuration, for what is started in the folder of the sweep."""
+        config = copy.deepcopy(self.config)
+        with read_write(config.hydra):
+            config.hydra.sweep.dir = str(self.folder)
+            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(self.folder))}")
+        return config
+
+    def open(self, fresh: bool = False) -> optuna.Study:
+        """The study, and its pruner."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        study = open_study(self.folder, self.name, self.identity, self.settings, fresh)
+        study.pruner = pruner(self.settings, self.epochs)
+        return study
+
+    def describe(self) -> None:
+        """Write study.json: what a reader of the folder needs to open the study and to know what it asked."""
+        study, space = self.settings, self.space
+        about = {
+            "name": self.name,
+            "storage": without_password(study.storage) if study.storage else None,
+            "question": self.command.question,
+            "objective": list(study.objectives),
+            "space": {key: text(distribution) for key, distribution in space.distributions.items()},
+            "variants": {label: " ".join(lines) for label, lines in space.variants.items()},
+            "fixed": list(space.fixed),
+            "seeds": list(space.seeds) if space.seeds is not None else study.seeds,
+            "searched": space.searched,
+            "n_trials": study.n_trials if space.searched else None,
+            "sampler": study.sampler if space.searched else None,
+            "pruner": study.pruner,
+            "command": shlex.join(["python", "-m", "hybrid_seq_gnn", *self.command.typed]),
+        }
+        write_json(self.folder / "study.json", about)
+
+    def outline(self) -> str:
+        """What would be run: every point, or what is searched."""
+        where = f"in {shown(self.folder)}; study.dry_run=true runs nothing."
+        if self.space.searched:
+            seeds = f", each with {len(self.slots[0].seeds)} seeds" if len(self.slots[0].seeds) > 1 else ""
+            space = [f"  {name}: {text(distribution)}" for name, distribution in self.space.distributions.items()]
+            return "\n".join([f"{len(self.slots)} trials of a search{seeds}, {where}", *space])
+        points = [f"  {number}: {named(slot.params) or 'one run'}" for number, slot in enumerate(self.slots)]
+        return "\n".join([f"{len(points)} runs {where}", *points])

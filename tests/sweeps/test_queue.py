@@ -1,0 +1,101 @@
+"""Several processes at one study, and processes that die."""
+
+import time
+
+import pytest
+from optuna.trial import TrialState
+
+from hybrid_seq_gnn.study.queue import Slot, fill, is_lost
+from tests.sweeps.common import LONG, ONE, finished, load, standing, trials, wait_for
+from tests.test_command_line import command, succeed
+
+
+def test_two_processes_started_together_run_a_grid_once(start, tmp_path):
+    arguments = [*LONG, "training.epochs=2", "fusion.alpha=0.1,0.2,0.3,0.4,0.5,0.6", "seed=0,1"]
+    both = [start(*arguments), start(*arguments)]
+    for process in both:
+        stdout, _ = process.communicate(timeout=100)
+        assert process.returncode == 0, stdout
+    states = standing(tmp_path / "sweep")
+    assert states == ["COMPLETE"] * 12
+    assert len({trial.user_attrs["owner"]["pid"] for trial in trials(tmp_path / "sweep") if trial.value}) == 2
+    assert len(finished(tmp_path / "sweep")) == 12
+
+
+def test_what_a_killed_process_ran_is_taken_up_by_another_at_work(start, tmp_path):
+    arguments = [*LONG, "training.epochs=80", "data.users=800", "fusion.alpha=0.3,0.7"]
+    first = start(*arguments)
+    wait_for(tmp_path / "sweep" / "0" / "metrics.jsonl", first)
+    second = start(*arguments)
+    wait_for(tmp_path / "sweep" / "1" / "metrics.jsonl", second)
+    first.kill()
+    first.wait()
+    stdout, _ = second.communicate(timeout=100)
+    assert second.returncode == 0, stdout
+    assert len(finished(tmp_path / "sweep")) == 2
+    assert "resumed after epoch" in (tmp_path / "sweep" / "0" / "train.log").read_text()
+
+
+def test_a_run_of_a_silent_machine_is_taken_up_and_one_of_a_speaking_machine_is_left_alone(tmp_path):
+    succeed(*ONE, "fusion.alpha=0.3,1.7", cwd=tmp_path)
+    study = load(tmp_path / "sweep")
+    for trial in study.trials:
+        if trial.state == TrialState.COMPLETE:
+            continue
+        study.enqueue_trial({"fusion.alpha": 1.7}, user_attrs={"slot": trial.user_attrs["slot"]})
+    taken = study.ask()
+    taken.set_user_attr("owner", {"machine": "far away", "pid": 1, "born": 0.0})
+    taken.set_user_attr("alive", time.time() + 15)  # its sign of life is still good for a while
+    running = command(*ONE, "fusion.alpha=0.3,1.7", "study.grace=10", cwd=tmp_path)
+    assert "waiting for what runs elsewhere: process 1 on far" in running.stdout
+    assert "1 failed" in running.stdout  # taken up when the machine was silent for long, and it failed as it must
+    assert trials(tmp_path / "sweep")[taken.number].user_attrs["lost"] == "process 1 on far"
+
+
+def test_a_run_whose_process_dies_again_and_again_has_failed(tmp_path):
+    succeed(*ONE, "fusion.alpha=0.3,1.7", cwd=tmp_path)
+    study = load(tmp_path / "sweep")
+    for _ in range(3):
+        study.enqueue_trial({"fusion.alpha": 1.7}, user_attrs={"slot": 1})
+        taken = study.ask()
+        taken.set_user_attr("owner", {"machine": "far away", "pid": 1, "born": 0.0})
+        taken.set_user_attr("lost", "process 1 on far")
+        if _ < 2:
+            study.tell(taken, state=TrialState.FAIL)
+    study._storage.set_trial_user_attr(taken._trial_id, "alive", 0.0)
+    frozen = study.trials[taken.number]
+    assert not is_lost(frozen, grace=3600.0)
+    assert not fill(study, [Slot({}, (0,))] * 2, grace=0.0)
+    assert "died" in study.trials[taken.number].user_attrs["error"]
+
+
+def test_a_grid_killed_after_two_trials_runs_the_other_three(start, tmp_path):
+    arguments = [*LONG, "fusion.alpha=0.3,0.4,0.5,0.6,0.7"]
+    running = start(*arguments)
+    wait_for(tmp_path / "sweep" / "2" / "metrics.jsonl", running)
+    running.kill()
+    running.wait()
+    before = {name: (tmp_path / "sweep" / name / "results.json").stat().st_mtime_ns for name in ("0", "1")}
+    assert "2 done, 3 to run" in succeed(*arguments, cwd=tmp_path).stdout
+    assert "5 done, 0 to run" in succeed(*arguments, cwd=tmp_path).stdout
+    assert before == {name: (tmp_path / "sweep" / name / "results.json").stat().st_mtime_ns for name in before}
+    assert standing(tmp_path / "sweep").count("COMPLETE") == 5
+
+
+def test_a_failed_run_is_left_alone_where_that_is_asked_for(tmp_path):
+    succeed(*ONE, "fusion.alpha=0.3,1.7", cwd=tmp_path)
+    again = succeed(*ONE, "fusion.alpha=0.3,1.7", "study.retry_failed=false", cwd=tmp_path)
+    assert "1 done, 1 failed, 0 to run" in again.stdout
+    assert "expected a number in [0, 1]" in again.stdout
+
+
+def test_joblib_workers_share_a_sweep(tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs hybrid_seq_gnn[parallel]")
+    arguments = [*LONG, "hydra/launcher=joblib", "study.workers=2", "fusion.alpha=0.3,0.4,0.5,1.7", "seed=0,1"]
+    done = succeed(*arguments, cwd=tmp_path)
+    assert "[8/8]" in done.stdout
+    assert "  loss " not in done.stdout  # runs that share a console are quiet
+    assert len(finished(tmp_path / "sweep")) == 6
+    good = [trial for trial in trials(tmp_path / "sweep") if trial.state == TrialState.COMPLETE]
+    assert len({trial.user_attrs["owner"]["pid"] for trial in good}) == 2
+    assert "6 done, 2 failed, 0 to run" in succeed(*arguments, "study.retry_failed=false", cwd=tmp_path).stdout

@@ -1,0 +1,129 @@
+"""What a sweep varies, and which settings exist beside which options."""
+
+import pytest
+from hydra_plugins.hybrid_seq_gnn_sweeper._space import parse
+from optuna.distributions import FloatDistribution, IntDistribution
+
+from hybrid_seq_gnn.app.arguments import Command
+from hybrid_seq_gnn.study.space import choices
+from tests.sweeps.common import ONE, finished, trials
+from tests.test_command_line import fail, succeed
+
+
+def test_a_setting_varies_only_beside_the_options_that_have_it(tmp_path):
+    arguments = ["model=sasrec,hybrid", "fusion=fixed,learnable", "fusion.alpha=0.3,0.7", "fusion.init_mid=0.45"]
+    succeed(*ONE, *arguments, cwd=tmp_path)
+    found = [config["fusion"] for config in finished(tmp_path / "sweep").values()]
+    assert sum(fusion is None for fusion in found) == 1  # SASRec once, not once a fusion
+    assert sorted(fusion["alpha"] for fusion in found if fusion and "alpha" in fusion) == [0.3, 0.7]
+    assert [fusion["init_mid"] for fusion in found if fusion and "init_mid" in fusion] == [0.45]
+    assert len(found) == 4
+
+
+def test_a_search_asks_only_for_what_exists_beside_its_options(tmp_path):
+    arguments = ["fusion=fixed,learnable", "fusion.alpha=interval(0.2,0.8)", "study.n_trials=6", "study.sampler=random"]
+    succeed(*ONE, *arguments, cwd=tmp_path)
+    found = [trial.params for trial in trials(tmp_path / "sweep")]
+    assert {params["fusion"] for params in found} == {"fixed", "learnable"}
+    assert all(("fusion.alpha" in params) == (params["fusion"] == "fixed") for params in found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["model=sasrec", "fusion.alpha=0.3,0.7"], "fusion.alpha has no effect in any run"),
+        (["fusion=fixed,learnable", "fusion.alhpa=0.3,0.7"], "fusion.alhpa"),
+        (["fusion=fixed,learnable", "fusion.inti_mid=0.3"], "fusion.inti_mid"),
+        (["study.n_trials=1,2"], "study.n_trials belongs to the sweep itself"),
+        (["seed=interval(0,5)"], "seed=0,1,2"),
+        (["seed=0,1", "study.seeds=2"], "give only one"),
+        (["study.objective=HR@7"], "expected a validation metric"),
+        (["study.objective=[NDCG@10,HR@10]", "study.pruner=median"], "study.pruner=median wants one"),
+        (["study.workers=2"], "hydra/launcher=joblib"),
+        (["study.storage=studies.db"], "sqlite:///studies.db"),
+        (["study.storage=sqlite:////no/such/folder/s.db"], "cannot be opened"),
+        (["study.name=a/b"], "study.name=a/b"),
+        (["hydra/sweeper=optuna"], "run by this program's own sweeper"),
+        (["gnn=glob(zz*)"], "there is nothing to choose from"),
+        (["study.n_trials=0"], "study.n_trials=0: expected a whole number, 1 or more"),
+        (["study.sampler=best"], "study.sampler=best: expected tpe, random, gp, cmaes or nsga2"),
+        (["study.pruner_stratup=3"], "study.pruner_startup"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_is_wrong_is_said_before_the_first_run(arguments, words, tmp_path):
+    assert words in fail(*ONE, *arguments, cwd=tmp_path)
+    assert not list(tmp_path.glob("sweep/*/train.log"))
+
+
+def test_a_file_of_data_that_is_not_there_is_said_before_the_first_run(tmp_path):
+    message = fail("data=sequences", "data.path=no.txt", "fusion.alpha=0.3,0.7", "-m", cwd=tmp_path)
+    assert "no.txt" in message
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_variants_are_named_configurations_times_the_grid(tmp_path):
+    variants = "variants: {SASRec: model=sasrec, 'input, only': fusion.side=input fusion.alpha=0.4}"
+    (tmp_path / "own.yaml").write_text(f"question: Which?\n{variants}\n")
+    done = succeed("sweeps=own.yaml", *ONE, "training.lr=0.001,0.002", cwd=tmp_path)
+    found = [
+        (c["name"], c["training"]["lr"], (c["fusion"] or {}).get("side")) for c in finished(tmp_path / "sweep").values()
+    ]
+    assert sorted(found, key=str) == [
+        ("SASRec", 0.001, None),
+        ("SASRec", 0.002, None),
+        ("input, only", 0.001, "input"),
+        ("input, only", 0.002, "input"),
+    ]
+    assert "| SASRec" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("argument", "lines"),
+    [
+        ("data.path='my file, 2.zip',b.zip", ["data.path='my file, 2.zip'", "data.path=b.zip"]),
+        ("data.path=choice('x y','c,d')", ["data.path=x y", "data.path='c,d'"]),
+        ("fusion.knots=[1,2],[3]", ["fusion.knots=[1,2]", "fusion.knots=[3]"]),
+        ("training.clip_norm=null,3", ["training.clip_norm=null", "training.clip_norm=3"]),
+        ("data.path=choice('my file, 2.zip')", ["data.path='my file, 2.zip'"]),
+        ("data.path=choice(/a/b-c.zip)", ["data.path=/a/b-c.zip"]),
+        ("seed=3,3", ["seed=3"]),
+        ("fusion.alpha=0.5,0.5", ["fusion.alpha=0.5"]),
+        ("gnn.num_layers=range(2,3)", ["gnn.num_layers=2"]),
+        ("gnn.decay=tag(t,choice(0.5))", ["gnn.decay=0.5"]),
+        ("fusion.knots=[0.1,0.2],[0.1,0.2]", ["fusion.knots=[0.1,0.2]"]),
+        ("gnn.decay=float(range(0,1))", ["gnn.decay=0.0"]),
+        ("data.path='1','a.csv'", ["data.path='1'", "data.path=a.csv"]),
+    ],
+)
+def test_a_choice_keeps_its_spelling(argument, lines):
+    space = parse([argument], {})
+    name = argument.partition("=")[0]
+    if name in space.distributions:
+        assert [f"{name}={value}" for value in choices(space.distributions[name])] == lines
+    else:
+        assert space.seeds == (3,) or list(space.fixed) == lines
+
+
+def test_hydra_sees_of_a_sweep_only_what_is_its_own():
+    given = ["fusion=fixed,learnable", "fusion.x=null", "hydra.sweep.dir=out", "~data", "+x=1", "-m"]
+    command = Command.read(given)
+    assert command.for_hydra == ["hydra.sweep.dir=out", "-m"]
+    assert command.overrides == ["fusion=fixed,learnable", "fusion.x=null", "~data", "+x=1"]
+    assert Command.read(given[:-1]).for_hydra == given[:-1]  # one run
+
+
+def test_a_glob_stands_for_options_and_not_for_a_base_of_theirs():
+    class Loader:
+        def get_group_options(self, group, results_filter=None):
+            return ["_base", "bert4rec", "hybrid", "sasrec"]
+
+    space = parse(["model=glob(*,exclude=h*)"], {}, Loader())
+    assert choices(space.distributions["model"]) == ["bert4rec", "sasrec"]
+
+
+def test_a_range_is_searched_in_steps_and_a_grid_over_it_is_a_choice():
+    searched = parse(["training.lr=interval(0.1,0.2)", "gnn.window=range(3,9,2)", "gnn.decay=range(0.5,0.9,0.1)"], {})
+    assert searched.distributions["gnn.window"] == IntDistribution(3, 7, step=2)
+    assert searched.distributions["gnn.decay"] == FloatDistribution(0.5, 0.8, step=0.1)
+    assert choices(parse(["gnn.window=range(3,9,2)"], {}).distributions["gnn.window"]) == [3, 5, 7]

@@ -1,0 +1,80 @@
+"""Bad input gets one clear message, in the words of the command line."""
+
+import zipfile
+
+import pytest
+import torch
+
+from tests.test_command_line import SMALL, command, fail
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["fusion.alpha=1.7"], ["fusion.alpha=1.7", "[0, 1]"]),
+        (["fusion.alpha=abc"], ["fusion.alpha=abc", "a number"]),
+        (["fusion.alhpa=0.5"], ["fusion.alhpa", "fusion.alpha"]),
+        (["+fusion.x=1"], ["fusion.x", "no such setting", "alpha"]),
+        (["+speed=1"], ["speed", "no such setting"]),
+        (["fusion=fxied"], ["fusion=fxied", "fixed"]),
+        (["fuson=fixed"], ["fuson"]),
+        (["model=transformer"], ["model=transformer", "hybrid", "sasrec"]),
+        (["training.device=cuda"], ["training.device=cuda", "no CUDA"]),
+        (["training.epochs=0"], ["training.epochs=0"]),
+        (["training.lr=fast"], ["training.lr=fast", "a number"]),
+        (["seed=-1"], ["seed=-1"]),
+        (["evaluation.groups.short=60"], ["evaluation.groups.short=60", "short < long"]),
+        (["gnn=lightgcn", "gnn.num_layers=-1"], ["gnn.num_layers=-1"]),
+        (["gnn.widnow=3"], ["gnn.widnow", "gnn.window"]),
+        (["gnn=lightgcn"], ["training=joint", "+experiment=study/embeddings"]),
+        (["data=sequences"], ["data.path"]),
+        (["data=sequences", "data.path=nowhere.txt"], ["nowhere.txt"]),
+    ],
+    ids=lambda value: " ".join(value) if value and "=" in value[0] else "",
+)
+def test_bad_input_gets_one_clear_message(arguments, words, tmp_path):
+    if "training.device=cuda" in arguments and torch.cuda.is_available():
+        pytest.skip("has CUDA")
+    message = fail("data.max_users=50" if not arguments[0].startswith("data") else "seed=0", *arguments, cwd=tmp_path)
+    for word in words:
+        assert word in message
+
+
+BROKEN = {
+    "empty.csv": ("", ["empty.csv", "empty"]),
+    "broken.csv": ("user,item,timestamp\n1,2,3\n1,2\n", ["broken.csv", "line 3", "1,2"]),
+    "time.csv": ("user,item,timestamp\n1,2,3\n1,3,noon\n", ["time.csv", "line 3", "noon"]),
+    "column.csv": ("uid,item,timestamp\n1,2,3\n", ["user", "uid, item, timestamp"]),
+    "short.csv": ("user,item,timestamp\n1,2,3\n2,2,3\n", ["data.min_user_events"]),
+    "separator.csv": ("user;item;timestamp\n1;2;3\n", ["separator.csv", "data.separator"]),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_bad_file_gets_one_clear_message(name, tmp_path):
+    text, words = BROKEN[name]
+    (tmp_path / name).write_text(text)
+    message = fail("data=table", f"data.path={name}", cwd=tmp_path)
+    for word in words:
+        assert word in message
+
+
+def test_a_zip_whose_members_point_outside_gets_one_clear_message(tmp_path):
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+        archive.writestr("ml-1m/ratings.dat", "1::2::3::4\n")
+        archive.writestr("../../evil.txt", "x")
+    message = fail("data=ml-1m", "data.path=bad.zip", cwd=tmp_path)
+    assert "bad.zip" in message
+    assert "../../evil.txt" in message
+    assert {p.name for p in tmp_path.iterdir()} <= {"bad.zip", "outputs"}
+
+
+def test_a_folder_that_cannot_be_written_gets_one_clear_message(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "hydra.run.dir" in fail(*SMALL, "hydra.run.dir=file/run", cwd=tmp_path)
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    done = command(*SMALL, "fusion.alpha=1.7", "debug=true", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr
