@@ -1,4 +1,4 @@
-"""Text files with a line an event: read fast by Arrow, and where that fails, say which line is wrong."""
+"""Delimited text, one event per line: read by Arrow; if that fails, find the line that is wrong."""
 
 import csv
 import io
@@ -24,15 +24,15 @@ Quotes = Literal["line", "multiline", "none"]
 
 @dataclass(frozen=True)
 class Layout:
-    """How a text file is written.
+    """How a text file is laid out.
 
     Attributes:
         separator: between fields, one character or more.
         columns: which column holds `user`, `item` and, where there are any, `rating` and `timestamp`.
-        names: of all columns; None reads them from the first line.
-        header: whether the first line is no event.
-        quotes: fields in double quotes may hold separators (`line`) and line breaks too (`multiline`); `none`: a quote
-            is a character like others.
+        names: of all columns; None: the first line names them.
+        header: whether the first line is a header.
+        quotes: `line` (quoted fields may contain separators), `multiline` (line breaks too) or `none` (a quote is an
+            ordinary character).
         time_format: of dates, see `columns.times`.
     """
 
@@ -47,28 +47,26 @@ class Layout:
 def read_delimited(parts: list[Part], layout: Layout) -> Events:
     """Events of all parts, in order.
 
-    A byte-order mark and any line ends are fine; empty lines and a single empty field at the end of a line are passed
-    over.
+    Lines may end with \\n, \\r\\n or \\r. Empty lines, and one empty field at the end of a line, are ignored.
 
     Raises:
         ValueError: a column is missing or a line is broken; the message names the file, the line and its content.
     """
-    parts = [Part(part.name, part.raw.removeprefix(b"\xef\xbb\xbf")) for part in parts]
     table = pa.concat_tables([read_part(part, layout) for part in parts])
     if not len(table):
-        raise ValueError(f"{parts[0].name} has a header line and no events.")
+        raise ValueError(f"{parts[0].name} has a header line but no events.")
     try:
         return from_columns({field: table[field] for field in layout.columns}, layout.time_format)
     except UnreadableColumn as error:
         for part in parts:
-            complain(part, layout)
+            validate(part, layout)
         raise ValueError(
             f"{parts[0].name}: column {layout.columns[error.field]!r} (data.{error.field}) {error}."
         ) from error
 
 
 def read_part(part: Part, layout: Layout) -> pa.Table:
-    """The wanted columns of a file as text, named by what they hold."""
+    """The columns in use as text, named by field."""
     names = layout.names or header(part.raw, layout.separator)
     check_columns(names, layout, part)
     if layout.quotes == "line" and b'"' in part.raw:
@@ -101,11 +99,11 @@ def read_part(part: Part, layout: Layout) -> pa.Table:
     except pa.ArrowInvalid as error:
         if (shorter := without_trailing(part.raw, layout, len(names))) is not None:
             return read_part(Part(part.name, shorter), layout)
-        complain(part, layout)
+        validate(part, layout)
         raise ValueError(f"{part.name} cannot be read: {error}.") from error
     for field in ("user", "item"):
         if pc.any(pc.equal(table[str(places[field])].unify_dictionaries().chunk(0).dictionary, "")).as_py():
-            complain(part, layout)
+            validate(part, layout)
     return table.select([str(k) for k in places.values()]).rename_columns(list(places))
 
 
@@ -116,7 +114,7 @@ def header(raw: bytes, separator: str) -> list[str]:
 
 
 def check_columns(names: list[str], layout: Layout, part: Part) -> None:
-    """Raise ValueError where a wanted column is not there, naming those that are."""
+    """Raise ValueError if a column in use is missing, and list those that exist."""
     if len(names) > MOST_COLUMNS:
         raise ValueError(f"{part.name} has {len(names):,} columns in its first line; is the separator right?")
     for field, name in layout.columns.items():
@@ -135,7 +133,7 @@ def check_columns(names: list[str], layout: Layout, part: Part) -> None:
 
 
 def check_quotes(part: Part, separator: str) -> None:
-    """Raise ValueError at the first line where a quote opens a field and does not close it."""
+    """Raise ValueError at the first line where a quoted field is not closed."""
     for number, line in text_lines(part.raw.replace(b"\r", b"\n") if b"\n" not in part.raw else part.raw):
         if line.count('"') % 2:
             try:
@@ -146,8 +144,8 @@ def check_quotes(part: Part, separator: str) -> None:
                     continue
                 raise ValueError(
                     f"{part.name}, line {number}: a quote opens a field and does not close it, {shown(line)}. "
-                    "Mend it, or set data.quotes=none (a quote is a character like others) or data.quotes=multiline "
-                    "(quoted fields may hold line breaks)."
+                    "Fix it, or set data.quotes=none (quotes are ordinary characters) or data.quotes=multiline "
+                    "(quoted fields may contain line breaks)."
                 ) from None
 
 
@@ -161,12 +159,12 @@ def without_trailing(raw: bytes, layout: Layout, width: int) -> bytes | None:
     return "\n".join(lines).encode() if cut else None
 
 
-def complain(part: Part, layout: Layout) -> None:
-    """Read line by line, slowly, and raise ValueError at the first one that is broken; return if none is."""
+def validate(part: Part, layout: Layout) -> None:
+    """Raise ValueError at the first line that is broken, if there is one; slow."""
     names = layout.names or header(part.raw, layout.separator)
     places = {field: names.index(name) for field, name in layout.columns.items()}
     checks = {field: checker(field, layout.time_format) for field in places}
-    hint = " Mend or drop the line, or set data.separator if the file uses another one."
+    hint = " Fix or remove the line, or set data.separator if the file uses another one."
     for number, line, fields in split_lines(part.raw, layout):
         if number == 1 and layout.header:
             continue

@@ -32,7 +32,9 @@ def filter_events(events: Events, source: Source) -> tuple[Events, list[str]]:
     if repeats := int((again := repeated(events)).sum()):
         dropped = source.duplicates == "drop"
         what = "are dropped" if dropped else "are kept; data.duplicates=drop drops them"
-        log.append(f"{repeats:,} of {len(events):,} events repeat an earlier one (same user, item and time) and {what}")
+        log.append(
+            f"{repeats:,} of {len(events):,} events repeat an earlier one (same user, item and time); they {what}"
+        )
         events = events.keep(~again) if dropped else events
     if (least := source.min_rating) is not None:
         if events.rating is None:

@@ -34,11 +34,11 @@ class Pairs(Source):
         """
         rows: list[list[str]] = []
         for part in content:
-            for number, line in text_lines(part.raw.removeprefix(b"\xef\xbb\xbf")):
+            for number, line in text_lines(part.raw):
                 fields = line.split(tab(self.separator))
                 if len(fields) != 2 or not all(fields):
                     hint = "data=sequences reads a line a user, data=table columns by name."
                     raise ValueError(f"{part.name}, line {number}: expected user item, got {shown(line)}. {hint}")
                 rows.append(fields)
-        table = np.array(rows, dtype=object)
+        table = np.array(rows, dtype=object).reshape(-1, 2)
         return events(table[:, 0], table[:, 1])

@@ -73,7 +73,7 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
                     limit = f"data.max_bytes={max_bytes:,}" if most == max_bytes else f"{MOST_RATIO} times its size"
                     raise ValueError(f"{path} unpacks to more than {limit}; is it what you expect?")
                 chunks.append(chunk)
-            return b"".join(chunks)
+            return b"".join(chunks).removeprefix(b"\xef\xbb\xbf")  # a byte-order mark
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise ValueError(f"{path} cannot be read: {error}.") from error
 

@@ -34,7 +34,7 @@ class SequencesFile(Source):
         items: list[str] = []
         pairs = True
         for part in content:
-            for number, line in text_lines(part.raw.removeprefix(b"\xef\xbb\xbf")):
+            for number, line in text_lines(part.raw):
                 fields = [field for field in line.split(tab(self.separator)) if field]
                 if len(fields) == 1:
                     hint = "Set data.separator if the file uses another one."

@@ -90,5 +90,5 @@ class Source(Limited):
 
 
 def tab(separator: str | None) -> str | None:
-    r"""A separator as the user means it: "\\t" on a command line is a tab."""
+    r"""The separator that the user means: "\\t" on a command line is a tab."""
     return separator and separator.replace("\\t", "\t")
