@@ -1,14 +1,17 @@
 """Atomic file writes, and file locks that are released when their process ends."""
 
 import fcntl
+import hashlib
 import json
 import os
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).resolve().parent
+UNFINISHED = ".part"
 
 
 def package_folder(name: str) -> Path:
@@ -21,14 +24,48 @@ def package_folder(name: str) -> Path:
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder, which replaces `path` at the end.
 
-    A crash at any moment leaves the complete old file or the complete new one.
+    A crash at any moment leaves the complete old file or the complete new one. A symbolic link in the place of either
+    is never followed.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}{UNFINISHED}")
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Delete what killed processes left of `atomic`; nobody else may be writing to the folder."""
+    for path in folder.glob(f".*{UNFINISHED}"):
+        path.unlink(missing_ok=True)
+
+
+def refuse_links(folder: Path) -> None:
+    """Raise ValueError if the folder contains a symbolic link, which could lead what is written there elsewhere."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                raise ValueError(
+                    f"{entry.path} is a symbolic link, which is not followed. Remove it, or use another folder."
+                )
+
+
+def sync(*paths: Path) -> None:
+    """Force files or folders to disk, so that they survive a power cut."""
+    for path in paths:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def checksum(path: Path) -> str:
+    """sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -52,7 +89,8 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
     Raises:
         BlockingIOError: another process holds it, and `wait` is false.
     """
-    with path.open("a") as file:
+    handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    with open(handle, "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
 

@@ -1,165 +1,198 @@
-"""Text files with one event per line: a fast parser, and a slow pass that finds the broken line if it fails."""
+"""Delimited text, one event per line: read by Arrow; if that fails, find the line that is wrong."""
 
 import csv
-import gzip
 import io
-import math
-import zlib
+import re
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Literal
 
-import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
 
-from hybrid_seq_gnn.data.events import Events, events
+from hybrid_seq_gnn.data.columns import checker, from_columns
+from hybrid_seq_gnn.data.events import Events, UnreadableColumn
+from hybrid_seq_gnn.data.raw import Part, text_lines
 
-UNIT = "\x1f"  # replaces separators of several characters, which pandas reads slowly
-NUMBERS = ("rating", "timestamp")
+UNIT = "\x1f"  # stands in for separators of several characters, which Arrow does not know
+LONGEST = 1 << 26  # bytes of a line
+MOST_COLUMNS = 10_000
 
-
-def read_bytes(path: Path) -> bytes:
-    """The content of a file, decompressed if its name ends in .gz.
-
-    Raises:
-        ValueError: the file does not exist, cannot be read or is empty.
-    """
-    if not path.exists():
-        raise ValueError(f"{path}: there is no such file. Check data.path.")
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder; this data source expects a file as data.path.")
-    try:
-        raw = path.read_bytes()
-        raw = gzip.decompress(raw) if path.suffix == ".gz" else raw
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read: {error}.") from error
-    if not raw.strip():
-        raise ValueError(f"{path} is empty.")
-    return raw
+Quotes = Literal["line", "multiline", "none"]
 
 
-def read_delimited(
-    raw: bytes, source: str, *, separator: str, columns: dict[str, str], names: list[str] | None = None
-) -> Events:
-    """Events from delimited text.
+@dataclass(frozen=True)
+class Layout:
+    """How a text file is laid out.
 
-    Args:
-        raw: content of the file. A byte-order mark and Windows line endings are accepted; empty lines are skipped.
-        source: name of the file, for error messages.
+    Attributes:
         separator: between fields, one character or more.
-        columns: names of the columns that hold `user`, `item` and, if present, `rating` and `timestamp`.
-        names: all column names of a file without a header line; quotes have no special meaning in such a file.
+        columns: which column holds `user`, `item` and, where there are any, `rating` and `timestamp`.
+        names: of all columns; None: the first line names them.
+        header: whether the first line is a header.
+        quotes: `line` (quoted fields may contain separators), `multiline` (line breaks too) or `none` (a quote is an
+            ordinary character).
+        time_format: of dates, see `columns.times`.
+    """
+
+    separator: str
+    columns: dict[str, str]
+    names: list[str] | None = None
+    header: bool = True
+    quotes: Quotes = "line"
+    time_format: str | None = None
+
+
+def read_delimited(parts: list[Part], layout: Layout) -> Events:
+    """Events of all parts, in order.
+
+    Lines may end with \\n, \\r\\n or \\r. Empty lines, and one empty field at the end of a line, are ignored.
 
     Raises:
-        ValueError: a column is missing or a line is broken; the message quotes the line and its number.
+        ValueError: a column is missing or a line is broken; the message names the file, the line and its content.
     """
-    raw = raw.removeprefix(b"\xef\xbb\xbf")
-    quotes = names is None
-    if names is None:
-        names = header(raw, separator)
-        check_columns(names, columns, source, separator)
-        skip = 1
-    else:
-        skip = 0
-    single = separator if len(separator) == 1 else UNIT
-    text = raw if len(separator) == 1 else raw.replace(separator.encode(), UNIT.encode())
+    table = pa.concat_tables([read_part(part, layout) for part in parts])
+    if not len(table):
+        raise ValueError(f"{parts[0].name} has a header line but no events.")
     try:
-        frame = pd.read_csv(
+        return from_columns({field: table[field] for field in layout.columns}, layout.time_format)
+    except UnreadableColumn as error:
+        for part in parts:
+            validate(part, layout)
+        raise ValueError(
+            f"{parts[0].name}: column {layout.columns[error.field]!r} (data.{error.field}) {error}."
+        ) from error
+
+
+def read_part(part: Part, layout: Layout) -> pa.Table:
+    """The columns in use as text, named by field."""
+    names = layout.names or header(part.raw, layout.separator)
+    check_columns(names, layout, part)
+    if layout.quotes == "line" and b'"' in part.raw:
+        check_quotes(part, layout.separator)
+    if part.raw.count(b"\r") > part.raw.count(b"\r\n") and b"\n" in part.raw.replace(b"\r\n", b""):
+        raise ValueError(f"{part.name} ends some lines with \\r alone and others with \\n; write all of them alike.")
+    single = len(layout.separator) == 1
+    text = part.raw if single else part.raw.replace(layout.separator.encode(), UNIT.encode())
+    delimiter = layout.separator if single else UNIT
+    wanted = {f"{k}": f"{k}" for k in range(len(names))}  # names may be empty or stand twice
+    places = {field: names.index(name) for field, name in layout.columns.items()}
+    types = {str(k): pa.string() for k in places.values()}
+    types |= {str(places[field]): pa.dictionary(pa.int32(), pa.string()) for field in ("user", "item")}
+    try:
+        table = pa.csv.read_csv(
             io.BytesIO(text),
-            sep=single,
-            header=None,
-            names=names,
-            skiprows=skip,
-            usecols=list(columns.values()),
-            dtype=str,
-            na_filter=False,
-            index_col=False,
-            quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
-            encoding="utf-8",
+            pa.csv.ReadOptions(
+                column_names=list(wanted),
+                skip_rows=int(layout.header),
+                block_size=min(max(len(text) + 1, 1 << 16), LONGEST),
+                use_threads=False,
+            ),
+            pa.csv.ParseOptions(
+                delimiter=delimiter,
+                quote_char=False if layout.quotes == "none" else '"',
+                newlines_in_values=layout.quotes == "multiline",
+            ),
+            pa.csv.ConvertOptions(column_types=types, include_columns=list(types), strings_can_be_null=False),
         )
-        fields = {field: frame[name] for field, name in columns.items()}
-        numbers = {field: pd.to_numeric(fields[field]).to_numpy(np.float64) for field in NUMBERS if field in fields}
-        broken: Exception | None = None
-        suspicious = (
-            not all(np.isfinite(column).all() for column in numbers.values())
-            or any((fields[field].isna() | (fields[field] == "")).any() for field in ("user", "item"))
-            or not (quotes or regular(raw, separator, names))
-        )
-    except (ValueError, pd.errors.ParserError) as error:
-        broken, suspicious = error, True
-    if suspicious:
-        validate(raw, source, separator, columns, names, quotes)
-    if broken is not None:
-        raise ValueError(f"{source} cannot be read: {broken}") from broken
-    if not len(fields["user"]):
-        raise ValueError(f"{source} has a header line but no events.")
-    return events(fields["user"], fields["item"], numbers.get("rating"), numbers.get("timestamp"))
+    except pa.ArrowInvalid as error:
+        if (shorter := without_trailing(part.raw, layout, len(names))) is not None:
+            return read_part(Part(part.name, shorter), layout)
+        validate(part, layout)
+        raise ValueError(f"{part.name} cannot be read: {error}.") from error
+    for field in ("user", "item"):
+        if pc.any(pc.equal(table[str(places[field])].unify_dictionaries().chunk(0).dictionary, "")).as_py():
+            validate(part, layout)
+    return table.select([str(k) for k in places.values()]).rename_columns(list(places))
 
 
 def header(raw: bytes, separator: str) -> list[str]:
-    """The column names in the first line."""
-    first = raw.split(b"\n", 1)[0].decode("utf-8", "replace").rstrip("\r")
-    return next(csv.reader([first], delimiter=separator)) if len(separator) == 1 else first.split(separator)
+    """The fields of the first line."""
+    first = re.split(rb"\r\n|\n|\r", raw[:LONGEST], maxsplit=1)[0].decode("utf-8", "replace")
+    return next(csv.reader([first], delimiter=separator), []) if len(separator) == 1 else first.split(separator)
 
 
-def check_columns(names: list[str], columns: dict[str, str], source: str, separator: str) -> None:
-    """Raise ValueError if a required column is missing; the message lists the columns that exist."""
-    for field, name in columns.items():
-        if name not in names:
-            hint = (
-                f" The first line is a single column; if the separator is not {separator!r}, set data.separator."
-                if len(names) == 1
-                else f" Set data.{field} to the column that holds the {field}."
-            )
-            raise ValueError(f"{source} has no column {name!r} (data.{field}); it has {', '.join(names)}.{hint}")
-
-
-def regular(raw: bytes, separator: str, names: list[str]) -> bool:
-    """Whether the number of separators fits a file in which every line has exactly `len(names)` fields."""
-    lines = raw.count(b"\n") + (not raw.endswith(b"\n"))
-    return raw.count(separator.encode()) == lines * (len(names) - 1)
-
-
-def validate(raw: bytes, source: str, separator: str, columns: dict[str, str], names: list[str], quotes: bool) -> None:
-    """Read line by line, slowly, and raise ValueError at the first broken line; return if there is none."""
-    expected = separator.join(names)
-    for number, line, row in lines(raw, separator, quotes):
-        if number == 1 and quotes:
+def check_columns(names: list[str], layout: Layout, part: Part) -> None:
+    """Raise ValueError if a column in use is missing, and list those that exist."""
+    if len(names) > MOST_COLUMNS:
+        raise ValueError(f"{part.name} has {len(names):,} columns in its first line; is the separator right?")
+    for field, name in layout.columns.items():
+        if name in names:
             continue
-        problem = None
-        if len(row) != len(names):
-            problem = f"expected {expected}"
-        else:
-            value = dict(zip(names, row, strict=True))
-            for field, name in columns.items():
-                if field in NUMBERS and not finite(value[name]):
-                    problem = f"expected a number as {field}"
-                elif value[name] == "":
-                    problem = f"expected a {field}"
-        if problem:
-            raise ValueError(
-                f"{source}, line {number}: {problem}, got {line!r}. "
-                "Fix or remove the line, or set data.separator if the file uses another one."
+        if len(names) == 1:
+            hint = f"The whole first line reads as one column; data.separator={layout.separator!r} does not fit it."
+        elif all(re.fullmatch(r"[-+.\d]+", value) for value in names):
+            hint = (
+                "The first line looks like an event; data.columns=[user,item,timestamp] names columns without a header."
             )
+        else:
+            hint = f"Set data.{field} to the column that holds the {field}."
+        have = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+        raise ValueError(f"{part.name} has no column {name!r} (data.{field}); it has {have}. {hint}")
 
 
-def lines(raw: bytes, separator: str, quotes: bool) -> Iterator[tuple[int, str, list[str]]]:
-    """Number (from 1), text and fields of every non-empty line."""
-    text = raw.decode("utf-8", "replace").split("\n")
-    if quotes and len(separator) == 1:
-        reader = csv.reader((line + "\n" for line in text), delimiter=separator)
-        for row in reader:
-            if row:
-                yield reader.line_num, text[reader.line_num - 1].rstrip("\r"), row
+def check_quotes(part: Part, separator: str) -> None:
+    """Raise ValueError at the first line where a quoted field is not closed."""
+    for number, line in text_lines(part.raw.replace(b"\r", b"\n") if b"\n" not in part.raw else part.raw):
+        if line.count('"') % 2:
+            try:
+                next(csv.reader([line], delimiter=separator, strict=True))
+            except csv.Error:
+                opened = re.search(rf'(?:^|{re.escape(separator)})"', line)
+                if opened is None:
+                    continue
+                raise ValueError(
+                    f"{part.name}, line {number}: a quote opens a field and does not close it, {shown(line)}. "
+                    "Fix it, or set data.quotes=none (quotes are ordinary characters) or data.quotes=multiline "
+                    "(quoted fields may contain line breaks)."
+                ) from None
+
+
+def without_trailing(raw: bytes, layout: Layout, width: int) -> bytes | None:
+    """The text without the last field of each line that has one more than `width` and leaves it empty; None if none."""
+    lines, cut = [], False
+    for _, line, fields in split_lines(raw, layout):
+        longer = len(fields) == width + 1 and not fields[-1]
+        lines.append(line.removesuffix(layout.separator) if longer else line)
+        cut |= longer
+    return "\n".join(lines).encode() if cut else None
+
+
+def validate(part: Part, layout: Layout) -> None:
+    """Raise ValueError at the first line that is broken, if there is one; slow."""
+    names = layout.names or header(part.raw, layout.separator)
+    places = {field: names.index(name) for field, name in layout.columns.items()}
+    checks = {field: checker(field, layout.time_format) for field in places}
+    hint = " Fix or remove the line, or set data.separator if the file uses another one."
+    for number, line, fields in split_lines(part.raw, layout):
+        if number == 1 and layout.header:
+            continue
+        if len(fields) == len(names) + 1 and not fields[-1]:
+            fields = fields[:-1]
+        if len(fields) != len(names):
+            problem = f"expected {layout.separator.join(names)}"
+        else:
+            problem = next((p for field, k in places.items() if (p := checks[field](fields[k]))), "")
+        if problem:
+            raise ValueError(f"{part.name}, line {number}: {problem}, got {shown(line)}.{hint}")
+
+
+def split_lines(raw: bytes, layout: Layout) -> Iterator[tuple[int, str, list[str]]]:
+    """Number (from 1), text and fields of each line that is not empty."""
+    text = raw.decode("utf-8", "replace")
+    lines = text.split("\n") if "\n" in text else text.split("\r")
+    lines = [line.removesuffix("\r") for line in lines]
+    if layout.quotes == "none" or len(layout.separator) > 1:
+        yield from ((k, line, line.split(layout.separator)) for k, line in enumerate(lines, start=1) if line)
         return
-    for number, line in enumerate(text, start=1):
-        line = line.rstrip("\r")
-        if line:
-            yield number, line, line.split(separator)
+    csv.field_size_limit(max(len(raw), 1 << 17))
+    reader = csv.reader((line + "\n" for line in lines), delimiter=layout.separator)
+    for fields in reader:
+        if fields:
+            yield reader.line_num, lines[reader.line_num - 1], fields
 
 
-def finite(text: str) -> bool:
-    """Whether the text is a finite number."""
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
+def shown(line: str) -> str:
+    """A line in a message: control characters escaped, and not too long."""
+    return repr(line if len(line) <= 120 else f"{line[:120]}…")

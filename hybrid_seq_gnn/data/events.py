@@ -1,9 +1,13 @@
-"""Interactions as read from a file: one row per event, in file order."""
+"""Interactions as a file tells them: one row an event, in file order."""
 
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Column: TypeAlias = pa.ChunkedArray
 
 
 @dataclass(frozen=True)
@@ -12,9 +16,10 @@ class Events:
 
     Attributes:
         user, item: (events,) int64 codes into `user_ids`, `item_ids`, in order of first appearance.
-        rating: (events,) float64, or None if the source has none.
-        timestamp: (events,) int64 or float64 seconds, or None if the source has none.
-        user_ids, item_ids: the ids in the source; integers if that changes no id (see `plain`), else text.
+        rating: (events,) float64, or None where the source has none.
+        timestamp: (events,) int64 or float64, in the unit of the source; None where it has none.
+        user_ids, item_ids: the ids of the source: int64 where every id reads back the same, else text (dtype object).
+        notes: what the log should say of how they were read.
     """
 
     user: np.ndarray
@@ -23,6 +28,7 @@ class Events:
     timestamp: np.ndarray | None
     user_ids: np.ndarray
     item_ids: np.ndarray
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.user)
@@ -38,42 +44,75 @@ class Events:
         )
 
     def per_user(self) -> np.ndarray:
-        """(events,) number of events of each event's user."""
+        """(events,) how many events the user of each event has."""
         return np.asarray(np.bincount(self.user, minlength=len(self.user_ids))[self.user])
 
     def per_item(self) -> np.ndarray:
-        """(events,) number of events of each event's item."""
+        """(events,) how many events the item of each event has."""
         return np.asarray(np.bincount(self.item, minlength=len(self.item_ids))[self.item])
 
 
+class UnreadableColumn(ValueError):
+    """A column that cannot be read as what it should hold.
+
+    Attributes:
+        field: user, item, rating or timestamp.
+    """
+
+    field: str = ""
+
+
+def encode(column: Column | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Codes 0, 1, ... in order of first appearance, and the ids that they stand for.
+
+    Raises:
+        UnreadableColumn: the type cannot be an id, or an id holds a line break.
+    """
+    if isinstance(column, np.ndarray):
+        column = pa.chunked_array([pa.array(column)])
+    if pa.types.is_nested(column.type):
+        raise UnreadableColumn(f"holds {column.type}, which is no id")
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        try:
+            column = pc.cast(column, pa.string())
+        except pa.ArrowInvalid as error:
+            raise UnreadableColumn("holds binary values that are no UTF-8 text") from error
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    encoded = encoded.unify_dictionaries()
+    if not encoded.num_chunks:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks]).astype(np.int64)
+    return codes, plain(encoded.chunk(0).dictionary)
+
+
+def plain(ids: pa.Array) -> np.ndarray:
+    """Ids as int64 where every one reads back the same ("7" does, "007" does not), else as Python objects.
+
+    Example:
+        >>> plain(pa.array(["7", "12"])).tolist(), plain(pa.array(["7", "012"])).tolist()
+        ([7, 12], ['7', '012'])
+    """
+    if not pa.types.is_integer(ids.type):
+        ids = pc.cast(ids, pa.string())
+        if pc.any(pc.match_substring_regex(ids, "[\r\n]")).as_py():
+            raise UnreadableColumn("holds ids with a line break")
+    try:
+        numbers = pc.cast(ids, pa.int64())
+        if pa.types.is_integer(ids.type) or pc.all(pc.equal(pc.cast(numbers, pa.string()), ids)).as_py():
+            return np.asarray(numbers.to_numpy())
+    except pa.ArrowInvalid:
+        pass
+    values = np.empty(len(ids), dtype=object)
+    values[:] = ids.to_pylist()
+    return values
+
+
 def events(
-    user: "pd.Series[str] | np.ndarray",
-    item: "pd.Series[str] | np.ndarray",
+    user: Column | np.ndarray,
+    item: Column | np.ndarray,
     rating: np.ndarray | None = None,
     timestamp: np.ndarray | None = None,
 ) -> Events:
-    """Events from columns; ids are text or integers."""
-    user_code, user_ids = pd.factorize(np.asarray(user))
-    item_code, item_ids = pd.factorize(np.asarray(item))
-    if timestamp is not None and np.array_equal(timestamp, whole := timestamp.astype(np.int64)):
-        timestamp = whole
-    return Events(
-        user_code.astype(np.int64), item_code.astype(np.int64), rating, timestamp, plain(user_ids), plain(item_ids)
-    )
-
-
-def plain(ids: np.ndarray) -> np.ndarray:
-    """Text ids as int64 if converting back gives the same text for all of them ('7' does, '007' does not).
-
-    Example:
-        >>> plain(np.array(["7", "12"])).tolist(), plain(np.array(["7", "012"])).tolist()
-        ([7, 12], ['7', '012'])
-    """
-    if ids.dtype.kind in "iu":
-        return ids.astype(np.int64)
-    text = ids.astype(str)
-    try:
-        numbers = text.astype(np.int64)
-    except (ValueError, OverflowError):
-        return text
-    return numbers if np.array_equal(numbers.astype(str), text) else text
+    """Events from columns of ids."""
+    (user_codes, user_ids), (item_codes, item_ids) = encode(user), encode(item)
+    return Events(user_codes, item_codes, rating, timestamp, user_ids, item_ids)

@@ -29,6 +29,13 @@ def filter_events(events: Events, source: Source) -> tuple[Events, list[str]]:
             f"{distinct(before.item) - distinct(events.item):,} items"
         )
 
+    if repeats := int((again := repeated(events)).sum()):
+        dropped = source.duplicates == "drop"
+        what = "are dropped" if dropped else "are kept; data.duplicates=drop drops them"
+        log.append(
+            f"{repeats:,} of {len(events):,} events repeat an earlier one (same user, item and time); they {what}"
+        )
+        events = events.keep(~again) if dropped else events
     if (least := source.min_rating) is not None:
         if events.rating is None:
             raise ValueError(
@@ -52,6 +59,17 @@ def filter_events(events: Events, source: Source) -> tuple[Events, list[str]]:
         users = events.user[np.sort(first)[: source.max_users]]
         step(f"data.max_users={source.max_users}", lambda e: np.isin(e.user, users))
     return events, log
+
+
+def repeated(events: Events) -> np.ndarray:
+    """(events,) whether an earlier row has the same user, item and time; never, where there are no times."""
+    repeats = np.zeros(len(events), dtype=bool)
+    if events.timestamp is None:
+        return repeats
+    order = np.lexsort((events.timestamp, events.item, events.user))  # stable
+    same = [np.diff(column[order]) == 0 for column in (events.user, events.item, events.timestamp)]
+    repeats[order[1:][np.logical_and.reduce(same)]] = True
+    return repeats
 
 
 def distinct(codes: np.ndarray) -> int:

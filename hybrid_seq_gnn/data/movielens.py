@@ -5,14 +5,16 @@ Its licence forbids redistribution, so the data are downloaded, or read from you
 """
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
-from hybrid_seq_gnn.data.delimited import read_bytes, read_delimited
+from hybrid_seq_gnn.data.delimited import Layout, read_delimited
 from hybrid_seq_gnn.data.download import download
 from hybrid_seq_gnn.data.events import Events
 from hybrid_seq_gnn.data.prepare import cache_folder
+from hybrid_seq_gnn.data.raw import Part, read_parts
 from hybrid_seq_gnn.data.source import Source
 
 COLUMNS = ["user", "item", "rating", "timestamp"]
@@ -33,7 +35,7 @@ class MovieLens(Source):
     md5: ClassVar[str]
     columns: ClassVar[list[str] | None] = COLUMNS
 
-    def content(self) -> bytes:
+    def content(self) -> list[Part]:
         """The ratings file, from the zip, from the folder or read directly."""
         if self.path is None:
             name = self.url.rpartition("/")[2]
@@ -41,10 +43,10 @@ class MovieLens(Source):
         path = self.file()
         if path.is_dir():
             inside = path / PurePosixPath(self.member).name
-            return read_bytes(inside if inside.exists() else path / self.member)
-        return self.unzip(path) if path.suffix == ".zip" else read_bytes(path)
+            path = inside if inside.exists() else path / self.member
+        return self.unzip(path) if path.suffix == ".zip" else read_parts(path, self.max_bytes)
 
-    def unzip(self, path: Path) -> bytes:
+    def unzip(self, path: Path) -> list[Part]:
         """Read the ratings from the zip in memory; nothing is extracted to disk.
 
         Raises:
@@ -60,18 +62,22 @@ class MovieLens(Source):
                         raise ValueError(f"{path} is not read: its member {member!r} points outside its folder.")
                 if self.member not in members:
                     raise ValueError(f"{path} has no {self.member}; it has {', '.join(members[:8]) or 'nothing'}.")
-                raw = archive.read(self.member)
-        except (zipfile.BadZipFile, OSError) as error:
+                size, most = archive.getinfo(self.member).file_size, self.max_bytes
+                if size > most:
+                    raise ValueError(f"{path}: {self.member} unpacks to {size:,} bytes, over data.max_bytes={most:,}.")
+                raw = archive.read(self.member)  # never more than it says: zipfile checks
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
             raise ValueError(f"{path} cannot be read as a zip: {error}.") from error
         if not raw.strip():
             raise ValueError(f"{path}: {self.member} is empty.")
-        return raw
+        return [Part(f"{path}: {self.member}", raw)]
 
-    def read(self, content: bytes) -> Events:
+    def read(self, content: list[Part]) -> Events:
         header = {"user": "userId", "item": "movieId", "rating": "rating", "timestamp": "timestamp"}
         columns = header if self.columns is None else {name: name for name in COLUMNS}
-        name = self.path or self.member
-        return read_delimited(content, name, separator=self.separator, columns=columns, names=self.columns)
+        plain = self.columns is not None
+        layout = Layout(self.separator, columns, self.columns, not plain, "none" if plain else "line")
+        return read_delimited(content, layout)
 
 
 @dataclass(frozen=True, kw_only=True)

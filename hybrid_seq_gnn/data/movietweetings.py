@@ -8,8 +8,9 @@ import lzma
 from dataclasses import dataclass
 from importlib.resources import files
 
-from hybrid_seq_gnn.data.delimited import read_bytes, read_delimited
+from hybrid_seq_gnn.data.delimited import Layout, read_delimited
 from hybrid_seq_gnn.data.events import Events
+from hybrid_seq_gnn.data.raw import Part, read_parts
 from hybrid_seq_gnn.data.source import Source
 
 COLUMNS = ["user", "item", "rating", "timestamp"]
@@ -21,13 +22,13 @@ class MovieTweetings(Source):
 
     k_core: int = 5
 
-    def content(self) -> bytes:
+    def content(self) -> list[Part]:
         if self.path is None:
             packed = files("hybrid_seq_gnn.data").joinpath("bundled", "movietweetings-100k.dat.xz").read_bytes()
-            return lzma.decompress(packed)
-        return read_bytes(self.file())
+            return [Part("movietweetings", lzma.decompress(packed))]
+        return read_parts(self.file(), self.max_bytes)
 
-    def read(self, content: bytes) -> Events:
+    def read(self, content: list[Part]) -> Events:
         """user::item::rating::timestamp."""
         columns = {name: name for name in COLUMNS}
-        return read_delimited(content, self.path or "movietweetings", separator="::", columns=columns, names=COLUMNS)
+        return read_delimited(content, Layout("::", columns, COLUMNS, header=False, quotes="none"))

@@ -5,6 +5,7 @@ import io
 import logging
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from hybrid_seq_gnn.data.split import Split, global_time, leave_one_out
 
 log = logging.getLogger(__name__)
 
+MOST_REPEATS = 0.1  # of held-out items that repeat the event before
 MAX_KEPT = 4  # prepared data sets held in the memory of one process
 
 
@@ -90,11 +92,13 @@ def from_disk(source: Source) -> Prepared:
     if source.cache and (cached := load(path)) is not None:
         return cached
     events, lines = filter_events(source.read(content), source)
+    lines = [*events.notes, *lines]
     sequences = by_user(events)
     if source.split == "global_time":
         split = global_time(sequences, source.valid_share, source.test_share)
     else:
         split = leave_one_out(sequences)
+    lines += easy_targets(sequences, split)
     prepared = Prepared(sequences, split, sequences.hash(), split.hash(sequences), tuple(lines))
     if source.cache:
         store(prepared, path)
@@ -107,8 +111,8 @@ def store(prepared: Prepared, path: Path) -> None:
     arrays = {
         "indptr": sequences.indptr,
         "items": sequences.items,
-        "user_ids": sequences.user_ids,
-        "item_ids": sequences.item_ids,
+        **{f"user_{k}": v for k, v in packed(sequences.user_ids).items()},
+        **{f"item_{k}": v for k, v in packed(sequences.item_ids).items()},
         "train_end": split.train_end,
         "valid": split.valid,
         "test": split.test,
@@ -132,6 +136,43 @@ def store(prepared: Prepared, path: Path) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def packed(ids: np.ndarray) -> dict[str, np.ndarray]:
+    """Ids as arrays without Python objects, and not larger than they are."""
+    if ids.dtype.kind == "i":
+        return {"ids": ids}
+    text = [str(value).encode() for value in ids.tolist()]
+    numbers = all(isinstance(value, int) for value in ids.tolist())
+    return {
+        "text": np.frombuffer(b"".join(text), dtype=np.uint8),
+        "ends": np.cumsum([len(value) for value in text]),
+        "numbers": np.array(numbers),
+    }
+
+
+def unpacked(name: str, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """What `packed` made ids of."""
+    if f"{name}_ids" in arrays:
+        return arrays[f"{name}_ids"]
+    text, ends = arrays[f"{name}_text"].tobytes(), arrays[f"{name}_ends"].tolist()
+    values = [text[start:end].decode() for start, end in zip([0, *ends], ends, strict=False)]
+    ids = np.empty(len(values), dtype=object)
+    ids[:] = [int(value) for value in values] if arrays[f"{name}_numbers"] else values
+    return ids
+
+
+def easy_targets(sequences: Sequences, split: Split) -> list[str]:
+    """A line where more than a tenth of the held-out items repeat the event before them."""
+    users = np.flatnonzero(split.test > 0)
+    at = sequences.indptr[users] + split.test[users]
+    share = float((sequences.items[at] == sequences.items[at - 1]).mean()) if len(users) else 0.0
+    if share <= MOST_REPEATS:
+        return []
+    return [
+        f"warning: {100 * share:.0f} % of the held-out items repeat the event before them, so a model that repeats the "
+        "last item looks good; data.duplicates=drop helps if the file has events twice"
+    ]
+
+
 def load(path: Path) -> Prepared | None:
     """Data written by `store`; None if the file is missing or damaged."""
     try:
@@ -150,8 +191,8 @@ def load(path: Path) -> Prepared | None:
             indptr=arrays["indptr"],
             items=arrays["items"],
             timestamps=arrays.get("timestamps"),
-            user_ids=arrays["user_ids"],
-            item_ids=arrays["item_ids"],
+            user_ids=unpacked("user", arrays),
+            item_ids=unpacked("item", arrays),
         )
         split = Split(train_end=arrays["train_end"], valid=arrays["valid"], test=arrays["test"])
         lines = tuple(arrays["log"].tolist())

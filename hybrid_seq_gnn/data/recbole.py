@@ -1,21 +1,22 @@
-"""RecBole's atomic interaction files: a table whose header gives the type of each column.
+"""RecBole's atomic interaction files: a table whose header says the type of each column.
 
 Source: https://recbole.io/docs/user_guide/data/atomic_files.html
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from hybrid_seq_gnn.data.delimited import header, read_bytes, read_delimited
+from hybrid_seq_gnn.data.delimited import Layout, header, read_delimited
 from hybrid_seq_gnn.data.events import Events
-from hybrid_seq_gnn.data.source import Source
+from hybrid_seq_gnn.data.raw import Part, read_parts
+from hybrid_seq_gnn.data.source import Source, tab
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecBole(Source):
-    """NAME.inter: `user_id:token`, `item_id:token` and, if present, `rating:float` and `timestamp:float`.
+    """NAME.inter: `user_id:token`, `item_id:token` and, where they are there, `rating:float` and `timestamp:float`.
 
     Attributes:
-        user, item, timestamp, rating: column names, without their types.
+        user, item, timestamp, rating: names of the columns, without their types.
         separator: between fields.
     """
 
@@ -25,15 +26,20 @@ class RecBole(Source):
     rating: str = "rating"
     separator: str = "\t"
 
-    def content(self) -> bytes:
-        return read_bytes(self.file())
+    def content(self) -> list[Part]:
+        return read_parts(self.file(), self.max_bytes)
 
-    def read(self, content: bytes) -> Events:
-        """Ids are required; times and ratings are read if present."""
-        content = content.removeprefix(b"\xef\xbb\xbf")
-        typed = {name.partition(":")[0]: name for name in header(content, self.separator)}
-        columns = {"user": typed.get(self.user, self.user), "item": typed.get(self.item, self.item)}
-        for field, name in (("timestamp", self.timestamp), ("rating", self.rating)):
-            if name in typed:
-                columns[field] = typed[name]
-        return read_delimited(content, str(self.path), separator=self.separator, columns=columns)
+    def read(self, content: list[Part]) -> Events:
+        """Ids are needed; a time or rating column is used where it is there, and needed where the user named it."""
+        separator = tab(self.separator) or "\t"
+        names = header(content[0].raw, separator)
+        typed = {name.partition(":")[0]: name for name in names}
+        columns, notes = {}, []
+        for field in ("user", "item", "timestamp", "rating"):
+            name = getattr(self, field)
+            optional = field in ("timestamp", "rating") and name == getattr(type(self), field)
+            if name in typed or not optional:
+                columns[field] = typed.get(name, name)
+            elif field == "timestamp":
+                notes.append(f"no column {name!r} (data.timestamp): the order of the rows is taken as that of time")
+        return replace(read_delimited(content, Layout(separator, columns)), notes=tuple(notes))

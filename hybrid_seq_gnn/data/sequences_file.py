@@ -1,53 +1,59 @@
-"""A text file with one line per user: `user item item ...`, in time order, plain or .gz."""
+"""A text file with a line a user: `user item item ...`, in time order."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from hybrid_seq_gnn.data.delimited import read_bytes
+from hybrid_seq_gnn.data.delimited import shown
 from hybrid_seq_gnn.data.events import Events, events
-from hybrid_seq_gnn.data.source import Source
+from hybrid_seq_gnn.data.raw import Part, read_parts, text_lines
+from hybrid_seq_gnn.data.source import Source, tab
 
 
 @dataclass(frozen=True, kw_only=True)
 class SequencesFile(Source):
-    """Histories without times and ratings, the format in which many papers publish data.
+    r"""Histories without times and ratings, as many papers share them. Lines end with \n or \r\n.
 
     Attributes:
-        separator: between the fields of a line; null is any whitespace.
+        separator: between the fields of a line; null is any white space.
     """
 
     separator: str | None = None
 
-    def content(self) -> bytes:
-        return read_bytes(self.file())
+    def content(self) -> list[Part]:
+        return read_parts(self.file(), self.max_bytes)
 
-    def read(self, content: bytes) -> Events:
-        """All items of all lines, in order.
+    def read(self, content: list[Part]) -> Events:
+        """Every item of every line, in order.
 
         Raises:
             ValueError: a line has no item, or a user has two lines.
         """
-        users: list[str] = []
-        items: list[list[str]] = []
-        seen: dict[str, int] = {}
-        for number, line in enumerate(content.decode("utf-8-sig", "replace").splitlines(), start=1):
-            if not line.strip():
-                continue
-            user, *history = [field for field in line.split(self.separator) if field]
-            if not history:
-                shown = line if len(line) <= 60 else f"{line[:60]}…"
-                raise ValueError(
-                    f"{self.path}, line {number}: expected user item item …, got {shown!r}. "
-                    "Set data.separator if the file uses another one."
-                )
-            if user in seen:
-                raise ValueError(
-                    f"{self.path}, line {number}: user {user} already has line {seen[user]}; put all items on one line."
-                )
-            seen[user] = number
-            users.append(user)
-            items.append(history)
-        lengths = [len(history) for history in items]
-        flat = [item for history in items for item in history]
-        return events(np.repeat(np.array(users, dtype=object), lengths), np.array(flat, dtype=object))
+        seen: dict[str, tuple[str, int]] = {}
+        lengths: list[int] = []
+        items: list[str] = []
+        pairs = True
+        for part in content:
+            for number, line in text_lines(part.raw):
+                fields = [field for field in line.split(tab(self.separator)) if field]
+                if len(fields) == 1:
+                    hint = "Set data.separator if the file uses another one."
+                    raise ValueError(
+                        f"{part.name}, line {number}: expected user item item …, got {shown(line)}. {hint}"
+                    )
+                if not fields:
+                    continue
+                user, *history = fields
+                pairs &= len(history) == 1
+                if user in seen:
+                    hint = " If a line is an event, data=pairs reads such files." if pairs else ""
+                    name, first = seen[user]
+                    there = f"line {first}" if name == part.name else f"line {first} of {name}"
+                    raise ValueError(
+                        f"{part.name}, line {number}: user {shown(user)} has a line already, {there}.{hint}"
+                    )
+                seen[user] = part.name, number
+                lengths.append(len(history))
+                items += history
+        users = np.repeat(np.array(list(seen), dtype=object), lengths)
+        return events(users, np.array(items, dtype=object))

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 from hybrid_seq_gnn.data.events import Events
+from hybrid_seq_gnn.data.raw import Part
 from hybrid_seq_gnn.limits import AtLeast0, AtLeast1, Inside, Limited
 
-FORMAT = 1  # version of prepared data; raise it when preparation changes, so that old caches are ignored
-NOT_IN_KEY = ("path", "cache", "cache_dir", "url")  # settings that do not change the data themselves
+FORMAT = 2  # version of prepared data; raise it when preparation changes, so that old caches are ignored
+NOT_IN_KEY = ("path", "cache", "cache_dir", "url", "max_bytes")  # settings that do not change the data themselves
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +19,8 @@ class Source(Limited):
 
     Attributes:
         path: the file. Some sources also accept a folder or zip, or need no path.
+        max_bytes: limit on the size of a file after decompression.
+        duplicates: `keep` or `drop` events that repeat an earlier one (same user, item and time).
         min_rating: remove events with a lower rating; null keeps all.
         k_core: repeatedly remove users and items with fewer events until none is left; 0 is off.
         min_item_events: remove items with fewer events, once.
@@ -34,6 +37,8 @@ class Source(Limited):
     """
 
     path: str | None = None
+    max_bytes: AtLeast1 = 1 << 35
+    duplicates: Literal["keep", "drop"] = "keep"
     min_rating: float | None = None
     k_core: AtLeast0 = 0
     min_item_events: AtLeast1 = 1
@@ -56,19 +61,22 @@ class Source(Limited):
                 f"data.valid_share={self.valid_share} and data.test_share={self.test_share} leave nothing for training."
             )
 
-    def content(self) -> bytes:
+    def content(self) -> list[Part]:
         """The raw content of the source, which is also part of the cache key."""
         raise TypeError(f"{type(self).__name__} must implement content().")
 
-    def read(self, content: bytes) -> Events:
+    def read(self, content: list[Part]) -> Events:
         """All events, in file order."""
         raise TypeError(f"{type(self).__name__} must implement read().")
 
-    def key(self, content: bytes) -> str:
+    def key(self, content: list[Part]) -> str:
         """sha256 over the content and every setting that affects the prepared data."""
         settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in NOT_IN_KEY}
         head = f"{FORMAT} {type(self).__name__} {sorted(settings.items())!r}"
-        return hashlib.sha256(head.encode() + hashlib.sha256(content).digest()).hexdigest()
+        digest = hashlib.sha256(head.encode())
+        for part in content:
+            digest.update(hashlib.sha256(part.raw).digest())
+        return digest.hexdigest()
 
     def file(self) -> Path:
         """`path`, for sources that require it.
@@ -79,3 +87,8 @@ class Source(Limited):
         if self.path is None:
             raise ValueError("data.path is not set; it must name the file to read.")
         return Path(self.path).expanduser()
+
+
+def tab(separator: str | None) -> str | None:
+    r"""The separator that the user means: "\\t" on a command line is a tab."""
+    return separator and separator.replace("\\t", "\t")

@@ -63,6 +63,8 @@ def global_time(sequences: Sequences, valid_share: float, test_share: float) -> 
     if times is None:
         raise ValueError("data.split=global_time needs timestamps, but these data have none; use leave_one_out.")
     ordered = np.sort(times)
+    if ordered[0] == ordered[-1]:
+        raise ValueError("data.split=global_time: all events have the same time; use leave_one_out.")
     first = ordered[int(len(ordered) * (1 - valid_share - test_share))]
     second = ordered[int(len(ordered) * (1 - test_share))]
     user = np.repeat(np.arange(sequences.num_users), sequences.lengths)

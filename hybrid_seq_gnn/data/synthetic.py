@@ -8,6 +8,7 @@ import numpy as np
 from annotated_types import Ge
 
 from hybrid_seq_gnn.data.events import Events, events
+from hybrid_seq_gnn.data.raw import Part
 from hybrid_seq_gnn.data.source import NOT_IN_KEY, Source
 from hybrid_seq_gnn.limits import AtLeast0, AtLeast1, Weight
 
@@ -49,11 +50,12 @@ class Synthetic(Source):
         if self.path is not None:
             raise ValueError("data.path does not apply to data=synthetic, which generates its data; leave it unset.")
 
-    def content(self) -> bytes:
+    def content(self) -> list[Part]:
         """The settings, which determine the data."""
-        return json.dumps({k: v for k, v in asdict(self).items() if k not in NOT_IN_KEY}, sort_keys=True).encode()
+        settings = {k: v for k, v in asdict(self).items() if k not in NOT_IN_KEY}
+        return [Part("synthetic", json.dumps(settings, sort_keys=True).encode())]
 
-    def read(self, content: bytes) -> Events:
+    def read(self, content: list[Part]) -> Events:
         """Draw the circle, the clusters and the popularity, then each user's history."""
         rng = np.random.default_rng(self.seed)
         circle = rng.permutation(self.items)

@@ -1,80 +1,105 @@
-"""A table with one row per event: CSV, TSV (plain or .gz) or Parquet."""
+"""A table with a row an event: delimited text or Parquet, one file or many parts."""
 
-import io
 from dataclasses import dataclass
 
-import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from hybrid_seq_gnn.data.delimited import check_columns, read_bytes, read_delimited
-from hybrid_seq_gnn.data.events import Events, events
-from hybrid_seq_gnn.data.source import Source
+from hybrid_seq_gnn.data.columns import from_columns
+from hybrid_seq_gnn.data.delimited import Layout, Quotes, check_columns, read_delimited
+from hybrid_seq_gnn.data.events import Events, UnreadableColumn
+from hybrid_seq_gnn.data.raw import Part, read_parts
+from hybrid_seq_gnn.data.source import Source, tab
+
+PARQUET = b"PAR1"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table(Source):
-    """Columns by name. A user's rows with equal timestamps keep their order.
+    """Columns by name. Rows of one user at the same time keep their order.
+
+    `path` is a file, a folder or a glob of parts. A file that begins as Parquet does is Parquet, any other is text.
 
     Attributes:
         user, item: columns with the ids.
-        timestamp: column with the time, a number; null uses the order of the rows.
+        timestamp: column with the time: numbers, or dates; null takes the order of the rows.
         rating: column with the rating, a number; null if there is none.
-        separator: between fields; null is a tab for .tsv and .tsv.gz, else a comma. Not used for Parquet.
+        columns: names of all columns, for text without a header line; null reads them from the first line.
+        header: whether the first line of a text is a header; null: yes, unless `columns` names them.
+        separator: between fields; null is a tab for .tsv and .tab, else a comma.
+        quotes: `line` (quoted fields may hold separators), `multiline` (line breaks too) or `none`.
+        time_format: of dates that are not ISO 8601, as for strptime; null: ISO 8601.
     """
 
     user: str = "user"
     item: str = "item"
     timestamp: str | None = "timestamp"
     rating: str | None = None
+    columns: tuple[str, ...] | None = None
+    header: bool | None = None
     separator: str | None = None
+    quotes: Quotes = "line"
+    time_format: str | None = None
 
-    def columns(self) -> dict[str, str]:
-        """Column name of each field."""
-        names = {"user": self.user, "item": self.item, "timestamp": self.timestamp, "rating": self.rating}
-        return {field: name for field, name in names.items() if name is not None}
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.header is False and self.columns is None:
+            raise ValueError("data.header=false needs the names of the columns: data.columns=[user,item,timestamp].")
 
-    def content(self) -> bytes:
-        return read_bytes(self.file())
+    def content(self) -> list[Part]:
+        return read_parts(self.file(), self.max_bytes)
 
-    def read(self, content: bytes) -> Events:
-        path = self.file()
-        if path.suffix in (".parquet", ".pq"):
-            return self.read_parquet(content)
-        tabs = path.name.removesuffix(".gz").endswith((".tsv", ".tab"))
-        separator = self.separator or ("\t" if tabs else ",")
-        return read_delimited(content, str(path), separator=separator, columns=self.columns())
+    def read(self, content: list[Part]) -> Events:
+        named = {"user": self.user, "item": self.item, "timestamp": self.timestamp, "rating": self.rating}
+        tabs = content[0].name.partition(".tsv")[1] or content[0].name.partition(".tab")[1]
+        layout = Layout(
+            separator=tab(self.separator) or ("\t" if tabs else ","),
+            columns={field: name for field, name in named.items() if name is not None},
+            names=None if self.columns is None else list(self.columns),
+            header=self.columns is None if self.header is None else self.header,
+            quotes=self.quotes,
+            time_format=self.time_format,
+        )
+        parquet = [part.raw.startswith(PARQUET) for part in content]
+        if any(parquet) and not all(parquet):
+            raise ValueError(f"{self.path} holds Parquet and other files; data.path may name some of them by a glob.")
+        return read_parquet(content, layout) if all(parquet) else read_delimited(content, layout)
 
-    def read_parquet(self, content: bytes) -> Events:
-        """Like a text table, but typed: ids are integers or text, times are numbers or dates.
 
-        Raises:
-            ValueError: not a Parquet file, a column or value is missing, or a value is not a number.
-        """
-        columns = self.columns()
+def read_parquet(parts: list[Part], layout: Layout) -> Events:
+    """Like text, but for the types.
+
+    Raises:
+        ValueError: no Parquet, a column is missing, or a value is missing or of the wrong kind.
+    """
+    tables = []
+    for part in parts:
         try:
-            frame = pd.read_parquet(io.BytesIO(content))
-        except Exception as error:
-            raise ValueError(f"{self.path} cannot be read as Parquet: {error}.") from error
-        check_columns([str(c) for c in frame.columns], columns, str(self.path), ",")
-        if frame.empty:
-            raise ValueError(f"{self.path} has no rows.")
-        for field, name in columns.items():
-            if frame[name].isna().any():
-                row = int(frame[name].isna().to_numpy().argmax())
-                raise ValueError(f"{self.path}, row {row + 1}: column {name!r} (data.{field}) has no value.")
+            file = pq.ParquetFile(pa.BufferReader(part.raw))
+            check_columns(file.schema_arrow.names, layout, part)
+            table = file.read(list(dict.fromkeys(layout.columns.values())))
+        except (pa.ArrowException, OSError) as error:
+            raise ValueError(f"{part.name} cannot be read as Parquet: {error}.") from error
+        for field, name in layout.columns.items():
+            if (column := table[name]).null_count:
+                row = column.is_null().index(True).as_py()
+                raise ValueError(f"{part.name}, row {row + 1}: column {name!r} (data.{field}) has no value.")
+        tables.append(table)
+    try:
+        table = pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise ValueError(f"{parts[0].name} and the other parts have columns of other types: {error}.") from error
+    if not len(table):
+        raise ValueError(f"{parts[0].name} has no rows.")
+    columns = {field: decoded(table[name]) for field, name in layout.columns.items()}
+    try:
+        return from_columns(columns, layout.time_format)
+    except UnreadableColumn as error:
+        where = f"{parts[0].name}: column {layout.columns[error.field]!r} (data.{error.field})"
+        raise ValueError(f"{where} {error}.") from error
 
-        def numbers(field: str) -> np.ndarray | None:
-            if field not in columns:
-                return None
-            values = frame[columns[field]]
-            if pd.api.types.is_datetime64_any_dtype(values):
-                return values.astype("datetime64[ns]").astype(np.int64).to_numpy() / 1e9
-            if not pd.api.types.is_numeric_dtype(values):
-                raise ValueError(f"{self.path}: column {columns[field]!r} (data.{field}) is not numeric.")
-            return values.to_numpy(np.float64)
 
-        def ids(field: str) -> np.ndarray:
-            values = frame[columns[field]]
-            return values.to_numpy(np.int64) if pd.api.types.is_integer_dtype(values) else values.astype(str).to_numpy()
-
-        return events(ids("user"), ids("item"), numbers("rating"), numbers("timestamp"))
+def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column without dictionaries and long or viewed strings."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    return column.cast(pa.string() if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) else kind)

@@ -7,7 +7,7 @@ from statistics import mean, stdev
 from typing import Any
 
 FIRST = ("model", "fusion", "gnn", "loss", "training")  # options that say most
-Pairs = list[tuple[str, Any]]
+Pairs = Iterable[tuple[str, Any]]
 
 
 def short_names(given: Sequence[str | None], settings: Sequence[Mapping[str, Any]], places: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ import yaml
 from hybrid_seq_gnn.data.prepare import Prepared
 from hybrid_seq_gnn.evaluation.evaluate import Ranking
 from hybrid_seq_gnn.evaluation.groups import LengthGroups
-from hybrid_seq_gnn.files import atomic, locked
+from hybrid_seq_gnn.files import atomic, locked, refuse_links, remove_unfinished
 from hybrid_seq_gnn.run.identity import Config
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,7 @@ def lock_folder(folder: Path, *, wait: bool) -> Iterator[None]:
     Raises:
         ValueError: another process is running there, and `wait` is false.
     """
+    refuse_links(folder)
     with ExitStack() as stack:
         try:
             stack.enter_context(locked(folder / ".lock", wait=False))
@@ -36,6 +37,7 @@ def lock_folder(folder: Path, *, wait: bool) -> Iterator[None]:
                 ) from error
             log.info("waiting for another process that is running in %s", folder)
             stack.enter_context(locked(folder / ".lock"))
+        remove_unfinished(folder)
         yield
 
 

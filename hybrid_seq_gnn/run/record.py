@@ -1,6 +1,7 @@
 """results.json: a versioned schema with metrics, settings, machine and software."""
 
 import json
+import os
 import platform
 import resource
 import shlex
@@ -107,8 +108,10 @@ def git_state() -> dict[str, Any]:
     folder = Path(__file__).resolve().parent
 
     def git(*args: str) -> str:
-        command = ["git", "-C", str(folder), *args]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        command = ["git", "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}", "-C", str(folder), *args]
+        clean = {"PATH": os.defpath, "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10, env=clean)
+        return done.stdout.strip()
 
     try:
         git("ls-files", "--error-unmatch", Path(__file__).name)  # fails in another project's repository

@@ -1,5 +1,6 @@
 """Save and load training states, atomically, and load an encoder that an earlier run trained alone."""
 
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,9 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
         ValueError: the file is damaged.
     """
     try:
+        with zipfile.ZipFile(path) as archive:  # torch.load does not compare checksums
+            if (member := archive.testzip()) is not None:
+                raise ValueError(f"checksum of {member} is wrong")
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
         raise ValueError(

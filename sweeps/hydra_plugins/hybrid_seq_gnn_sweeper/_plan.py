@@ -15,9 +15,9 @@ from hybrid_seq_gnn.app.arguments import Command, quoted
 from hybrid_seq_gnn.app.cli import plain
 from hybrid_seq_gnn.data.prepare import prepare
 from hybrid_seq_gnn.files import shown, write_json
+from hybrid_seq_gnn.results.labels import words
 from hybrid_seq_gnn.run.build import OF_A_SWEEP, build
 from hybrid_seq_gnn.run.check import check_node
-from hybrid_seq_gnn.study.progress import named
 from hybrid_seq_gnn.study.queue import Slot
 from hybrid_seq_gnn.study.samplers import pruner
 from hybrid_seq_gnn.study.settings import StudySettings
@@ -127,5 +127,5 @@ class Plan:
             seeds = f", each with {len(self.slots[0].seeds)} seeds" if len(self.slots[0].seeds) > 1 else ""
             space = [f"  {name}: {text(distribution)}" for name, distribution in self.space.distributions.items()]
             return "\n".join([f"{len(self.slots)} trials of a search{seeds}, {where}", *space])
-        points = [f"  {number}: {named(slot.params) or 'one run'}" for number, slot in enumerate(self.slots)]
+        points = [f"  {number}: {words(slot.params.items()) or 'one run'}" for number, slot in enumerate(self.slots)]
         return "\n".join([f"{len(points)} runs {where}", *points])
