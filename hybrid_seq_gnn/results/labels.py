@@ -7,7 +7,7 @@ from statistics import mean, stdev
 from typing import Any
 
 FIRST = ("model", "fusion", "gnn", "loss", "training")  # options that say most
-Pairs = Iterable[tuple[str, Any]]
+Pairs = list[tuple[str, Any]]
 
 
 def short_names(given: Sequence[str | None], settings: Sequence[Mapping[str, Any]], places: Sequence[str]) -> list[str]:
@@ -84,7 +84,7 @@ def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Pairs:
     return [(key, value) for key, value in other.items() if key in missing or (key in one and one[key] != value)]
 
 
-def words(pairs: Pairs, exact: bool = False) -> str:
+def words(pairs: Iterable[tuple[str, Any]], exact: bool = False) -> str:
     """Settings as on the command line: `fusion.alpha=0.3, gnn.num_layers=2`."""
     return ", ".join(f"{key}={value_in_words(value, exact)}" for key, value in pairs)
 
