@@ -1,7 +1,7 @@
 """What a sweep varies, and what makes it this sweep and no other."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -28,7 +28,7 @@ class Space:
     fixed: tuple[str, ...]
     seeds: tuple[int, ...] | None
     searched: bool
-    variants: dict[str, list[str]] = field(default_factory=dict)
+    variants: dict[str, list[str]]
 
     @property
     def options(self) -> list[str]:
