@@ -1,10 +1,10 @@
 """What a sweep varies, and which settings exist beside which options."""
 
 import pytest
-from hydra_plugins.hybrid_seq_gnn_sweeper._space import parse
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from hybrid_seq_gnn.app.arguments import Command
+from hybrid_seq_gnn.app.sweep.space import parse
 from hybrid_seq_gnn.study.space import choices
 from tests.sweeps.common import ONE, finished, trials
 from tests.test_command_line import fail, succeed

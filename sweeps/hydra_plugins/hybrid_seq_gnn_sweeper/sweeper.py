@@ -12,7 +12,7 @@ ConfigStore.instance().store(group="hydra/sweeper", name="hybrid_seq_gnn", node=
 
 
 class StudySweeper(Sweeper):
-    """Runs a grid point by point, or lets Optuna search; see `_study`."""
+    """Run a grid point by point, or let Optuna search; see `hybrid_seq_gnn.app.sweep`."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`; `task_function` is the program of `hybrid_seq_gnn.app.cli`."""
@@ -20,9 +20,8 @@ class StudySweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run all trials; what of the command line is not Hydra's comes from the program, and not as `arguments`."""
-        from hydra_plugins.hybrid_seq_gnn_sweeper._study import run_study
-
         from hybrid_seq_gnn.app.cli import Program
+        from hybrid_seq_gnn.app.sweep.study import run_study
 
         assert self.config is not None and self.hydra_context is not None and isinstance(self.program, Program)
         return run_study(self.config, self.hydra_context, self.program.command)

@@ -9,12 +9,12 @@ from typing import Any
 import optuna
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.utils import JobStatus
-from hydra_plugins.hybrid_seq_gnn_sweeper._board import write_board
-from hydra_plugins.hybrid_seq_gnn_sweeper._plan import Plan
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import Trial
 
 from hybrid_seq_gnn.app.cli import explain, job_of
+from hybrid_seq_gnn.app.sweep.board import write_board
+from hybrid_seq_gnn.app.sweep.plan import Plan
 from hybrid_seq_gnn.run.record import read_results
 from hybrid_seq_gnn.study import queue
 from hybrid_seq_gnn.study.optuna_private import suggest

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import optuna
 from hydra.types import HydraContext
-from hydra_plugins.hybrid_seq_gnn_sweeper._space import Conditions, Config, parse, top
 from omegaconf import DictConfig, read_write
 
 from hybrid_seq_gnn.app.arguments import Command, quoted
 from hybrid_seq_gnn.app.cli import plain
+from hybrid_seq_gnn.app.sweep.space import Conditions, Config, parse, top
 from hybrid_seq_gnn.data.prepare import prepare
 from hybrid_seq_gnn.files import shown, write_json
 from hybrid_seq_gnn.results.labels import words

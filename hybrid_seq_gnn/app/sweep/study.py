@@ -11,14 +11,14 @@ from collections import Counter
 import optuna
 from hydra.core.utils import configure_log
 from hydra.types import HydraContext
-from hydra_plugins.hybrid_seq_gnn_sweeper._board import write_board
-from hydra_plugins.hybrid_seq_gnn_sweeper._launchers import number_of_workers, serve
-from hydra_plugins.hybrid_seq_gnn_sweeper._plan import Plan
-from hydra_plugins.hybrid_seq_gnn_sweeper._worker import TooManyFailures, Worker
 from omegaconf import DictConfig
 from optuna.trial import TrialState
 
 from hybrid_seq_gnn.app.arguments import Command
+from hybrid_seq_gnn.app.sweep.board import write_board
+from hybrid_seq_gnn.app.sweep.launchers import number_of_workers, serve
+from hybrid_seq_gnn.app.sweep.plan import Plan
+from hybrid_seq_gnn.app.sweep.worker import TooManyFailures, Worker
 from hybrid_seq_gnn.files import locked, shown
 from hybrid_seq_gnn.study.queue import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, count, fill
 from hybrid_seq_gnn.study.storage import warn_other_software

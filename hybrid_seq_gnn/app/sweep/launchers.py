@@ -14,12 +14,12 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
-from hydra_plugins.hybrid_seq_gnn_sweeper._plan import Plan
-from hydra_plugins.hybrid_seq_gnn_sweeper._worker import TooManyFailures, Worker, log
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from hybrid_seq_gnn.app.arguments import Command
 from hybrid_seq_gnn.app.cli import explain
+from hybrid_seq_gnn.app.sweep.plan import Plan
+from hybrid_seq_gnn.app.sweep.worker import TooManyFailures, Worker, log
 from hybrid_seq_gnn.files import locked
 from hybrid_seq_gnn.study.progress import Progress
 from hybrid_seq_gnn.study.queue import RUNNING, WAITING, count, every, fill
