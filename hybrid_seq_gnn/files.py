@@ -10,8 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 PACKAGE = Path(__file__).resolve().parent
 UNFINISHED = ".part"
+MAX_YAML = 1 << 20  # bytes
+MAX_DEPTH = 20
 
 
 def package_folder(name: str) -> Path:
@@ -32,6 +36,9 @@ def atomic(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = str(path)  # a failed write does not say where
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -102,6 +109,27 @@ def write_json(path: Path, value: Any) -> None:
         ValueError: `value` holds NaN or infinity.
     """
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_yaml(path: Path) -> Any:
+    """A YAML file of a user.
+
+    Raises:
+        ValueError: it is not YAML, or larger or deeper than any that is meant to be read, or has aliases.
+    """
+    depth = 0
+    try:
+        if path.stat().st_size > MAX_YAML:
+            raise ValueError(f"{path} is larger than {MAX_YAML:,} bytes.")
+        text = path.read_text(encoding="utf-8")
+        for event in yaml.parse(text, yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH or isinstance(event, yaml.AliasEvent):
+                line = event.start_mark.line + 1 if event.start_mark else 0
+                raise ValueError(f"{path}, line {line}: aliases and deep nesting are not read.")
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
 
 
 def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:

@@ -10,11 +10,13 @@ from tests.test_command_line import command
 
 CASES = ROOT.parent / "shared" / "cases"
 REFUSED = {
+    "02_other_sweeper": ["hydra/sweeper=optuna", "study.n_trials"],
     "01_extra_field": ["decimal_comma.csv, line 3", "'17,12,4,37,1600016540'"],
     "04_recbole_time_column": ["a.inter has no column 'tme' (data.timestamp)", "time:float"],
     "05_stray_quotes": ["stray_quotes.csv, line 52"],
     "18_headerless": ["looks like an event", "data.columns="],
     "19_user_item_pairs": ["data=pairs"],
+    "21_equals_in_path": ["data.path='year=2024.csv'"],
     "20_equal_times": ["all events have the same time; use leave_one_out"],
 }
 READ = {
@@ -23,6 +25,9 @@ READ = {
     "09_long_id": ["3,000 items"],
     "10_duplicates": ["720 of 1,440 events repeat", "100 % of the held-out items"],
     "15_mac_line_ends": ["60 users, 40 items, 720 events"],
+    "12_backslash_folder": ["2 to run, in out\\x", "leaderboard.md"],
+    "13_glob": ["1 to run", "leaderboard.md"],
+    "16_chdir": ["2 to run", "leaderboard.md"],
     "17_iso_dates": ["60 users, 40 items, 720 events"],
 }
 

@@ -1,6 +1,9 @@
 """What is written is whole, stays where it should, and is believed only unharmed."""
 
 import os
+import shlex
+import subprocess
+import sys
 import zipfile
 
 import pytest
@@ -50,6 +53,17 @@ def test_what_a_killed_process_left_unfinished_is_removed_at_the_next_start(tmp_
         os.link(unfinished, tmp_path / f".y.0{files.UNFINISHED}")  # as if nobody could clean up
     with lock_folder(tmp_path, wait=False):
         assert {path.name for path in tmp_path.iterdir()} == {".lock", "x"}
+
+
+def test_a_disk_that_is_full_is_named_with_the_file(tmp_path):
+    line = [sys.executable, "-m", "hybrid_seq_gnn", *TINY[:-1], "model=sasrec", "hydra.run.dir=run"]
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -f 64; exec {shlex.join(line)}"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert "error: cannot write" in done.stderr
+    assert "run/checkpoint.pt: file too large" in done.stderr
+    assert "hydra.run.dir" in done.stderr
+    assert not list((tmp_path / "run").glob("*.part"))
 
 
 def flip(path, place):

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.core.override_parser.types import Quote, QuotedString
 
-from hybrid_seq_gnn.files import package_folder
+from hybrid_seq_gnn.files import package_folder, read_yaml
 
 MULTIRUN = {"-m", "--multirun"}
+MAY_SET = r"hydra\.sweep\.dir=|hydra/launcher=|[+~]*hydra\.launcher\."
 KEYS = {"question", "time", "read", "overrides", "variants"}
 
 
@@ -80,18 +80,23 @@ def read_study(name: str) -> dict[str, Any]:
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in package_folder("sweeps").glob("*.yaml")))
         raise ValueError(f"sweeps={name}: there is no such study. Studies: {known}; or the path of a file of your own.")
-    try:
-        study = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not a YAML file: {error}") from error
+    study = read_yaml(path)
     odd = ", ".join(sorted(set(study) - KEYS)) if isinstance(study, dict) else "no table"
     if odd or "question" not in study:
         raise ValueError(
             f"{path}: expected question, and any of overrides, variants, time and read; found {odd or 'none'}."
         )
-    variants = study.get("variants") or {}
+    overrides, variants = study.get("overrides") or [], study.get("variants") or {}
+    if not isinstance(overrides, list) or not all(isinstance(line, str) for line in overrides):
+        raise ValueError(f"{path}: overrides: expected a list of lines such as 'fusion.alpha=0.3,0.7'.")
     if not isinstance(variants, dict) or not all("=" in str(text) for text in variants.values()):
         raise ValueError(f"{path}: variants: {variants!r}: expected a line 'label: override override ...' for each.")
+    for line in [*overrides, *(word for text in variants.values() for word in str(text).split())]:
+        if "hydra" in re.split(r"[./@=]", line.lstrip("+~"))[0] and not re.match(MAY_SET, line):
+            raise ValueError(
+                f"{path}: {line}: of hydra's settings a study may only set hydra.sweep.dir, hydra/launcher and "
+                "hydra.launcher.*; give others on the command line."
+            )
     return dict(study)
 
 

@@ -1,10 +1,12 @@
 """The command line: compose a configuration, run it, and say in one message what went wrong."""
 
+import errno
 import logging
 import os
 import re
 import sys
 from collections.abc import Callable
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,13 +17,17 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from hybrid_seq_gnn.app.arguments import Command, last_of_each
+from hybrid_seq_gnn.app.arguments import MULTIRUN, Command, last_of_each
 from hybrid_seq_gnn.app.help import help_text
 from hybrid_seq_gnn.app.processes import one_of_several
 from hybrid_seq_gnn.files import package_folder, shown
 
 # what input or machine can cause; anything else is a fault of ours and shows its traceback
 EXPECTED = (ValueError, OSError, RuntimeError, HydraException, OmegaConfBaseException)
+
+# a disk that is full or may not be written
+CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
+CANNOT_WRITE |= {errno.EEXIST, errno.EMFILE, errno.EIO}
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,8 @@ def job_of(config: DictConfig, watch: Callable[[list[dict[str, Any]]], None] | N
     options = {key: str(value) for key, value in settings.runtime.choices.items() if key in whole}
     options["training"] = option_of(whole["training"])  # a model without a fusion has another one than was chosen
     place = Path(settings.runtime.output_dir)
-    results = Run(whole, place, Asked(overrides, options, watch))()
+    with chdir(settings.runtime.cwd):  # relative paths are those of the command, also with hydra.job.chdir=true
+        results = Run(whole, place, Asked(overrides, options, watch))()
     if "config" in results:  # the first of several processes
         logging.getLogger(__name__).info("\n%s\nwritten to %s", run_table(results), shown(place))
     return float(results["best_val_metric"])
@@ -126,8 +133,10 @@ def explain(error: BaseException, arguments: list[str] | None = None) -> str:
         from hybrid_seq_gnn.app.compose_errors import explain_composition
 
         return explain_composition(error, arguments or [], package_folder("conf"))
-    if isinstance(error, PermissionError | NotADirectoryError | FileExistsError) and error.filename:
-        return f"cannot write {error.filename}: {error.strerror}. Choose another folder with hydra.run.dir=…"
+    if isinstance(error, OSError) and error.errno in CANNOT_WRITE and error.filename:
+        setting = "hydra.sweep.dir" if MULTIRUN & set(arguments or []) else "hydra.run.dir"
+        reason = str(error.strerror).lower()
+        return f"cannot write {error.filename}: {reason}. Make room, or choose another folder with {setting}=…"
     if isinstance(error, EXPECTED):
         return str(error)
     return f"{type(error).__name__}: {error} (debug=true shows where)"

@@ -3,22 +3,32 @@
 import difflib
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
+from hybrid_seq_gnn.app.arguments import quoted
 from hybrid_seq_gnn.app.help import groups, options
 from hybrid_seq_gnn.results.labels import suggest
 from hybrid_seq_gnn.run.identity import flatten
+
+EXTRAS = {"joblib": "parallel", "ray": "ray", "submitit_slurm": "slurm", "submitit_local": "slurm"}
 
 
 def explain_composition(error: BaseException, arguments: list[str], folder: Path) -> str:
     """One message for an override that Hydra cannot apply."""
     text = str(error)
+    if unread := re.search(r"Error when parsing index: \d+, string: (.*?) out of \[", text, re.DOTALL):
+        key, _, value = unread.group(1).partition("=")
+        reason = text.splitlines()[1] if "\n" in text else ""
+        return f'{unread.group(1)}: {reason}. If the value is meant as it stands, quote it: "{key}={quoted(value)}"'
     if option := re.search(r"Could not find '([^']+)'", text):
         group, _, name = option.group(1).rpartition("/")
+        if group == "hydra/launcher" and (extra := EXTRAS.get(name)):
+            return f"{group}={name} needs pip install 'hybrid_seq_gnn[{extra}]'."
         known = options(folder, group)
         if not known:
             return f"{group or name}: there is no such group. Groups: {', '.join(groups(folder))}."
@@ -47,14 +57,15 @@ def unknown_key(name: str, arguments: list[str], folder: Path) -> str:
 
 
 def known_keys(arguments: list[str], folder: Path) -> Iterator[str]:
-    """Every setting of the configuration that the other arguments give; of the default one if they fail too."""
+    """Every setting of the configuration that the other arguments give, or as many of them as can be applied."""
     GlobalHydra.instance().clear()
     overrides = [a for a in arguments if "=" in a and not a.startswith(("-", "hydra", "+", "~")) and "," not in a]
+    chosen = [a for a in overrides if "." not in a.partition("=")[0]]  # options of groups
     with initialize_config_dir(str(folder)):
-        try:
-            config = compose("config", overrides)
-        except Exception:  # another argument is wrong too: the default configuration still helps
-            config = compose("config")
+        for attempt in (overrides, chosen, []):  # another argument may be wrong too
+            with suppress(Exception):
+                config = compose("config", attempt)
+                break
     plain = OmegaConf.to_container(config, resolve=False)
     assert isinstance(plain, dict)
     yield from (key for key, _ in flatten({str(key): value for key, value in plain.items()}))

@@ -10,10 +10,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from hybrid_seq_gnn.evaluation.groups import OVERALL
 from hybrid_seq_gnn.evaluation.metrics import NAMES
+from hybrid_seq_gnn.files import read_yaml
 from hybrid_seq_gnn.report.facts import Facts, matches
 from hybrid_seq_gnn.report.page import Section
 from hybrid_seq_gnn.results.configurations import Configuration
@@ -87,11 +86,9 @@ def read(path: Path) -> Criteria:
         ValueError: it cannot be read, or has a key, metric, group or value that makes no sense; names the place.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict) or not any(content.get(level) for level in LEVELS):
         raise ValueError(f"{path}: expected lists of criteria under {', '.join(LEVELS)}; see conf/criteria/study.yaml.")
     if unknown := set(content) - {*LEVELS, "about"}:

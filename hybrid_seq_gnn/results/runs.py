@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
+from hybrid_seq_gnn.files import checksum
 from hybrid_seq_gnn.run.identity import counts, flatten, identity
 from hybrid_seq_gnn.run.record import read_results
 
@@ -151,6 +152,8 @@ def read_per_user(folder: Path, results: dict[str, Any]) -> "pd.DataFrame":
                 raise ValueError(f"{path} gives {name} {value} ({group}), results.json beside it says {said}: {other}")
     if frame["user"].duplicated().any():
         raise ValueError(f"{path} has a user twice: {frame['user'][frame['user'].duplicated()].iloc[0]}.")
+    if results.get("sha256", {}).get(path.name, checksum(path)) != checksum(path):
+        raise ValueError(f"{path} was changed after the run: its checksum is not the one in results.json.")
     return frame.sort_values("user", ignore_index=True)
 
 

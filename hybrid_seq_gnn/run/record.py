@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hybrid_seq_gnn.training.strategy import Outcome
 
 SCHEMA_VERSION = 1
+MAX_BYTES = 1 << 28  # of results.json
 LONGEST_ON_CURVE = 200  # events
 PACKAGES = ("hybrid_seq_gnn", "torch", "torch-geometric", "numpy", "pandas", "hydra-core", "omegaconf", "optuna")
 
@@ -35,9 +36,11 @@ def read_results(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"it is larger than {MAX_BYTES:,} bytes")
         results = json.loads(path.read_text(encoding="utf-8"))
         schema = results["schema_version"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is not a results file of hybrid_seq_gnn: {error!r}.") from error
     if schema != SCHEMA_VERSION:
         raise ValueError(f"{path} has schema version {schema}; this version reads {SCHEMA_VERSION}.")

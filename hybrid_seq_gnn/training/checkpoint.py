@@ -1,5 +1,6 @@
 """Save and load training states, atomically, and load an encoder that an earlier run trained alone."""
 
+import io
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,9 @@ IRRELEVANT = {"_target_", "dropout", "mask_share"}  # model settings that do not
 def save(state: dict[str, Any], path: Path) -> None:
     """Write `state` atomically: a crash leaves the old file or the new one, never half a file."""
     with atomic(path) as temporary:
-        torch.save(state, temporary)
+        buffer = io.BytesIO()  # PyTorch does not say why it could not write to a file
+        torch.save(state, buffer)
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def load(path: Path, device: torch.device) -> dict[str, Any]:
