@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from hybrid_seq_gnn.errors import UserError
+
 PACKAGE = Path(__file__).resolve().parent
 UNFINISHED = ".part"
 MAX_YAML = 1 << 20  # bytes
@@ -54,7 +56,7 @@ def refuse_links(folder: Path) -> None:
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_symlink():
-                raise ValueError(
+                raise UserError(
                     f"{entry.path} is a symbolic link, which is not followed. Remove it, or use another folder."
                 )
 
@@ -120,16 +122,16 @@ def read_yaml(path: Path) -> Any:
     depth = 0
     try:
         if path.stat().st_size > MAX_YAML:
-            raise ValueError(f"{path} is larger than {MAX_YAML:,} bytes.")
+            raise UserError(f"{path} is larger than {MAX_YAML:,} bytes.")
         text = path.read_text(encoding="utf-8")
         for event in yaml.parse(text, yaml.SafeLoader):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH or isinstance(event, yaml.AliasEvent):
                 line = event.start_mark.line + 1 if event.start_mark else 0
-                raise ValueError(f"{path}, line {line}: aliases and deep nesting are not read.")
+                raise UserError(f"{path}, line {line}: aliases and deep nesting are not read.")
         return yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
 
 
 def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:

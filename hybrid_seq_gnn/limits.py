@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Interval
 
+from hybrid_seq_gnn.errors import UserError
+
 AtLeast0 = Annotated[int, Ge(0)]
 AtLeast1 = Annotated[int, Ge(1)]
 Positive = Annotated[float, Gt(0)]
@@ -41,7 +43,7 @@ class Limited:
         for name, value in signature.bind_partial(None, *args, **kwargs).arguments.items():
             hint = signature.parameters[name].annotation
             if not within(value, hint):
-                raise ValueError(refusal(f"{group}.{name}", value, hint))
+                raise UserError(refusal(f"{group}.{name}", value, hint))
         return super().__new__(cls)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.files import package_folder, read_yaml
 
 MULTIRUN = {"-m", "--multirun"}
@@ -42,7 +43,7 @@ class Command:
         """
         for argument in typed:
             if argument.startswith("hydra/sweeper=") and argument != "hydra/sweeper=hybrid_seq_gnn":
-                raise ValueError(
+                raise UserError(
                     f"{argument}: sweeps are run by this program's own sweeper; leave it out and use study.n_trials, "
                     "study.sampler and the other settings of study."
                 )
@@ -79,21 +80,21 @@ def read_study(name: str) -> dict[str, Any]:
     path = Path(name).expanduser() if name.endswith((".yaml", ".yml")) else package_folder("sweeps") / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in package_folder("sweeps").glob("*.yaml")))
-        raise ValueError(f"sweeps={name}: there is no such study. Studies: {known}; or the path of a file of your own.")
+        raise UserError(f"sweeps={name}: there is no such study. Studies: {known}; or the path of a file of your own.")
     study = read_yaml(path)
     odd = ", ".join(sorted(set(study) - KEYS)) if isinstance(study, dict) else "no table"
     if odd or "question" not in study:
-        raise ValueError(
+        raise UserError(
             f"{path}: expected question, and any of overrides, variants, time and read; found {odd or 'none'}."
         )
     overrides, variants = study.get("overrides") or [], study.get("variants") or {}
     if not isinstance(overrides, list) or not all(isinstance(line, str) for line in overrides):
-        raise ValueError(f"{path}: overrides: expected a list of lines such as 'fusion.alpha=0.3,0.7'.")
+        raise UserError(f"{path}: overrides: expected a list of lines such as 'fusion.alpha=0.3,0.7'.")
     if not isinstance(variants, dict) or not all("=" in str(text) for text in variants.values()):
-        raise ValueError(f"{path}: variants: {variants!r}: expected a line 'label: override override ...' for each.")
+        raise UserError(f"{path}: variants: {variants!r}: expected a line 'label: override override ...' for each.")
     for line in [*overrides, *(word for text in variants.values() for word in str(text).split())]:
         if "hydra" in re.split(r"[./@=]", line.lstrip("+~"))[0] and not re.match(MAY_SET, line):
-            raise ValueError(
+            raise UserError(
                 f"{path}: {line}: of hydra's settings a study may only set hydra.sweep.dir, hydra/launcher and "
                 "hydra.launcher.*; give others on the command line."
             )

@@ -1,10 +1,10 @@
 """The command line: compose a configuration, run it, and say in one message what went wrong."""
 
-import errno
 import logging
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import chdir
 from dataclasses import dataclass
@@ -20,14 +20,8 @@ from omegaconf.errors import OmegaConfBaseException
 from hybrid_seq_gnn.app.arguments import MULTIRUN, Command, last_of_each
 from hybrid_seq_gnn.app.help import help_text
 from hybrid_seq_gnn.app.processes import one_of_several
+from hybrid_seq_gnn.errors import REPORT, UserError, in_words
 from hybrid_seq_gnn.files import package_folder, shown
-
-# what input or machine can cause; anything else is a fault of ours and shows its traceback
-EXPECTED = (ValueError, OSError, RuntimeError, HydraException, OmegaConfBaseException)
-
-# a disk that is full or may not be written
-CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
-CANNOT_WRITE |= {errno.EEXIST, errno.EMFILE, errno.EIO}
 
 
 @dataclass(frozen=True)
@@ -40,14 +34,17 @@ class Program:
         """One run."""
         try:
             return job_of(config)
-        except EXPECTED as error:
+        except Exception as error:
             self.stop(error)
 
     def stop(self, error: BaseException) -> NoReturn:
-        """End with one message, or with the traceback where the user asked for it."""
+        """End with one message; with the traceback if it is a fault of ours, or if the user asked for it."""
         if "debug=true" in map(str.lower, self.command.arguments):
             raise error
-        sys.exit(f"error: {explain(error, self.command.arguments)}")
+        if (message := explain(error, self.command.arguments)) is None:
+            traceback.print_exception(error)
+            sys.exit(REPORT)
+        sys.exit(f"error: {message}")
 
 
 def job_of(config: DictConfig, watch: Callable[[list[dict[str, Any]]], None] | None = None) -> float:
@@ -111,7 +108,7 @@ def main() -> None:
         return
     try:
         program = Program(Command.read(sys.argv[1:]))
-    except ValueError as error:
+    except UserError as error:
         sys.exit(f"error: {error}")
     prepared = hydra.main(
         config_path=str(package_folder("conf")), config_name="config", execution_whitelist=("logging.*",)
@@ -123,20 +120,19 @@ def main() -> None:
             prepared(program)()
         except KeyboardInterrupt:
             sys.exit("\ninterrupted; the same command with the same output folder goes on from there.")
-        except EXPECTED as error:
+        except Exception as error:
             program.stop(error)
 
 
-def explain(error: BaseException, arguments: list[str] | None = None) -> str:
-    """One message in the words of the command line, whose arguments say which settings there are."""
+def explain(error: BaseException, arguments: list[str] | None = None) -> str | None:
+    """One message in the words of the command line, whose arguments say which settings there are; None for a fault."""
     if isinstance(error, HydraException | OmegaConfBaseException):
         from hybrid_seq_gnn.app.compose_errors import explain_composition
 
         return explain_composition(error, arguments or [], package_folder("conf"))
-    if isinstance(error, OSError) and error.errno in CANNOT_WRITE and error.filename:
-        setting = "hydra.sweep.dir" if MULTIRUN & set(arguments or []) else "hydra.run.dir"
-        reason = str(error.strerror).lower()
-        return f"cannot write {error.filename}: {reason}. Make room, or choose another folder with {setting}=…"
-    if isinstance(error, EXPECTED):
-        return str(error)
-    return f"{type(error).__name__}: {error} (debug=true shows where)"
+    return in_words(error, "hydra.sweep.dir" if MULTIRUN & set(arguments or []) else "hydra.run.dir")
+
+
+def explain_trial(error: BaseException) -> str:
+    """One line about a run of a sweep that failed."""
+    return explain(error, ["-m"]) or f"{type(error).__name__}: {error} (debug=true shows where)"

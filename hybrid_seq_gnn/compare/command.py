@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from hybrid_seq_gnn.compare.render import latex_tables, report
 from hybrid_seq_gnn.compare.table import compare
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.metrics import NAMES
 from hybrid_seq_gnn.files import write_text
 from hybrid_seq_gnn.results.command import names, require, select
@@ -55,10 +56,10 @@ def sides(paths: Sequence[str], baseline: Sequence[str] = ()) -> tuple[Configura
     first, *others = name_configurations([*bases, *rest])
     if len(bases) > 1:
         listed = "".join(f"\n  {one.name}   in {one.runs[0].folder}" for one in (first, *others)[: len(bases)])
-        raise ValueError(
+        raise UserError(
             f"the baseline must be one configuration, and {' '.join(baseline) or paths[0]} has {len(bases)}:{listed}\n"
             "Name the folders of one of them, or choose one with --baseline KEY=VALUE."
         )
     if not others:
-        raise ValueError(f"there is nothing to compare with the baseline, {first.name}: name more runs or sweeps.")
+        raise UserError(f"there is nothing to compare with the baseline, {first.name}: name more runs or sweeps.")
     return first, others, [*found.left_out, *notes, *more_notes]

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation import significance
 from hybrid_seq_gnn.evaluation.groups import OVERALL
 from hybrid_seq_gnn.evaluation.metrics import NAMES, per_user
@@ -70,7 +71,7 @@ def compare(
 
     unknown = [name for name in metrics if name not in NAMES] + [name for name in groups if name not in GROUPS]
     if unknown:
-        raise ValueError(f"{unknown[0]}: expected metrics of {', '.join(NAMES)} and groups of {', '.join(GROUPS)}.")
+        raise UserError(f"{unknown[0]}: expected metrics of {', '.join(NAMES)} and groups of {', '.join(GROUPS)}.")
     require_comparable([run for configuration in (baseline, *others) for run in configuration.runs])
     first = baseline.runs[0]
     models = [values(configuration.runs, first, metrics) for configuration in (baseline, *others)]
@@ -121,7 +122,7 @@ def values(runs: Sequence[Run], first: Run, metrics: Sequence[str]) -> np.ndarra
     for run in runs:
         for column in ("user", "target", "group"):
             if not np.array_equal(run.per_user[column].to_numpy(), first.per_user[column].to_numpy()):
-                raise ValueError(
+                raise UserError(
                     f"{run.folder / 'per_user.parquet'} has another column {column} than that of {first.folder}, "
                     "though results.json says that both have the same split: one of the files is not of its run."
                 )

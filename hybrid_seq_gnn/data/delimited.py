@@ -14,6 +14,7 @@ import pyarrow.csv
 from hybrid_seq_gnn.data.columns import checker, from_columns
 from hybrid_seq_gnn.data.events import Events, UnreadableColumn
 from hybrid_seq_gnn.data.raw import Part, text_lines
+from hybrid_seq_gnn.errors import UserError
 
 UNIT = "\x1f"  # stands in for separators of several characters, which Arrow does not know
 LONGEST = 1 << 26  # bytes of a line
@@ -54,13 +55,13 @@ def read_delimited(parts: list[Part], layout: Layout) -> Events:
     """
     table = pa.concat_tables([read_part(part, layout) for part in parts])
     if not len(table):
-        raise ValueError(f"{parts[0].name} has a header line but no events.")
+        raise UserError(f"{parts[0].name} has a header line but no events.")
     try:
         return from_columns({field: table[field] for field in layout.columns}, layout.time_format)
     except UnreadableColumn as error:
         for part in parts:
             validate(part, layout)
-        raise ValueError(
+        raise UserError(
             f"{parts[0].name}: column {layout.columns[error.field]!r} (data.{error.field}) {error}."
         ) from error
 
@@ -72,7 +73,7 @@ def read_part(part: Part, layout: Layout) -> pa.Table:
     if layout.quotes == "line" and b'"' in part.raw:
         check_quotes(part, layout.separator)
     if part.raw.count(b"\r") > part.raw.count(b"\r\n") and b"\n" in part.raw.replace(b"\r\n", b""):
-        raise ValueError(f"{part.name} ends some lines with \\r alone and others with \\n; write all of them alike.")
+        raise UserError(f"{part.name} ends some lines with \\r alone and others with \\n; write all of them alike.")
     single = len(layout.separator) == 1
     text = part.raw if single else part.raw.replace(layout.separator.encode(), UNIT.encode())
     delimiter = layout.separator if single else UNIT
@@ -100,7 +101,7 @@ def read_part(part: Part, layout: Layout) -> pa.Table:
         if (shorter := without_trailing(part.raw, layout, len(names))) is not None:
             return read_part(Part(part.name, shorter), layout)
         validate(part, layout)
-        raise ValueError(f"{part.name} cannot be read: {error}.") from error
+        raise UserError(f"{part.name} cannot be read: {error}.") from error
     for field in ("user", "item"):
         if pc.any(pc.equal(table[str(places[field])].unify_dictionaries().chunk(0).dictionary, "")).as_py():
             validate(part, layout)
@@ -116,7 +117,7 @@ def header(raw: bytes, separator: str) -> list[str]:
 def check_columns(names: list[str], layout: Layout, part: Part) -> None:
     """Raise ValueError if a column in use is missing, and list those that exist."""
     if len(names) > MOST_COLUMNS:
-        raise ValueError(f"{part.name} has {len(names):,} columns in its first line; is the separator right?")
+        raise UserError(f"{part.name} has {len(names):,} columns in its first line; is the separator right?")
     for field, name in layout.columns.items():
         if name in names:
             continue
@@ -129,7 +130,7 @@ def check_columns(names: list[str], layout: Layout, part: Part) -> None:
         else:
             hint = f"Set data.{field} to the column that holds the {field}."
         have = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
-        raise ValueError(f"{part.name} has no column {name!r} (data.{field}); it has {have}. {hint}")
+        raise UserError(f"{part.name} has no column {name!r} (data.{field}); it has {have}. {hint}")
 
 
 def check_quotes(part: Part, separator: str) -> None:
@@ -142,7 +143,7 @@ def check_quotes(part: Part, separator: str) -> None:
                 opened = re.search(rf'(?:^|{re.escape(separator)})"', line)
                 if opened is None:
                     continue
-                raise ValueError(
+                raise UserError(
                     f"{part.name}, line {number}: a quote opens a field and does not close it, {shown(line)}. "
                     "Fix it, or set data.quotes=none (quotes are ordinary characters) or data.quotes=multiline "
                     "(quoted fields may contain line breaks)."
@@ -175,7 +176,7 @@ def validate(part: Part, layout: Layout) -> None:
         else:
             problem = next((p for field, k in places.items() if (p := checks[field](fields[k]))), "")
         if problem:
-            raise ValueError(f"{part.name}, line {number}: {problem}, got {shown(line)}.{hint}")
+            raise UserError(f"{part.name}, line {number}: {problem}, got {shown(line)}.{hint}")
 
 
 def split_lines(raw: bytes, layout: Layout) -> Iterator[tuple[int, str, list[str]]]:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from hybrid_seq_gnn.errors import UserError
+
 log = logging.getLogger(__name__)
 
 CHUNK = 1 << 16
@@ -34,19 +36,19 @@ def download(url: str, path: Path, md5: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         fetch(url, part)
     except urllib.error.HTTPError as error:
-        raise ValueError(f"{url}: the server answers {error.code} {error.reason}. {instead}") from error
+        raise UserError(f"{url}: the server answers {error.code} {error.reason}. {instead}") from error
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", error)
         partial = f"{part.stat().st_size:,} bytes are kept, and the next run resumes there. " if part.exists() else ""
-        raise ValueError(f"{url} cannot be fetched: {reason}. {partial}{instead}") from error
+        raise UserError(f"{url} cannot be fetched: {reason}. {partial}{instead}") from error
     except OSError as error:
-        raise ValueError(
+        raise UserError(
             f"{part} cannot be written: {error.strerror}. Choose another folder with data.cache_dir=…"
         ) from error
     actual = hashlib.md5(part.read_bytes(), usedforsecurity=False).hexdigest()
     if actual != md5:
         part.unlink()
-        raise ValueError(f"{url}: the downloaded file has md5 {actual}, expected {md5}; it was deleted. {instead}")
+        raise UserError(f"{url}: the downloaded file has md5 {actual}, expected {md5}; it was deleted. {instead}")
     os.replace(part, path)
     return path
 

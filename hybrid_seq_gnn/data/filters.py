@@ -6,6 +6,7 @@ import numpy as np
 
 from hybrid_seq_gnn.data.events import Events
 from hybrid_seq_gnn.data.source import Source
+from hybrid_seq_gnn.errors import UserError
 
 
 def filter_events(events: Events, source: Source) -> tuple[Events, list[str]]:
@@ -38,7 +39,7 @@ def filter_events(events: Events, source: Source) -> tuple[Events, list[str]]:
         events = events.keep(~again) if dropped else events
     if (least := source.min_rating) is not None:
         if events.rating is None:
-            raise ValueError(
+            raise UserError(
                 f"data.min_rating={least:g}: these data have no ratings; set it to null or set data.rating to a column."
             )
         step(f"data.min_rating={least:g}", lambda e: np.asarray(e.rating) >= least)
@@ -50,7 +51,7 @@ def filter_events(events: Events, source: Source) -> tuple[Events, list[str]]:
     if source.min_user_events > 1:
         step(f"data.min_user_events={source.min_user_events}", lambda e: e.per_user() >= source.min_user_events)
     if not len(events):
-        raise ValueError(
+        raise UserError(
             f"no user is left: the longest history has {longest} events before the last filter. {'; '.join(log)}. "
             "Lower data.min_user_events, data.k_core or data.min_rating."
         )

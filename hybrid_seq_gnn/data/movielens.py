@@ -16,6 +16,7 @@ from hybrid_seq_gnn.data.events import Events
 from hybrid_seq_gnn.data.prepare import cache_folder
 from hybrid_seq_gnn.data.raw import Part, read_parts
 from hybrid_seq_gnn.data.source import Source
+from hybrid_seq_gnn.errors import UserError
 
 COLUMNS = ["user", "item", "rating", "timestamp"]
 
@@ -53,23 +54,23 @@ class MovieLens(Source):
             ValueError: not a zip, no ratings in it, or a member that points outside the folder.
         """
         if not path.exists():
-            raise ValueError(f"{path}: there is no such file. Check data.path.")
+            raise UserError(f"{path}: there is no such file. Check data.path.")
         try:
             with zipfile.ZipFile(path) as archive:
                 members = archive.namelist()
                 for member in members:
                     if PurePosixPath(member).is_absolute() or ".." in PurePosixPath(member.replace("\\", "/")).parts:
-                        raise ValueError(f"{path} is not read: its member {member!r} points outside its folder.")
+                        raise UserError(f"{path} is not read: its member {member!r} points outside its folder.")
                 if self.member not in members:
-                    raise ValueError(f"{path} has no {self.member}; it has {', '.join(members[:8]) or 'nothing'}.")
+                    raise UserError(f"{path} has no {self.member}; it has {', '.join(members[:8]) or 'nothing'}.")
                 size, most = archive.getinfo(self.member).file_size, self.max_bytes
                 if size > most:
-                    raise ValueError(f"{path}: {self.member} unpacks to {size:,} bytes, over data.max_bytes={most:,}.")
+                    raise UserError(f"{path}: {self.member} unpacks to {size:,} bytes, over data.max_bytes={most:,}.")
                 raw = archive.read(self.member)  # never more than it says: zipfile checks
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-            raise ValueError(f"{path} cannot be read as a zip: {error}.") from error
+            raise UserError(f"{path} cannot be read as a zip: {error}.") from error
         if not raw.strip():
-            raise ValueError(f"{path}: {self.member} is empty.")
+            raise UserError(f"{path}: {self.member} is empty.")
         return [Part(f"{path}: {self.member}", raw)]
 
     def read(self, content: list[Part]) -> Events:

@@ -11,6 +11,7 @@ from hybrid_seq_gnn.data.delimited import shown
 from hybrid_seq_gnn.data.events import Events, events
 from hybrid_seq_gnn.data.raw import Part, read_parts, text_lines
 from hybrid_seq_gnn.data.source import Source, tab
+from hybrid_seq_gnn.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class Pairs(Source):
                 fields = line.split(tab(self.separator))
                 if len(fields) != 2 or not all(fields):
                     hint = "data=sequences reads a line a user, data=table columns by name."
-                    raise ValueError(f"{part.name}, line {number}: expected user item, got {shown(line)}. {hint}")
+                    raise UserError(f"{part.name}, line {number}: expected user item, got {shown(line)}. {hint}")
                 rows.append(fields)
         table = np.array(rows, dtype=object).reshape(-1, 2)
         return events(table[:, 0], table[:, 1])

@@ -11,6 +11,8 @@ from typing import IO
 
 import pyarrow as pa
 
+from hybrid_seq_gnn.errors import UserError
+
 CODECS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz"}  # by first bytes
 CHUNK = 1 << 24
 FREE_BYTES = 1 << 30  # the ratio counts only beyond this
@@ -33,7 +35,7 @@ def read_parts(path: Path, max_bytes: int) -> list[Part]:
     """
     parts = [Part(str(file), read_bytes(file, max_bytes)) for file in files_of(path)]
     if not any(part.raw.strip() for part in parts):
-        raise ValueError(f"{path} is empty.")
+        raise UserError(f"{path} is empty.")
     return [part for part in parts if part.raw.strip()]
 
 
@@ -49,7 +51,7 @@ def files_of(path: Path) -> list[Path]:
     found = sorted(file for file in found if not any(part[0] in "._" for part in file.relative_to(base).parts[-1:]))
     if not found:
         what = "is a folder without data files" if path.is_dir() else "there is no such file"
-        raise ValueError(f"{path}: {what}. Check data.path.")
+        raise UserError(f"{path}: {what}. Check data.path.")
     return found
 
 
@@ -71,11 +73,11 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
                 total += len(chunk)
                 if total > most:
                     limit = f"data.max_bytes={max_bytes:,}" if most == max_bytes else f"{MOST_RATIO} times its size"
-                    raise ValueError(f"{path} unpacks to more than {limit}; is it what you expect?")
+                    raise UserError(f"{path} unpacks to more than {limit}; is it what you expect?")
                 chunks.append(chunk)
             return b"".join(chunks).removeprefix(b"\xef\xbb\xbf")  # a byte-order mark
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise ValueError(f"{path} cannot be read: {error}.") from error
+        raise UserError(f"{path} cannot be read: {error}.") from error
 
 
 def unpacked(file: IO[bytes], codec: str | None) -> Iterator[bytes]:

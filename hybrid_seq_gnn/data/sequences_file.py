@@ -8,6 +8,7 @@ from hybrid_seq_gnn.data.delimited import shown
 from hybrid_seq_gnn.data.events import Events, events
 from hybrid_seq_gnn.data.raw import Part, read_parts, text_lines
 from hybrid_seq_gnn.data.source import Source, tab
+from hybrid_seq_gnn.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +39,7 @@ class SequencesFile(Source):
                 fields = [field for field in line.split(tab(self.separator)) if field]
                 if len(fields) == 1:
                     hint = "Set data.separator if the file uses another one."
-                    raise ValueError(
-                        f"{part.name}, line {number}: expected user item item …, got {shown(line)}. {hint}"
-                    )
+                    raise UserError(f"{part.name}, line {number}: expected user item item …, got {shown(line)}. {hint}")
                 if not fields:
                     continue
                 user, *history = fields
@@ -49,7 +48,7 @@ class SequencesFile(Source):
                     hint = " If a line is an event, data=pairs reads such files." if pairs else ""
                     name, first = seen[user]
                     there = f"line {first}" if name == part.name else f"line {first} of {name}"
-                    raise ValueError(
+                    raise UserError(
                         f"{part.name}, line {number}: user {shown(user)} has a line already, {there}.{hint}"
                     )
                 seen[user] = part.name, number

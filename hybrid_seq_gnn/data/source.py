@@ -7,6 +7,7 @@ from typing import Literal
 
 from hybrid_seq_gnn.data.events import Events
 from hybrid_seq_gnn.data.raw import Part
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import AtLeast0, AtLeast1, Inside, Limited
 
 FORMAT = 2  # version of prepared data; raise it when preparation changes, so that old caches are ignored
@@ -52,12 +53,12 @@ class Source(Limited):
 
     def __post_init__(self) -> None:
         if self.split == "leave_one_out" and max(self.min_user_events, self.k_core) < 3:
-            raise ValueError(
+            raise UserError(
                 f"data.min_user_events={self.min_user_events}: must be 3 or more with data.split=leave_one_out, "
                 "which needs one event each for training, validation and test."
             )
         if self.valid_share + self.test_share >= 1:
-            raise ValueError(
+            raise UserError(
                 f"data.valid_share={self.valid_share} and data.test_share={self.test_share} leave nothing for training."
             )
 
@@ -85,7 +86,7 @@ class Source(Limited):
             ValueError: it is not set.
         """
         if self.path is None:
-            raise ValueError("data.path is not set; it must name the file to read.")
+            raise UserError("data.path is not set; it must name the file to read.")
         return Path(self.path).expanduser()
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hybrid_seq_gnn.data.sequences import Sequences
+from hybrid_seq_gnn.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def leave_one_out(sequences: Sequences) -> Split:
     lengths = sequences.lengths
     if len(short := np.flatnonzero(lengths < 3)):
         user = sequences.user_ids[short[0]]
-        raise ValueError(
+        raise UserError(
             f"{len(short)} users have fewer than 3 events (user {user}: {lengths[short[0]]}), so they have "
             "nothing to train on; raise data.min_user_events to 3 or more."
         )
@@ -61,10 +62,10 @@ def global_time(sequences: Sequences, valid_share: float, test_share: float) -> 
     """
     times = sequences.timestamps
     if times is None:
-        raise ValueError("data.split=global_time needs timestamps, but these data have none; use leave_one_out.")
+        raise UserError("data.split=global_time needs timestamps, but these data have none; use leave_one_out.")
     ordered = np.sort(times)
     if ordered[0] == ordered[-1]:
-        raise ValueError("data.split=global_time: all events have the same time; use leave_one_out.")
+        raise UserError("data.split=global_time: all events have the same time; use leave_one_out.")
     first = ordered[int(len(ordered) * (1 - valid_share - test_share))]
     second = ordered[int(len(ordered) * (1 - test_share))]
     user = np.repeat(np.arange(sequences.num_users), sequences.lengths)
@@ -77,7 +78,7 @@ def global_time(sequences: Sequences, valid_share: float, test_share: float) -> 
     test = np.where((sequences.lengths > until_second) & (until_second > 0), until_second, -1)
     for name, target in (("validation", valid), ("test", test)):
         if (target < 0).all():
-            raise ValueError(
+            raise UserError(
                 f"data.split=global_time: no user has a {name} event with a history before it; "
                 "raise data.valid_share and data.test_share, or use leave_one_out."
             )

@@ -10,6 +10,7 @@ from annotated_types import Ge
 from hybrid_seq_gnn.data.events import Events, events
 from hybrid_seq_gnn.data.raw import Part
 from hybrid_seq_gnn.data.source import NOT_IN_KEY, Source
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import AtLeast0, AtLeast1, Weight
 
 CLUSTER = 10  # items per cluster
@@ -48,7 +49,7 @@ class Synthetic(Source):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.path is not None:
-            raise ValueError("data.path does not apply to data=synthetic, which generates its data; leave it unset.")
+            raise UserError("data.path does not apply to data=synthetic, which generates its data; leave it unset.")
 
     def content(self) -> list[Part]:
         """The settings, which determine the data."""

@@ -10,6 +10,7 @@ from hybrid_seq_gnn.data.delimited import Layout, Quotes, check_columns, read_de
 from hybrid_seq_gnn.data.events import Events, UnreadableColumn
 from hybrid_seq_gnn.data.raw import Part, read_parts
 from hybrid_seq_gnn.data.source import Source, tab
+from hybrid_seq_gnn.errors import UserError
 
 PARQUET = b"PAR1"
 
@@ -44,7 +45,7 @@ class Table(Source):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.header is False and self.columns is None:
-            raise ValueError("data.header=false needs the names of the columns: data.columns=[user,item,timestamp].")
+            raise UserError("data.header=false needs the names of the columns: data.columns=[user,item,timestamp].")
 
     def content(self) -> list[Part]:
         return read_parts(self.file(), self.max_bytes)
@@ -62,7 +63,7 @@ class Table(Source):
         )
         parquet = [part.raw.startswith(PARQUET) for part in content]
         if any(parquet) and not all(parquet):
-            raise ValueError(f"{self.path} holds Parquet and other files; data.path may name some of them by a glob.")
+            raise UserError(f"{self.path} holds Parquet and other files; data.path may name some of them by a glob.")
         return read_parquet(content, layout) if all(parquet) else read_delimited(content, layout)
 
 
@@ -79,24 +80,24 @@ def read_parquet(parts: list[Part], layout: Layout) -> Events:
             check_columns(file.schema_arrow.names, layout, part)
             table = file.read(list(dict.fromkeys(layout.columns.values())))
         except (pa.ArrowException, OSError) as error:
-            raise ValueError(f"{part.name} cannot be read as Parquet: {error}.") from error
+            raise UserError(f"{part.name} cannot be read as Parquet: {error}.") from error
         for field, name in layout.columns.items():
             if (column := table[name]).null_count:
                 row = column.is_null().index(True).as_py()
-                raise ValueError(f"{part.name}, row {row + 1}: column {name!r} (data.{field}) has no value.")
+                raise UserError(f"{part.name}, row {row + 1}: column {name!r} (data.{field}) has no value.")
         tables.append(table)
     try:
         table = pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException as error:
-        raise ValueError(f"{parts[0].name} and the other parts have columns of other types: {error}.") from error
+        raise UserError(f"{parts[0].name} and the other parts have columns of other types: {error}.") from error
     if not len(table):
-        raise ValueError(f"{parts[0].name} has no rows.")
+        raise UserError(f"{parts[0].name} has no rows.")
     columns = {field: decoded(table[name]) for field, name in layout.columns.items()}
     try:
         return from_columns(columns, layout.time_format)
     except UnreadableColumn as error:
         where = f"{parts[0].name}: column {layout.columns[error.field]!r} (data.{error.field})"
-        raise ValueError(f"{where} {error}.") from error
+        raise UserError(f"{where} {error}.") from error
 
 
 def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:

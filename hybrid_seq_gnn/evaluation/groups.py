@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.metrics import metrics
 
 OVERALL = "overall"
@@ -28,7 +29,7 @@ class LengthGroups:
 
     def __post_init__(self) -> None:
         if not 0 < self.short < self.long:
-            raise ValueError(
+            raise UserError(
                 f"evaluation.groups.short={self.short} evaluation.groups.long={self.long}: "
                 "expected 0 < short < long, in events."
             )

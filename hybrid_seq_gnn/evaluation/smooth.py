@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hybrid_seq_gnn.errors import UserError
+
 LEAST_USERS = 15.0  # effective number of users under the kernel below which a curve has a gap
 
 
@@ -57,7 +59,7 @@ def curves(
     """
     users = len(lengths)
     if any(len(y) != users for y in values.values()):
-        raise ValueError(f"every series needs the metric of the same {users} users.")
+        raise UserError(f"every series needs the metric of the same {users} users.")
     if users == 0:
         empty = np.zeros(0)
         return {name: Curve(empty, empty, empty, empty) for name in values}

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import Limited
 
 Side = Literal["both", "input", "candidate"]
@@ -92,4 +93,4 @@ def check_increasing(**values: float) -> None:
     ordered = list(values.values())
     if ordered[0] <= 0 or any(a >= b for a, b in itertools.pairwise(ordered)):
         settings = " ".join(f"fusion.{name}={value}" for name, value in values.items())
-        raise ValueError(f"{settings}: expected 0 < {' < '.join(values)}, in events.")
+        raise UserError(f"{settings}: expected 0 < {' < '.join(values)}, in events.")

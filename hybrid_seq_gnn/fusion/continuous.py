@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.fusion.base import Fusion, Level, Mix, Side
 
 LOW, HIGH = 0.1, 0.9
@@ -40,7 +41,7 @@ class Continuous(Fusion):
         super().__init__(level, side, mix)
         low, high = sorted((offset, offset + scale))
         if high <= LOW or low >= HIGH:
-            raise ValueError(
+            raise UserError(
                 f"fusion.scale={scale} fusion.offset={offset}: alpha would lie in [{low:g}, {high:g}] and be "
                 f"clamped to [{LOW}, {HIGH}] for every length."
             )

@@ -7,6 +7,7 @@ from annotated_types import Interval
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.fusion.base import Fusion, Level, Mix, Side, check_increasing
 from hybrid_seq_gnn.limits import NotNegative
 
@@ -58,7 +59,7 @@ class Learnable(Fusion):
         start = {"init_short": init_short, "init_mid": init_mid, "init_long": init_long}
         for name, value in start.items():
             if constraint == "sigmoid" and value in (LOW, HIGH):
-                raise ValueError(f"fusion.{name}={value}: must lie strictly between {LOW} and {HIGH} to be learned.")
+                raise UserError(f"fusion.{name}={value}: must lie strictly between {LOW} and {HIGH} to be learned.")
         check_increasing(L_short=L_short, L_long=L_long)
         init = torch.tensor(list(start.values()))
         self.constraint, self.l2_weight = constraint, l2_weight

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.fusion.base import Fusion, Level, Mix, Side
 from hybrid_seq_gnn.limits import Inside
 
@@ -37,9 +38,9 @@ class Piecewise(Fusion):
     ) -> None:
         super().__init__(level, side, mix)
         if len(knots) < 2 or any(a >= b for a, b in itertools.pairwise(knots)):
-            raise ValueError(f"fusion.knots={list(knots)}: expected two or more lengths in increasing order.")
+            raise UserError(f"fusion.knots={list(knots)}: expected two or more lengths in increasing order.")
         if len(values) != len(knots):
-            raise ValueError(
+            raise UserError(
                 f"fusion.values={list(values)}: expected {len(knots)}, one for each of fusion.knots={list(knots)}."
             )
         self.register_buffer("knots", torch.tensor(knots), persistent=False)

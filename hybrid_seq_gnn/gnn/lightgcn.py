@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.gnn.nodes import UserNodes
 from hybrid_seq_gnn.graph.sparse import SparseMatrix
 from hybrid_seq_gnn.limits import AtLeast0, Limited, Share
@@ -47,7 +48,7 @@ class LightGCN(Limited, nn.Module):
     ) -> None:
         super().__init__()
         if layer_weights is not None and len(layer_weights) != num_layers + 1:
-            raise ValueError(
+            raise UserError(
                 f"gnn.layer_weights={layer_weights}: expected {num_layers + 1} weights, one for the items themselves "
                 f"and one for each of gnn.num_layers={num_layers}."
             )

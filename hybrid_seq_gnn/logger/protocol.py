@@ -5,6 +5,8 @@ import logging
 from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
+from hybrid_seq_gnn.errors import UserError
+
 log = logging.getLogger(__name__)
 
 Record = dict[str, Any]
@@ -67,7 +69,7 @@ def require(package: str, extra: str) -> None:
         ValueError: not installed; the message names the extra that installs it.
     """
     if importlib.util.find_spec(package) is None:
-        raise ValueError(
+        raise UserError(
             f"logger={extra} needs the package {package}, which is not installed: pip install 'hybrid_seq_gnn[{extra}]'"
         )
 

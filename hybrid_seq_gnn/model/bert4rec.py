@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.batches import Batch
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import AtLeast1, Inside, Positive, Share
 from hybrid_seq_gnn.model.causal import initialise
 from hybrid_seq_gnn.model.encoder import Encoder, Reading
@@ -46,7 +47,7 @@ class BERT4Rec(Encoder):
         cosine: Positive | None = None,
     ) -> None:
         if embedding_dim % num_heads:
-            raise ValueError(f"model.num_heads={num_heads} does not divide model.embedding_dim={embedding_dim}.")
+            raise UserError(f"model.num_heads={num_heads} does not divide model.embedding_dim={embedding_dim}.")
         super().__init__(num_items, embedding_dim, max_length, cosine)
         self.mask_share = mask_share
         self.mask = nn.Parameter(0.02 * torch.randn(embedding_dim))

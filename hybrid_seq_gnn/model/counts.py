@@ -10,6 +10,7 @@ from torch import Tensor
 from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
+from hybrid_seq_gnn.errors import UserError
 
 UNLIMITED = 1 << 30  # max_length of models that read the whole history
 USERS_AT_A_TIME = 1024
@@ -49,7 +50,7 @@ def gram(sequences: Sequences, split: Split) -> Float[Tensor, "N N"]:
     """
     size = sequences.num_items + 1
     if size > 1 << 16:
-        raise ValueError(
+        raise UserError(
             f"{sequences.num_items:,} items are too many for this model, which stores an items-by-items matrix; "
             "raise data.min_item_events or data.k_core to keep fewer."
         )

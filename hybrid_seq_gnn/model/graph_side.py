@@ -4,6 +4,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.batches import Batch
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.model.hybrid import Hybrid
 from hybrid_seq_gnn.model.layers import last_positions
 from hybrid_seq_gnn.model.scores import DotScores, item_scores
@@ -21,7 +22,7 @@ class GraphSide(nn.Module):
     def __init__(self, hybrid: Hybrid) -> None:
         super().__init__()
         if hybrid.graph_items is None:
-            raise ValueError(
+            raise UserError(
                 "training=two_stage: with fusion.level=score this gnn is a memory without weights to train; use "
                 "another gnn, or training=post_hoc."
             )

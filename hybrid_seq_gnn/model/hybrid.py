@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from hybrid_seq_gnn.data.batches import Batch
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.interfaces import Fusion, GraphNetwork, Memory
 from hybrid_seq_gnn.model.causal import initialise
 from hybrid_seq_gnn.model.encoder import Reading
@@ -73,7 +74,7 @@ class Hybrid(nn.Module):
     ) -> None:
         super().__init__()
         if not 0 < graph_recency <= 1:
-            raise ValueError(f"model.graph_recency={graph_recency}: expected a number in (0, 1].")
+            raise UserError(f"model.graph_recency={graph_recency}: expected a number in (0, 1].")
         self.encoder = make_encoder(
             encoder,
             num_items,

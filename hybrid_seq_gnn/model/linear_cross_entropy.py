@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from hybrid_seq_gnn.errors import UserError
+
 ROWS = 256  # rows of logits in memory at a time: small enough to stay in cache, large enough for a fast product
 
 
@@ -105,7 +107,7 @@ def linear_cross_entropy(
         ValueError: there are no rows.
     """
     if len(query) == 0:
-        raise ValueError("cross-entropy needs at least one row.")
+        raise UserError("cross-entropy needs at least one row.")
     if not torch.is_grad_enabled():
         parts = []
         for k in range(0, len(query), ROWS):

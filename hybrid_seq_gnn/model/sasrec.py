@@ -9,6 +9,7 @@ position (Klenitskiy & Vasilev 2023, arXiv:2309.07602) instead of one with a sin
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import AtLeast1, Positive, Share
 from hybrid_seq_gnn.model.causal import CausalModel, initialise
 from hybrid_seq_gnn.model.layers import Block
@@ -51,7 +52,7 @@ class SASRec(CausalModel):
         cosine: Positive | None = None,
     ) -> None:
         if embedding_dim % num_heads:
-            raise ValueError(f"model.num_heads={num_heads} does not divide model.embedding_dim={embedding_dim}.")
+            raise UserError(f"model.num_heads={num_heads} does not divide model.embedding_dim={embedding_dim}.")
         super().__init__(num_items, embedding_dim, max_length, cosine)
         self.positions = nn.Embedding(max_length, embedding_dim)
         self.dropout = nn.Dropout(dropout)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.model.linear_cross_entropy import Prior, linear_cross_entropy, linear_log_probability
 from hybrid_seq_gnn.model.memory_scores import MemoryScores
 
@@ -127,7 +128,7 @@ class MixtureScores:
             ValueError: temperature is not 1, which is undefined for a mixture.
         """
         if temperature != 1:
-            raise ValueError(f"loss.temperature={temperature} does not work with fusion.level=score; leave it at 1.")
+            raise UserError(f"loss.temperature={temperature} does not work with fusion.level=score; leave it at 1.")
         return self
 
     def cross_entropy(self, targets: Int[Tensor, "M"], smoothing: float = 0.0) -> Float[Tensor, ""]:
@@ -137,7 +138,7 @@ class MixtureScores:
             ValueError: label smoothing, which is undefined for a mixture.
         """
         if smoothing:
-            raise ValueError(f"loss.label_smoothing={smoothing} does not work with fusion.level=score; set it to 0.")
+            raise UserError(f"loss.label_smoothing={smoothing} does not work with fusion.level=score; set it to 0.")
         if not self.geometric:
             return -self.mix(self.seq.log_probability(targets), self.graph.log_probability(targets)).mean()
         graph, alpha = self.graph, self.alpha.to(self.seq.table.dtype)

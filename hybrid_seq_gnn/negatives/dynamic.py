@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.interfaces import TrainingScores
 from hybrid_seq_gnn.limits import AtLeast1, Limited
 from hybrid_seq_gnn.negatives.seen import Seen
@@ -34,7 +35,7 @@ class Dynamic(Limited, nn.Module):
     def __init__(self, sequences: Sequences, split: Split, *, num_negatives: AtLeast1 = 1, pool: int = 16) -> None:
         super().__init__()
         if pool < num_negatives:
-            raise ValueError(f"negatives.pool={pool} is smaller than negatives.num_negatives={num_negatives}.")
+            raise UserError(f"negatives.pool={pool} is smaller than negatives.num_negatives={num_negatives}.")
         self.num_negatives = num_negatives
         self.uniform = Uniform(sequences, split, num_negatives=pool)
         self.seen: Seen = self.uniform.seen

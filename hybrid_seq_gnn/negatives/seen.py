@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
+from hybrid_seq_gnn.errors import UserError
 
 
 class Seen(nn.Module):
@@ -23,7 +24,7 @@ class Seen(nn.Module):
         key = np.unique(user * self.stride + items)
         first = np.searchsorted(key, np.arange(sequences.num_users + 1) * self.stride)
         if len(full := np.flatnonzero(np.diff(first) >= sequences.num_items)):
-            raise ValueError(
+            raise UserError(
                 f"user {sequences.user_ids[full[0]]} has seen all {sequences.num_items} items, so no negative is left; "
                 "use loss=cross_entropy."
             )

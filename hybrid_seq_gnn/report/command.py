@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.files import package_folder, write_text
 from hybrid_seq_gnn.report import criteria, sentences
 from hybrid_seq_gnn.report.facts import Facts, gather
@@ -84,7 +85,7 @@ def criteria_of(name: str, folder: Path) -> criteria.Criteria | None:
         known = sorted(file.stem for file in folder.glob("*.yaml"))
         if name not in known:
             there = ", ".join([*known, "none"])
-            raise ValueError(
+            raise UserError(
                 f"--criteria {name}: there is no such file. {suggest(name, known)}There is {there}; or give a path "
                 "that ends in .yaml."
             )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.groups import OVERALL
 from hybrid_seq_gnn.evaluation.metrics import NAMES
 from hybrid_seq_gnn.files import read_yaml
@@ -88,16 +89,16 @@ def read(path: Path) -> Criteria:
     try:
         content = read_yaml(path)
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
     if not isinstance(content, dict) or not any(content.get(level) for level in LEVELS):
-        raise ValueError(f"{path}: expected lists of criteria under {', '.join(LEVELS)}; see conf/criteria/study.yaml.")
+        raise UserError(f"{path}: expected lists of criteria under {', '.join(LEVELS)}; see conf/criteria/study.yaml.")
     if unknown := set(content) - {*LEVELS, "about"}:
-        raise ValueError(f"{path}: {sorted(map(str, unknown))[0]} is not one of about, {', '.join(LEVELS)}.")
+        raise UserError(f"{path}: {sorted(map(str, unknown))[0]} is not one of about, {', '.join(LEVELS)}.")
     found = []
     for level in LEVELS:
         entries = content.get(level) or []
         if not isinstance(entries, list):
-            raise ValueError(f"{path}, {level}: expected a list of criteria, got {entries!r}.")
+            raise UserError(f"{path}, {level}: expected a list of criteria, got {entries!r}.")
         found += [criterion(entry, level, f"{path}, {level}, number {k}") for k, entry in enumerate(entries, start=1)]
     return Criteria(path.stem, str(content.get("about") or ""), tuple(found))
 
@@ -106,29 +107,29 @@ def criterion(entry: Any, level: str, place: str) -> Criterion:
     """One entry, checked; `place` says where it stands."""
     keys = [field.name for field in fields(Criterion) if field.name != "level"]
     if not isinstance(entry, dict):
-        raise ValueError(f"{place}: expected keys of {', '.join(keys)}, got {entry!r}.")
+        raise UserError(f"{place}: expected keys of {', '.join(keys)}, got {entry!r}.")
     for key in entry:
         if key not in keys:
-            raise ValueError(f"{place}: {key} is not one of {', '.join(keys)}.")
+            raise UserError(f"{place}: {key} is not one of {', '.join(keys)}.")
     for key in NUMBERS:
         value = entry.get(key)
         if key in entry and (isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value)):
-            raise ValueError(f"{place}: {key}={value!r} is not a number.")
+            raise UserError(f"{place}: {key}={value!r} is not a number.")
     if entry.get("metric") not in (None, *NAMES):
-        raise ValueError(f"{place}: metric={entry['metric']!r} is not one of {', '.join(NAMES)}.")
+        raise UserError(f"{place}: metric={entry['metric']!r} is not one of {', '.join(NAMES)}.")
     if entry.get("group", OVERALL) not in GROUPS:
-        raise ValueError(f"{place}: group={entry['group']!r} is not one of {', '.join(GROUPS)}.")
+        raise UserError(f"{place}: group={entry['group']!r} is not one of {', '.join(GROUPS)}.")
     for key in ("where", "against"):
         if key in entry and not isinstance(entry[key], dict):
-            raise ValueError(f"{place}: {key}={entry[key]!r} is not settings like {{fusion: fixed}}.")
+            raise UserError(f"{place}: {key}={entry[key]!r} is not settings like {{fusion: fixed}}.")
     tested = entry.get("tested", [])
     if not isinstance(tested, list) or not all(isinstance(one, dict) and one for one in tested):
-        raise ValueError(f"{place}: tested={tested!r} is not a list of settings like [{{fusion: fixed}}].")
+        raise UserError(f"{place}: tested={tested!r} is not a list of settings like [{{fusion: fixed}}].")
     needs_metric = [key for key in ("above", *RELATIVE) if key in entry]
     if needs_metric and "metric" not in entry:
-        raise ValueError(f"{place}: {needs_metric[0]} needs a metric, one of {', '.join(NAMES)}.")
+        raise UserError(f"{place}: {needs_metric[0]} needs a metric, one of {', '.join(NAMES)}.")
     if not needs_metric and "users_at_least" not in entry and not tested:
-        raise ValueError(f"{place} asks for nothing: give above, {', '.join(RELATIVE)}, users_at_least or tested.")
+        raise UserError(f"{place} asks for nothing: give above, {', '.join(RELATIVE)}, users_at_least or tested.")
     return Criterion(level=level, **{**entry, "tested": tuple(tested)})
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hybrid_seq_gnn.compare.table import compare, values
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.groups import OVERALL
 from hybrid_seq_gnn.report.studies import Sweep, sweeps
 from hybrid_seq_gnn.results.command import select
@@ -172,7 +173,7 @@ def gather(
     elif "=" in baseline:
         wanted = select(found.runs, [baseline], "--baseline")
     else:
-        raise ValueError(f"--baseline {baseline}: no such folder, and no KEY=VALUE as in model=sasrec.")
+        raise UserError(f"--baseline {baseline}: no such folder, and no KEY=VALUE as in model=sasrec.")
     every, more = configurations(comparable(list(by_folder.values()), wanted, notes))
     notes += more
     untested: dict[str, str] = {}

@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.report.style import needs, save, style
 from hybrid_seq_gnn.results.labels import cell
 from hybrid_seq_gnn.results.tables import numeric
@@ -68,7 +69,7 @@ def render(headline: str, subtitle: str, sections: Sequence[Section]) -> str:
     try:
         from jinja2 import Environment
     except ImportError as error:
-        raise ValueError(needs("jinja2")) from error
+        raise UserError(needs("jinja2")) from error
     source = files("hybrid_seq_gnn.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["batched_by_kind"] = by_kind

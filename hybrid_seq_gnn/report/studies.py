@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hybrid_seq_gnn.errors import UserError
+
 if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
@@ -82,7 +84,7 @@ def read(folder: Path) -> Sweep:
     try:
         about = json.loads(card.read_text(encoding="utf-8")) if card.exists() else {}
         if not isinstance(about, dict):
-            raise ValueError("it is not a mapping")
+            raise UserError("it is not a mapping")
     except (OSError, ValueError) as error:
         return Sweep(folder, None, f"{card} cannot be read: {error}")
     url = about.get("storage")

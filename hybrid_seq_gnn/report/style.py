@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.files import atomic
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def style() -> Iterator[None]:
     try:
         import matplotlib
     except ImportError as error:
-        raise ValueError(needs("matplotlib")) from error
+        raise UserError(needs("matplotlib")) from error
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(RC)

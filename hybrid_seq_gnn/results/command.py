@@ -3,14 +3,18 @@
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
+from hybrid_seq_gnn.errors import REPORT, UserError, in_words
 from hybrid_seq_gnn.results.labels import suggest, value_in_words
 from hybrid_seq_gnn.results.runs import Run
+
+MOST = 10_000_000  # resamples
 
 
 class Parser(argparse.ArgumentParser):
@@ -21,7 +25,7 @@ class Parser(argparse.ArgumentParser):
 
     def add_draws(self) -> None:
         """The arguments of bootstrap and permutation test."""
-        many = argument_type(int, lambda value: value >= 100, "a whole number from 100 up")
+        many = argument_type(int, lambda value: 100 <= value <= MOST, "a whole number from 100 to ten million")
         seed = argument_type(int, lambda value: value >= 0, "a whole number from 0 up")
         self.add_argument("--resamples", type=many, default=10_000, help="of users and of signs (%(default)s)")
         self.add_argument("--seed", type=seed, default=0, help="of the resamples (%(default)s)")
@@ -42,14 +46,13 @@ def run(module: str, args: argparse.Namespace) -> None:
     except BrokenPipeError:  # | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
-    except PermissionError as error:
-        sys.exit(f"error: no permission for {error.filename}.")
-    except OSError as error:
-        sys.exit(f"error: {error.filename or ''}: {error.strerror or error}.")
-    except ValueError as error:
-        sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("\ninterrupted.")
+    except Exception as error:
+        if (message := in_words(error)) is None:
+            traceback.print_exception(error)
+            sys.exit(REPORT)
+        sys.exit(f"error: {message}")
 
 
 def names(text: str) -> list[str]:
@@ -77,9 +80,7 @@ def require(chosen: Iterable[str], known: Sequence[str], what: str) -> None:
     """
     for name in chosen:
         if name not in known:
-            raise ValueError(
-                f"{what}: there is no {name}. {suggest(name, known)}There is {', '.join(known) or 'none'}."
-            )
+            raise UserError(f"{what}: there is no {name}. {suggest(name, known)}There is {', '.join(known) or 'none'}.")
 
 
 def select(runs: Sequence[Run], filters: Iterable[str], option: str) -> list[Run]:
@@ -96,11 +97,11 @@ def select(runs: Sequence[Run], filters: Iterable[str], option: str) -> list[Run
     for text in filters:
         key, equals, value = text.partition("=")
         if not equals or not key or not value:
-            raise ValueError(f"{option} {text}: expected KEY=VALUE, as in model=sasrec or fusion.alpha=0.3.")
+            raise UserError(f"{option} {text}: expected KEY=VALUE, as in model=sasrec or fusion.alpha=0.3.")
         known = list(dict.fromkeys(key for run in runs for key in run.every_setting))
         if key not in known:
             groups = ", ".join(key for key in known if "." not in key)
-            raise ValueError(
+            raise UserError(
                 f"{option} {text}: no run has {key}. {suggest(key, known)}Options: {groups}; or any setting, as "
                 "config.yaml of a run shows them."
             )
@@ -108,7 +109,7 @@ def select(runs: Sequence[Run], filters: Iterable[str], option: str) -> list[Run
         before, kept = kept, [run for run in kept if any(same(run.every_setting.get(key), one) for one in wanted)]
         if not kept:
             there = dict.fromkeys(value_in_words(run.every_setting.get(key)) for run in before)
-            raise ValueError(f"{option} {text}: no run has that. There is {key}={','.join(there)}.")
+            raise UserError(f"{option} {text}: no run has that. There is {key}={','.join(there)}.")
     return kept
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.results.runs import Run, read_run
 
 TRACES = {"results.json", "train.log", "metrics.jsonl", "checkpoint.pt"}  # of a run that has begun
@@ -40,7 +41,7 @@ def load(paths: Iterable[str | Path]) -> Loaded:
                         raise
                     problems.setdefault(place.resolve(), (place, str(error)))
         if not some:
-            raise ValueError(f"{path}: no finished run. " + " ".join(message for _, message in problems.values()))
+            raise UserError(f"{path}: no finished run. " + " ".join(message for _, message in problems.values()))
     return Loaded(list(runs.values()), in_sentences(list(problems.values())))
 
 
@@ -64,7 +65,7 @@ def expand(path: str | Path) -> list[Path]:
     if not os.path.exists(path):
         folders = {folder for folder in folders if folder.is_dir()}
     if not folders:
-        raise ValueError(f"{path}: there is no such folder. Expected run folders, sweep folders or a glob of them.")
+        raise UserError(f"{path}: there is no such folder. Expected run folders, sweep folders or a glob of them.")
     return sorted(folders, key=by_number)
 
 
@@ -80,12 +81,12 @@ def run_folders(folder: Path) -> list[Path]:
         ValueError: there is none.
     """
     if not folder.is_dir():
-        raise ValueError(f"{folder} is a file; expected a run folder, a sweep folder or a glob of them.")
+        raise UserError(f"{folder} is a file; expected a run folder, a sweep folder or a glob of them.")
     found = []
     for here, folders, files in os.walk(folder):
         begun = not TRACES.isdisjoint(files)
         found += [Path(here)] if begun else []
         folders[:] = [] if begun else [name for name in folders if not name.startswith(".")]
     if not found:
-        raise ValueError(f"{folder} holds no run: there is no results.json in it or below it.")
+        raise UserError(f"{folder} holds no run: there is no results.json in it or below it.")
     return sorted(found, key=by_number)

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
 from hybrid_seq_gnn.files import checksum
 from hybrid_seq_gnn.run.identity import counts, flatten, identity
@@ -97,7 +98,7 @@ def read_run(folder: Path) -> Run:
     """
     results = read_results(folder)
     if results is None:
-        raise ValueError(
+        raise UserError(
             f"{folder} has no results.json: the run has not finished. The same command with hydra.run.dir={folder} "
             "(in a sweep, with its hydra.sweep.dir) goes on with it."
         )
@@ -111,11 +112,11 @@ def read_run(folder: Path) -> Run:
                 run.metric(f"{name}/{group}")
             run.metric(f"{VALIDATION}/{group}")
         if not math.isfinite(run.validation):
-            raise ValueError(f"{VALIDATION} is {run.validation}.")
+            raise UserError(f"{VALIDATION} is {run.validation}.")
     except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ValueError(f"{folder / 'results.json'} is incomplete: {error!r}.") from error
+        raise UserError(f"{folder / 'results.json'} is incomplete: {error!r}.") from error
     except ValueError as error:
-        raise ValueError(f"{folder / 'results.json'}: {error}") from error
+        raise UserError(f"{folder / 'results.json'}: {error}") from error
     return run
 
 
@@ -131,29 +132,29 @@ def read_per_user(folder: Path, results: dict[str, Any]) -> "pd.DataFrame":
 
     path = folder / "per_user.parquet"
     if not path.exists():
-        raise ValueError(f"{folder} has no per_user.parquet, without which nothing can be tested; run it again.")
+        raise UserError(f"{folder} has no per_user.parquet, without which nothing can be tested; run it again.")
     try:
         frame = pd.read_parquet(path)
     except Exception as error:  # pyarrow has many ways to say that a file is damaged
-        raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
+        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
     if missing := [column for column in PER_USER if column not in frame.columns]:
-        raise ValueError(f"{path} lacks the column {', '.join(missing)}; it has {', '.join(frame.columns)}.")
+        raise UserError(f"{path} lacks the column {', '.join(missing)}; it has {', '.join(frame.columns)}.")
     other = "the two are not of the same run."
     for group in GROUPS:
         rows = frame if group == OVERALL else frame[frame["group"] == group]
         expected = results["grouped_metrics"][group]
         if len(rows) != expected["count"]:
-            raise ValueError(
+            raise UserError(
                 f"{path} has {len(rows)} users ({group}), results.json beside it says {expected['count']}: {other}"
             )
         for name, value in metrics(rows["rank"].to_numpy()).items():
             said = expected.get(name)
             if said is not None and (value is None or abs(value - said) > 1e-9):
-                raise ValueError(f"{path} gives {name} {value} ({group}), results.json beside it says {said}: {other}")
+                raise UserError(f"{path} gives {name} {value} ({group}), results.json beside it says {said}: {other}")
     if frame["user"].duplicated().any():
-        raise ValueError(f"{path} has a user twice: {frame['user'][frame['user'].duplicated()].iloc[0]}.")
+        raise UserError(f"{path} has a user twice: {frame['user'][frame['user'].duplicated()].iloc[0]}.")
     if results.get("sha256", {}).get(path.name, checksum(path)) != checksum(path):
-        raise ValueError(f"{path} was changed after the run: its checksum is not the one in results.json.")
+        raise UserError(f"{path} was changed after the run: its checksum is not the one in results.json.")
     return frame.sort_values("user", ignore_index=True)
 
 
@@ -167,10 +168,10 @@ def require_comparable(runs: Sequence[Run]) -> None:
     for run in runs[1:]:
         both = f"{first.folder} and {run.folder} cannot be compared:"
         if run.split_hash != first.split_hash:
-            raise ValueError(f"{both} they have other data or another split ({data_of(first)} and {data_of(run)}).")
+            raise UserError(f"{both} they have other data or another split ({data_of(first)} and {data_of(run)}).")
         for key in RANKING:
             if run.settings.get(key) != first.settings.get(key):
-                raise ValueError(
+                raise UserError(
                     f"{both} {key} is {first.settings.get(key)} in the first and {run.settings.get(key)} in the second."
                 )
 

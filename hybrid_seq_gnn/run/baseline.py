@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
 from hybrid_seq_gnn.evaluation.metrics import per_user
 from hybrid_seq_gnn.evaluation.significance import combined_p, holm, paired
@@ -34,7 +35,7 @@ def compare_with(baseline: Path, folder: Path, seed: int) -> dict[str, Any]:
     results = read_results(baseline)
     theirs, ours = (pd.read_parquet(path / "per_user.parquet") for path in (baseline, folder))
     if results is None or not theirs[["user", "target"]].equals(ours[["user", "target"]]):
-        raise ValueError(f"{baseline} ranked different users or targets than {folder} and cannot be its baseline.")
+        raise UserError(f"{baseline} ranked different users or targets than {folder} and cannot be its baseline.")
     values = [
         np.stack([per_user(table["rank"].to_numpy())[name] for name in METRICS], axis=1) for table in (theirs, ours)
     ]

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from hybrid_seq_gnn.data.prepare import Prepared
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.graph.sparse import SparseMatrix
 from hybrid_seq_gnn.run.check import check_node, conform, needs_of, settings_of, target_class
 from hybrid_seq_gnn.run.identity import Config, digest
@@ -57,10 +58,10 @@ def checked(config: Config) -> Config:
     for key in config:
         if key not in TOP_LEVEL and key not in GROUPS:
             known = ", ".join((*GROUPS, OF_A_SWEEP, *TOP_LEVEL))
-            raise ValueError(f"{key}: there is no such setting. Top level: {known}.")
+            raise UserError(f"{key}: there is no such setting. Top level: {known}.")
     top = {key: conform(key, config.get(key), kind) for key, kind in TOP_LEVEL.items()}
     if top["seed"] < 0:
-        raise ValueError(f"seed={top['seed']}: expected a whole number, 0 or more.")
+        raise UserError(f"seed={top['seed']}: expected a whole number, 0 or more.")
     used = groups_in_use(config)
     if "fusion" not in used and "training" in config:
         config["training"] = without_fusion(config["training"])

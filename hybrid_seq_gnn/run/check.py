@@ -13,6 +13,7 @@ import types
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import refusal
 
 PACKAGE = "hybrid_seq_gnn."
@@ -22,14 +23,14 @@ def target_class(key: str, node: Mapping[str, Any]) -> type:
     """The class that `node._target_` names; it must belong to this package."""
     name = str(node.get("_target_", ""))
     if not name.startswith(PACKAGE):
-        raise ValueError(f"{key}._target_={name}: expected a class of {PACKAGE[:-1]}.")
+        raise UserError(f"{key}._target_={name}: expected a class of {PACKAGE[:-1]}.")
     module, _, attribute = name.rpartition(".")
     try:
         target = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise ValueError(f"{key}._target_={name} cannot be loaded: {error}.") from error
+        raise UserError(f"{key}._target_={name} cannot be loaded: {error}.") from error
     if not inspect.isclass(target):
-        raise ValueError(f"{key}._target_={name}: expected a class.")
+        raise UserError(f"{key}._target_={name}: expected a class.")
     return target
 
 
@@ -65,7 +66,7 @@ def check_node(key: str, node: Mapping[str, Any]) -> dict[str, Any]:
         if name == "_target_":
             continue
         if name not in settings:
-            raise ValueError(f"{key}.{name}: there is no such setting. {did_you_mean(str(name), settings, key)}")
+            raise UserError(f"{key}.{name}: there is no such setting. {did_you_mean(str(name), settings, key)}")
         if isinstance(value, Mapping) and "_target_" in value:
             checked[name] = check_node(f"{key}.{name}", value)
         else:
@@ -103,7 +104,7 @@ def conform(key: str, value: Any, hint: Any) -> Any:
         return str(value)
     elif isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
-    raise ValueError(refusal(key, value, hint))
+    raise UserError(refusal(key, value, hint))
 
 
 def did_you_mean(name: str, known: Iterable[str], group: str) -> str:

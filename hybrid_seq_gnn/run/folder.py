@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 
 from hybrid_seq_gnn.data.prepare import Prepared
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.evaluate import Ranking
 from hybrid_seq_gnn.evaluation.groups import LengthGroups
 from hybrid_seq_gnn.files import atomic, locked, refuse_links, remove_unfinished
@@ -32,7 +33,7 @@ def lock_folder(folder: Path, *, wait: bool) -> Iterator[None]:
             stack.enter_context(locked(folder / ".lock", wait=False))
         except BlockingIOError as error:
             if not wait:
-                raise ValueError(
+                raise UserError(
                     f"another process is running in {folder}; wait for it or choose another folder with hydra.run.dir=…"
                 ) from error
             log.info("waiting for another process that is running in %s", folder)

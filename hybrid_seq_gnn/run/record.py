@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.alpha import alpha_statistics
 from hybrid_seq_gnn.evaluation.groups import OVERALL, grouped_metrics
 
@@ -37,13 +38,13 @@ def read_results(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise ValueError(f"it is larger than {MAX_BYTES:,} bytes")
+            raise UserError(f"it is larger than {MAX_BYTES:,} bytes")
         results = json.loads(path.read_text(encoding="utf-8"))
         schema = results["schema_version"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path} is not a results file of hybrid_seq_gnn: {error!r}.") from error
+        raise UserError(f"{path} is not a results file of hybrid_seq_gnn: {error!r}.") from error
     if schema != SCHEMA_VERSION:
-        raise ValueError(f"{path} has schema version {schema}; this version reads {SCHEMA_VERSION}.")
+        raise UserError(f"{path} has schema version {schema}; this version reads {SCHEMA_VERSION}.")
     return dict(results)
 
 

@@ -13,6 +13,7 @@ import torch
 from hybrid_seq_gnn import files
 from hybrid_seq_gnn.data.batches import TrainingWindows
 from hybrid_seq_gnn.data.prepare import prepare
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.logger.protocol import Careful
 from hybrid_seq_gnn.run import encoders
 from hybrid_seq_gnn.run.baseline import compare_with
@@ -118,7 +119,7 @@ class Run:
         reuse = self.strategy.resume or self.asked.shared
         results = distributed.broadcast(read_results(self.folder)) if reuse else None
         if results is not None and results["identity"] != self.identity:
-            raise ValueError(
+            raise UserError(
                 f"{self.folder} holds a finished run with another configuration or other data. "
                 "Choose another folder with hydra.run.dir=…, or set training.resume=false to replace it."
             )

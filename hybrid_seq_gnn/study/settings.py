@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
 from hybrid_seq_gnn.evaluation.metrics import NAMES
 from hybrid_seq_gnn.limits import AtLeast0, AtLeast1, Limited
@@ -62,28 +63,26 @@ class StudySettings(Limited):
     def __post_init__(self) -> None:
         """Check what no annotation says, in the words of the command line."""
         if self.name is not None and not re.fullmatch(r"[\w][\w.@+=-]*", self.name):
-            raise ValueError(f"study.name={self.name}: expected letters, digits and . _ - + = @; it names a folder.")
+            raise UserError(f"study.name={self.name}: expected letters, digits and . _ - + = @; it names a folder.")
         if self.storage is not None and "://" not in self.storage:
-            raise ValueError(
+            raise UserError(
                 f"study.storage={self.storage}: expected a URL such as sqlite:///studies.db or "
                 "postgresql+psycopg://user@host/database, or null."
             )
         if not self.objectives:
-            raise ValueError("study.objective=[]: expected a validation metric such as NDCG@10.")
+            raise UserError("study.objective=[]: expected a validation metric such as NDCG@10.")
         for objective in self.objectives:
             metric, _, group = objective.partition("/")
             if metric not in NAMES or group not in ("", *LengthGroups.names):
-                raise ValueError(
+                raise UserError(
                     f"study.objective={objective}: expected a validation metric, one of {', '.join(NAMES)}, of all "
                     f"users or of a group, as in NDCG@10/{LengthGroups.names[0]} ({', '.join(LengthGroups.names)}). "
                     "The test split is never an objective."
                 )
         if len(self.objectives) > 1 and self.pruner != "none":
-            raise ValueError(
-                f"study.pruner={self.pruner} wants one study.objective; several have no order to prune by."
-            )
+            raise UserError(f"study.pruner={self.pruner} wants one study.objective; several have no order to prune by.")
         if len(self.objectives) > 1 and self.sampler == "cmaes":
-            raise ValueError("study.sampler=cmaes searches for one study.objective; use tpe or nsga2 for several.")
+            raise UserError("study.sampler=cmaes searches for one study.objective; use tpe or nsga2 for several.")
 
     @property
     def objectives(self) -> tuple[str, ...]:
@@ -100,5 +99,5 @@ def value_of(objective: str, results: dict[str, Any]) -> float:
     metric, _, group = objective.partition("/")
     value = results["validation_grouped_metrics"][group or OVERALL][metric]
     if value is None:
-        raise ValueError(f"study.objective={objective}: no user of the validation split is in this group")
+        raise UserError(f"study.objective={objective}: no user of the validation split is in this group")
     return float(value)

@@ -15,6 +15,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import StudyDirection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.files import locked
 from hybrid_seq_gnn.run import record
 from hybrid_seq_gnn.study.queue import COMPLETE, RUNNING, is_lost
@@ -38,7 +39,7 @@ def storage_of(folder: Path, url: str | None) -> BaseStorage:
         try:
             return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
         except ImportError as error:
-            raise ValueError(
+            raise UserError(
                 f"study.storage={without_password(url)} needs a driver that is not installed ({error}); for "
                 "PostgreSQL: pip install 'hybrid_seq_gnn[postgres]' and postgresql+psycopg://…"
             ) from error
@@ -47,7 +48,7 @@ def storage_of(folder: Path, url: str | None) -> BaseStorage:
             others = isinstance(error, IntegrityError) or re.search("already exists|deadlock", str(error))
             if not others or tries > MOST_TRIES:
                 reason = str(error).splitlines()[0]
-                raise ValueError(f"study.storage={without_password(url)} cannot be opened: {reason}") from error
+                raise UserError(f"study.storage={without_password(url)} cannot be opened: {reason}") from error
             time.sleep(0.2)
     raise AssertionError("unreachable")
 
@@ -111,7 +112,7 @@ def open_study(
     elif known != identity:
         keys = [key for key in {**known, **identity} if known.get(key) != identity.get(key)]
         changed = "; ".join(f"{key} was {known.get(key)} and is {identity.get(key)}" for key in keys[:5])
-        raise ValueError(
+        raise UserError(
             f"the study {name} in {folder} is over other settings: {changed}{'; …' if keys[5:] else ''}. "
             "Give the same ones to continue it, another folder (study.name=… or hydra.sweep.dir=…), or "
             "study.fresh=true to put it aside."
@@ -130,7 +131,7 @@ def put_aside(storage: BaseStorage, folder: Path, name: str, study: StudySetting
     old = optuna.load_study(study_name=name, storage=storage)
     running = old.get_trials(deepcopy=False, states=(RUNNING,))
     if busy := [trial.number for trial in running if not is_lost(trial, study.grace)]:
-        raise ValueError(f"study.fresh=true: trial {busy[0]} of the study {name} is running now; end it first.")
+        raise UserError(f"study.fresh=true: trial {busy[0]} of the study {name} is running now; end it first.")
     aside = time.strftime("before-%Y%m%d-%H%M%S")
     if study.storage is not None:
         to = f"{name}.{aside}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.files import atomic
 
 if TYPE_CHECKING:
@@ -33,10 +34,10 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:  # torch.load does not compare checksums
             if (member := archive.testzip()) is not None:
-                raise ValueError(f"checksum of {member} is wrong")
+                raise UserError(f"checksum of {member} is wrong")
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
-        raise ValueError(
+        raise UserError(
             f"{path} cannot be read ({type(error).__name__}: {str(error).splitlines()[0]}); "
             "set training.resume=false to start this run from the beginning."
         ) from error
@@ -52,16 +53,16 @@ def load_encoder(encoder: nn.Module, path: Path, run: "Run") -> None:
     """
     where = f"training.encoder_checkpoint={path}"
     if not path.is_file():
-        raise ValueError(f"{where}: there is no such file; expected the model.pt of a run of the encoder alone.")
+        raise UserError(f"{where}: there is no such file; expected the model.pt of a run of the encoder alone.")
     state = load(path, run.device)
     try:
         theirs, weights, items = state["config"]["model"], state["model"], state["item_ids"]
         stage = state["config"]["training"]["_target_"]
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{where} is not the model.pt of a run: {error} is missing.") from error
+        raise UserError(f"{where} is not the model.pt of a run: {error} is missing.") from error
     ours, data = run.config["model"], run.measure.prepared
     if items != data.sequences.item_ids.tolist() or state.get("split_hash") != data.split_hash:
-        raise ValueError(
+        raise UserError(
             f"{where} was trained on different data or a different split ({str(state.get('split_hash'))[:12]}, here "
             f"{data.split_hash[:12]}), so its training part may contain events that are held out here. Give both runs "
             "the same data settings."
@@ -69,17 +70,17 @@ def load_encoder(encoder: nn.Module, path: Path, run: "Run") -> None:
     name = type(encoder).__name__
     if theirs["_target_"] == ours["_target_"]:
         if ".post_hoc." not in stage:
-            raise ValueError(f"{where}: this hybrid was trained jointly; expected an encoder that was trained alone.")
+            raise UserError(f"{where}: this hybrid was trained jointly; expected an encoder that was trained alone.")
         weights = {k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.")}
         same = theirs.get("encoder") == ours.get("encoder")
     else:
         same = theirs["_target_"] == f"{type(encoder).__module__}.{name}"
     if not same:
-        raise ValueError(f"{where} holds a different model; this run's encoder is {name}. See model.encoder.")
+        raise UserError(f"{where} holds a different model; this run's encoder is {name}. See model.encoder.")
     for key in sorted(theirs.keys() & ours.keys() - IRRELEVANT):
         if theirs[key] != ours[key]:
-            raise ValueError(f"{where} was trained with model.{key}={theirs[key]}; this run has {key}={ours[key]}.")
+            raise UserError(f"{where} was trained with model.{key}={theirs[key]}; this run has {key}={ours[key]}.")
     try:
         encoder.load_state_dict(weights)
     except RuntimeError as error:
-        raise ValueError(f"{where} does not fit this encoder: {str(error).splitlines()[-1].strip()}") from error
+        raise UserError(f"{where} does not fit this encoder: {str(error).splitlines()[-1].strip()}") from error

@@ -7,6 +7,7 @@ import shutil
 import torch
 from torch import nn
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.model.layers import Block
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ def compile_blocks(model: nn.Module) -> None:
         return
     names = [os.environ["CXX"]] if os.environ.get("CXX") else ["g++", "clang++"]
     if not any(shutil.which(name) for name in names):
-        raise ValueError(
+        raise UserError(
             f"training.compile=true needs a C++ compiler, and {' or '.join(names)} was not found. Install one, name "
             "yours in the environment variable CXX, or set training.compile=false."
         )

@@ -26,6 +26,8 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from hybrid_seq_gnn.errors import UserError
+
 T = TypeVar("T")
 TIMEOUT = timedelta(hours=6)  # the first process may have to read a large file; torchrun notices dead processes
 
@@ -95,9 +97,9 @@ def collective() -> Iterator[None]:
         raise process_lost(error) from error
 
 
-def process_lost(error: Exception) -> RuntimeError:
+def process_lost(error: Exception) -> UserError:
     """The error for a process that waits for another one that is gone."""
-    return RuntimeError(
+    return UserError(
         f"process {rank()} lost the others: one of them ended, was killed or cannot be reached. Give the same command "
         f"with the same hydra.run.dir to resume after the last epoch. (PyTorch: {str(error).splitlines()[0][:200]})"
     )

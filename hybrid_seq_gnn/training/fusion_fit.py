@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.training.held_out import HeldOut
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ class Binned(Protocol):
 def check_chosen(fusion: object) -> None:
     """Raise ValueError if a fusion has a null alpha, for strategies that do not choose one. None passes."""
     if isinstance(fusion, Binned) and fusion.unset:
-        raise ValueError(
+        raise UserError(
             "fusion: an alpha of null is chosen on the validation split, which only training=post_hoc does (and not "
             "with training.select=none). Give it a number, or use training=post_hoc."
         )

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hybrid_seq_gnn.data.batches import RankingBatch
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.evaluate import evaluating
 from hybrid_seq_gnn.evaluation.metrics import per_user
 from hybrid_seq_gnn.evaluation.ranks import mask_history, rank_of_target
@@ -95,7 +96,7 @@ def collect(
                 extra.append(ranks_at(scores, sides, alphas, history, targets))
             rows.append((*of_targets, batch.length.amax(1), scores.states, *extra))
     if not rows:
-        raise ValueError(NO_TARGETS)
+        raise UserError(NO_TARGETS)
     seq, graph, length, states, *more = (torch.cat(part) for part in zip(*rows, strict=True))
     log_z = more.pop(0) if hybrid.fusion.geometric else None
     if alphas is None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from hybrid_seq_gnn.data.batches import TrainingWindows
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.training import checkpoint, distributed
 from hybrid_seq_gnn.training.allocator import release_freed_memory
 from hybrid_seq_gnn.training.average import WeightAverage
@@ -25,7 +26,7 @@ NO_TARGETS = "there is no validation metric, because no user has a validation ta
 MONITOR = "NDCG@10"  # on the validation split; training never sees the test split
 
 
-class Diverged(RuntimeError):
+class Diverged(UserError):
     """The loss is no longer a finite number."""
 
 
@@ -96,9 +97,7 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None) -
     """
     model, loss, windows, path = stage.model, stage.loss, stage.windows, stage.path
     if windows.num_targets == 0:
-        raise ValueError(
-            "no user has two training events, so there is nothing to learn from; see data.min_user_events."
-        )
+        raise UserError("no user has two training events, so there is nothing to learn from; see data.min_user_events.")
     device = settings.torch_device()
     parameters = [p for p in (*model.parameters(), *loss.parameters()) if p.requires_grad]
     penalty: Callable[[], Tensor] | None = getattr(model, "penalty", None)
@@ -176,7 +175,7 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None) -
         log.info("%s", describe(record, now))
 
     if now.best_weights is None:
-        raise ValueError(NO_TARGETS)
+        raise UserError(NO_TARGETS)
     model.load_state_dict(now.best_weights)
     return now
 
@@ -187,7 +186,7 @@ def evaluate_once(stage: Stage) -> Progress:
     metrics = stage.validate()
     metric = metrics[MONITOR]
     if metric is None:
-        raise ValueError(NO_TARGETS)
+        raise UserError(NO_TARGETS)
     history: list[dict[str, Any]] = [{"epoch": 0, "loss": None, "seconds": 0.0, "validation": metrics}]
     stage.on_epoch(history)
     return Progress(best_metric=metric, history=history, evaluation_seconds=time.perf_counter() - started)
@@ -220,7 +219,7 @@ def snapshot(now: Progress, stage: Stage, optimizer: torch.optim.Optimizer) -> d
 def restore(state: dict[str, Any], stage: Stage, optimizer: torch.optim.Optimizer) -> Progress:
     """Resume from a `snapshot`."""
     if state["identity"] != stage.identity:
-        raise ValueError(
+        raise UserError(
             f"{stage.path} belongs to a run with another configuration or other data. Use the same settings to resume "
             "it, choose another folder with hydra.run.dir=…, or set training.resume=false to start over here."
         )

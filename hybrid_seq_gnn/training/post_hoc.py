@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import nn
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import Weight
 from hybrid_seq_gnn.model.hybrid import Hybrid
 from hybrid_seq_gnn.training import checkpoint
@@ -62,7 +63,7 @@ class PostHoc(Strategy):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.alphas:
-            raise ValueError("training.alphas=[]: expected one or more weights in [0, 1].")
+            raise UserError("training.alphas=[]: expected one or more weights in [0, 1].")
 
     def __call__(self, run: Run) -> Outcome:
         """Train the run's encoder or load a finished one, then fit the fusion.
@@ -110,7 +111,7 @@ class PostHoc(Strategy):
             return None
         if any(p.requires_grad for p in fusion.parameters()):
             if self.select == "ndcg":
-                raise ValueError(
+                raise UserError(
                     "training.select=ndcg chooses null alphas of fusion=fixed or discrete; this fusion is "
                     "fitted by likelihood. Use training.select=auto."
                 )
@@ -132,14 +133,14 @@ def fit_for_post_hoc(model: nn.Module) -> Hybrid:
         ValueError: it cannot; the message says what to use instead.
     """
     if not isinstance(model, Hybrid):
-        raise ValueError("training=post_hoc fits a fusion, and this model has none; use training=joint.")
+        raise UserError("training=post_hoc fits a fusion, and this model has none; use training=joint.")
     if model.fusion.level != "score":
-        raise ValueError(
+        raise UserError(
             "training=post_hoc mixes the scores of two finished models (fusion.level=score). Item embeddings are mixed "
             "during training: use training=joint, or +experiment=study/embeddings for all settings of the study."
         )
     if not model.remembers:
-        raise ValueError(
+        raise UserError(
             "training=post_hoc does not train the gnn, and this one has weights to learn. Use training=joint (with "
             "fusion.level=embedding: +experiment=study/embeddings), training=two_stage, or gnn=evidence."
         )

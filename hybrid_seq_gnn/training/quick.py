@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import AtLeast1
 from hybrid_seq_gnn.training.joint import Joint
 from hybrid_seq_gnn.training.post_hoc import PostHoc, can_be_fitted
@@ -30,7 +31,7 @@ class Quick(PostHoc):
         """Log a checklist of the results.
 
         Raises:
-            RuntimeError: a check failed.
+            UserError: a check failed.
         """
         history = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
         first, last = history[0]["loss"], history[-1]["loss"]
@@ -44,4 +45,4 @@ class Quick(PostHoc):
             points += [("alpha is in [0, 1]", 0 <= low <= high <= 1, f"{low:.4f} to {high:.4f}")]
         log.info("%s", "\n".join(f"{'ok    ' if ok else 'FAILED'}  {what}: {value}" for what, ok, value in points))
         if failed := [what for what, ok, _ in points if not ok]:
-            raise RuntimeError(f"training=quick: failed checks: {'; '.join(failed)}.")
+            raise UserError(f"training=quick: failed checks: {'; '.join(failed)}.")

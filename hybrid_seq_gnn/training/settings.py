@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import AtLeast0, AtLeast1, Limited, NotNegative, Positive, Share
 from hybrid_seq_gnn.training import distributed
 
@@ -57,7 +58,7 @@ class TrainingSettings(Limited):
 
     def __post_init__(self) -> None:
         if 0 < self.patience < self.eval_every:
-            raise ValueError(
+            raise UserError(
                 f"training.patience={self.patience} is shorter than training.eval_every={self.eval_every}, so training "
                 "would stop before the second validation. Raise patience or lower eval_every."
             )
@@ -78,7 +79,7 @@ class TrainingSettings(Limited):
         name = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
         if (processes := distributed.world_size()) > 1 and name.startswith("cuda"):
             if name != "cuda":
-                raise ValueError(f"training.device={name}: {processes} processes need a device each; use auto or cuda.")
+                raise UserError(f"training.device={name}: {processes} processes need a device each; use auto or cuda.")
             name = f"cuda:{distributed.local_rank()}"
         elif self.device == "auto":
             return torch.device(name)
@@ -87,9 +88,9 @@ class TrainingSettings(Limited):
         except RuntimeError:
             device = torch.device("meta")
         if device.type not in ("cpu", "cuda"):
-            raise ValueError(f"training.device={self.device}: expected auto, cpu, cuda or cuda:N.")
+            raise UserError(f"training.device={self.device}: expected auto, cpu, cuda or cuda:N.")
         count = torch.cuda.device_count()
         if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= count):
             available = f"{count} CUDA device(s)" if count and torch.cuda.is_available() else "no CUDA device"
-            raise ValueError(f"training.device={self.device}: PyTorch finds {available} here; use auto or cpu.")
+            raise UserError(f"training.device={self.device}: PyTorch finds {available} here; use auto or cpu.")
         return device

@@ -80,7 +80,7 @@ class Strategy(TrainingSettings):
         raise TypeError(f"{type(self).__name__} has no method __call__(run), which trains the model.")
 
     def conclude(self, results: dict[str, Any], folder: Path) -> None:
-        """Called after all results are written. A RuntimeError raised here makes the run fail."""
+        """Called after all results are written. A UserError raised here makes the run fail."""
 
 
 def stage_of(run: Run, model: nn.Module, loss: nn.Module, name: str = "") -> Stage:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import AtLeast1, Positive
 from hybrid_seq_gnn.loss.bpr import BPR
 from hybrid_seq_gnn.model.graph_side import GraphSide
@@ -48,9 +49,9 @@ class TwoStage(Strategy):
         """
         hybrid = run.model
         if not isinstance(hybrid, Hybrid):
-            raise ValueError("training=two_stage trains a graph side first, but this model has none; use model=hybrid.")
+            raise UserError("training=two_stage trains a graph side first, but this model has none; use model=hybrid.")
         if self.freeze and hybrid.graph_items is hybrid.encoder.items:
-            raise ValueError(
+            raise UserError(
                 "model.tied=true: the graph side has no item table of its own to freeze; set training.freeze=false."
             )
         check_chosen(hybrid.fusion)
@@ -89,13 +90,13 @@ class TwoStage(Strategy):
 def load(side: GraphSide, path: Path, run: Run, identity: str | None) -> dict[str, Any]:
     """Load a trained graph side from a file; if `identity` is given, it must be that of the run in the file."""
     if not path.exists():
-        raise ValueError(f"training.graph_checkpoint={path}: there is no such file; expected graph.pt of a run folder.")
+        raise UserError(f"training.graph_checkpoint={path}: there is no such file; expected graph.pt of a run folder.")
     state = checkpoint.load(path, run.device)
     if identity is not None and state["identity"] != identity:
-        raise ValueError(f"{path} belongs to another run; choose another folder with hydra.run.dir=….")
+        raise UserError(f"{path} belongs to another run; choose another folder with hydra.run.dir=….")
     try:
         side.load_state_dict(state["model"])
     except (RuntimeError, KeyError) as error:
-        raise ValueError(f"{path} does not fit this model and data: {str(error).splitlines()[-1].strip()}") from error
+        raise UserError(f"{path} does not fit this model and data: {str(error).splitlines()[-1].strip()}") from error
     log.info("stage 1 of 2: taken from %s", path)
     return {**state["stage"], "path": str(path)}

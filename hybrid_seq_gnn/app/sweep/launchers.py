@@ -17,9 +17,10 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from hybrid_seq_gnn.app.arguments import Command
-from hybrid_seq_gnn.app.cli import explain
+from hybrid_seq_gnn.app.cli import explain_trial
 from hybrid_seq_gnn.app.sweep.plan import Plan
 from hybrid_seq_gnn.app.sweep.worker import TooManyFailures, Worker, log
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.files import locked
 from hybrid_seq_gnn.study.progress import Progress
 from hybrid_seq_gnn.study.queue import RUNNING, WAITING, count, every, fill
@@ -53,7 +54,7 @@ def number_of_workers(config: DictConfig, settings: StudySettings) -> int | None
     if launcher == "basic":  # Hydra's own starts none
         if workers in (None, 1):
             return None
-        raise ValueError(
+        raise UserError(
             f"study.workers={workers} needs a launcher that starts processes: hydra/launcher=joblib "
             "(pip install 'hybrid_seq_gnn[parallel]'), ray or submitit_slurm."
         )
@@ -61,7 +62,7 @@ def number_of_workers(config: DictConfig, settings: StudySettings) -> int | None
         jobs = int(config.hydra.launcher.n_jobs)
         return jobs if jobs > 0 else max(len(os.sched_getaffinity(0)) + 1 + jobs, 1)
     if workers is None:
-        raise ValueError(f"hydra/launcher={launcher}: say with study.workers=… how many tasks are to serve the sweep.")
+        raise UserError(f"hydra/launcher={launcher}: say with study.workers=… how many tasks are to serve the sweep.")
     return workers
 
 
@@ -73,7 +74,7 @@ def work(config: DictConfig, hydra_context: HydraContext, command: Command, here
         here: the working folder, from which paths count; a task of Ray starts in the folder in which its node started.
 
     Raises:
-        RuntimeError: this worker alone was interrupted; a KeyboardInterrupt would end the launcher.
+        UserError: this worker alone was interrupted; a KeyboardInterrupt would end the launcher.
     """
     if here.is_dir():  # a machine with another disk may lack it
         os.chdir(here)
@@ -81,7 +82,7 @@ def work(config: DictConfig, hydra_context: HydraContext, command: Command, here
     try:
         Worker(plan, plan.open(), quiet=True).work()
     except KeyboardInterrupt:
-        raise RuntimeError("it was interrupted") from None
+        raise UserError("it was interrupted") from None
 
 
 def launcher_for(plan: Plan, workers: int) -> Launcher:
@@ -108,7 +109,7 @@ def serve(plan: Plan, study: optuna.Study, workers: int) -> None:
 
     Raises:
         TooManyFailures: see study.max_failures.
-        RuntimeError: the workers end without having done anything.
+        UserError: the workers end without having done anything.
     """
     launcher, progress = launcher_for(plan, workers), Progress(study, plan.settings)
     job = ["hydra.sweep.subdir=.", "hydra/job_logging=worker"]
@@ -127,7 +128,7 @@ def serve(plan: Plan, study: optuna.Study, workers: int) -> None:
         with locked(plan.folder / ".lock"):
             fill(study, plan.slots, plan.settings.grace)
         if (count(study), len(study.get_trials(deepcopy=False))) == (before, tries):
-            why = explain(reasons[0]) if reasons else "they find no work in the study; do they see the same disk?"
-            raise RuntimeError(f"the workers end without running anything: {why}")
+            why = explain_trial(reasons[0]) if reasons else "they find no work in the study; do they see the same disk?"
+            raise UserError(f"the workers end without running anything: {why}")
         for reason in reasons:
             log.warning("a worker ended early: %s", explain(reason))

@@ -14,6 +14,7 @@ from hybrid_seq_gnn.app.arguments import Command, quoted
 from hybrid_seq_gnn.app.cli import plain
 from hybrid_seq_gnn.app.sweep.space import Conditions, Config, parse, top
 from hybrid_seq_gnn.data.prepare import prepare
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.files import shown, write_json
 from hybrid_seq_gnn.results.labels import words
 from hybrid_seq_gnn.run.build import OF_A_SWEEP, build
@@ -58,7 +59,7 @@ class Plan:
         conditions = Conditions(space, compose)
         if space.seeds is not None and settings.seeds > 1:
             both = f"study.seeds={settings.seeds} and seed={','.join(map(str, space.seeds))}"
-            raise ValueError(f"{both}: give only one.")
+            raise UserError(f"{both}: give only one.")
         first_seed = conditions.configurations()[0]["seed"]
         seeds = space.seeds or tuple(range(first_seed, first_seed + settings.seeds))
         slots = [Slot({}, seeds)] * settings.n_trials

@@ -13,6 +13,7 @@ from hydra.errors import HydraException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from hybrid_seq_gnn.app.arguments import last_of_each, quoted
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.run.build import GROUPS, checked
 from hybrid_seq_gnn.study.space import Space, choices
 
@@ -38,7 +39,7 @@ def parse(arguments: list[str], variants: Mapping[str, str], loader: ConfigLoade
     of_label = {label: text.split() for label, text in variants.items()}
     for override in (o for lines in of_label.values() for o in parser.parse_overrides(lines)):
         if override.is_sweep_override():
-            raise ValueError(f"{override.input_line} must have one value in a variant.")
+            raise UserError(f"{override.input_line} must have one value in a variant.")
     distributions: dict[str, BaseDistribution] = {VARIANT: CategoricalDistribution(list(of_label))} if of_label else {}
     fixed, seeds = [], None
     for name, override in last.items():
@@ -46,9 +47,9 @@ def parse(arguments: list[str], variants: Mapping[str, str], loader: ConfigLoade
             fixed.append(str(override.input_line))
             continue
         if top(name) in NEVER_SWEPT:
-            raise ValueError(f"{name} belongs to the sweep itself and cannot vary in it.")
+            raise UserError(f"{name} belongs to the sweep itself and cannot vary in it.")
         if name == "seed" and override.is_interval_sweep():
-            raise ValueError("a seed is repeated and not searched for: give seed=0,1,2 or study.seeds=3.")
+            raise UserError("a seed is repeated and not searched for: give seed=0,1,2 or study.seeds=3.")
         found = distribution(override, searched)
         if name == "seed":
             seeds = tuple(int(seed) for seed in choices(found))
@@ -76,7 +77,7 @@ def distribution(override: Override, searched: bool) -> BaseDistribution:
     if override.value_type == ValueType.GLOB_CHOICE_SWEEP:  # a base that others inherit from is no option
         values = [name for name in values if not name.startswith("_")]
     if not values:
-        raise ValueError(f"{override.input_line}: there is nothing to choose from.")
+        raise UserError(f"{override.input_line}: there is nothing to choose from.")
     if not (searched and isinstance(value, RangeSweep)) or value.shuffle or value.transformers or len(values) == 1:
         return CategoricalDistribution(values)
     if isinstance(value.range(), range):
@@ -113,11 +114,11 @@ class Conditions:
         for line in space.fixed:
             if not any(line in fixed for _, fixed, _ in self.known.values()):
                 compose([line])  # says what is wrong with it
-                raise ValueError(f"{line} fits none of the options that vary.")
+                raise UserError(f"{line} fits none of the options that vary.")
         for name in space.distributions:
             if name not in space.options and not any(name in here for here, _, _ in self.known.values()):
                 compose([f"{name}={self.first(name)}"])
-                raise ValueError(f"{name} has no effect in any run: these models and losses do not use {top(name)}.")
+                raise UserError(f"{name} has no effect in any run: these models and losses do not use {top(name)}.")
 
     def first(self, name: str) -> Any:
         """A value of a parameter."""

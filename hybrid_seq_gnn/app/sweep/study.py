@@ -19,6 +19,7 @@ from hybrid_seq_gnn.app.sweep.board import write_board
 from hybrid_seq_gnn.app.sweep.launchers import number_of_workers, serve
 from hybrid_seq_gnn.app.sweep.plan import Plan
 from hybrid_seq_gnn.app.sweep.worker import TooManyFailures, Worker
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.files import locked, shown
 from hybrid_seq_gnn.study.queue import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, count, fill
 from hybrid_seq_gnn.study.storage import warn_other_software
@@ -31,7 +32,7 @@ def run_study(config: DictConfig, hydra_context: HydraContext, command: Command)
 
     Raises:
         ValueError: the study is over other settings, or a setting is wrong.
-        RuntimeError: all runs failed, or more than study.max_failures did.
+        UserError: all runs failed, or more than study.max_failures did.
     """
     configure_log(
         config.hydra.hydra_logging, config.hydra.verbose, execution_whitelist=hydra_context.execution_whitelist
@@ -68,7 +69,7 @@ def run_study(config: DictConfig, hydra_context: HydraContext, command: Command)
         errors = [t.user_attrs["error"] for t in study.get_trials(deepcopy=False) if "error" in t.user_attrs]
         failure = f"all {now.total()} runs failed; the last one: {errors[-1]}"
     if failure is not None:
-        raise RuntimeError(failure)
+        raise UserError(failure)
     return study
 
 

@@ -12,9 +12,10 @@ from hydra.core.utils import JobStatus
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import Trial
 
-from hybrid_seq_gnn.app.cli import explain, job_of
+from hybrid_seq_gnn.app.cli import explain_trial, job_of
 from hybrid_seq_gnn.app.sweep.board import write_board
 from hybrid_seq_gnn.app.sweep.plan import Plan
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.run.record import read_results
 from hybrid_seq_gnn.study import queue
 from hybrid_seq_gnn.study.optuna_private import suggest
@@ -29,7 +30,7 @@ LOOK_AGAIN = 2.0  # seconds between two looks at what other processes are doing
 PREEMPTED = -1  # exit code with which submitit leaves a task that Slurm will start again
 
 
-class TooManyFailures(RuntimeError):
+class TooManyFailures(UserError):
     """More runs failed than study.max_failures allows."""
 
 
@@ -87,7 +88,7 @@ class Worker:
                 raise
             state, error = queue.FAIL, f"the run called sys.exit({stop.code!r})"
         except Exception as reason:
-            state, error = queue.FAIL, explain(reason)
+            state, error = queue.FAIL, explain_trial(reason)
         if error is not None:
             trial.set_user_attr("error", error)
         self.study.tell(trial, values, state=state)

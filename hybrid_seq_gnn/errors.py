@@ -1,0 +1,32 @@
+"""The one error that users can do something about; any other is a fault of this package."""
+
+import errno
+import os
+
+# a disk that is full or may not be written
+CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
+CANNOT_WRITE |= {errno.EEXIST, errno.EMFILE, errno.EIO}
+REPORT = "This is a fault of hybrid_seq_gnn. Please report it, with the command and the traceback above."
+
+
+class UserError(ValueError):
+    """What is wrong and where, which value, what was expected and what to try, in the words of the command line."""
+
+
+def in_words(error: BaseException, setting: str = "--output") -> str | None:
+    """One message for an error that users can do something about; None for any other.
+
+    Args:
+        setting: chooses the folder that is written to.
+    """
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # Python's, or PyTorch's
+        return "out of memory. Lower training.batch_size, model.max_length or evaluation.batch_size, or data.max_users."
+    if not isinstance(error, OSError):
+        return None
+    reason = (error.strerror or str(error)).lower()
+    if error.errno in CANNOT_WRITE and error.filename:
+        name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
+        return f"cannot write {name}: {reason}. Make room, or choose another folder with {setting}=…"
+    return f"{error.filename}: {reason}." if error.filename else f"{reason}."
