@@ -7,6 +7,7 @@ slot put in the queue again, to be continued in the same run folder. Two process
 same moment; then the trial with the lower number counts and the other is dropped when it is taken.
 """
 
+import logging
 import os
 import socket
 import threading
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -24,6 +26,8 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hybrid_seq_gnn.study.optuna_private import begin, trial_of
+
+log = logging.getLogger(__name__)
 
 WAITING, RUNNING = TrialState.WAITING, TrialState.RUNNING
 COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
@@ -46,24 +50,46 @@ class Slot:
 
 @lru_cache(maxsize=1)
 def machine() -> str:
-    """This machine, and the set of process ids that counts on it: two containers may share a name and not that."""
+    """This machine since it was started, and the set of process ids that counts on it.
+
+    Two containers may share a name and not their process ids, two machines a name and not the moment they were started.
+    """
     namespace = os.readlink("/proc/self/ns/pid") if os.path.exists("/proc/self/ns/pid") else ""
-    return f"{socket.gethostname()} {namespace}".strip()
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    return f"{socket.gethostname()} {namespace} {boot.read_text().strip() if boot.exists() else ''}".strip()
+
+
+def start_of(pid: int) -> float | None:
+    """When a process started, on a clock that nobody sets (ticks since the machine did); None if it is gone.
+
+    A zombie is gone: it does nothing any more.
+    """
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        stat = Path(f"/proc/{pid}/stat")
+        return float(stat.read_text().rpartition(")")[2].split()[19]) if stat.exists() else process.create_time()
+    except (psutil.NoSuchProcess, OSError):
+        return None
+
+
+_last_signs: dict[tuple[int, str], tuple[float, float]] = {}  # of a trial: its sign, and when that was first seen
 
 
 def is_lost(trial: FrozenTrial, grace: float) -> bool:
     """Whether nobody runs a RUNNING trial any more.
 
-    On this machine that is known; of another one it is believed after `grace` seconds without a sign of life.
+    On this machine that is known. Of another one it is believed once its sign of life has not changed for `grace`
+    seconds on the clock of this process: what the clocks of two machines say of each other does not matter.
     """
     owner = trial.user_attrs.get("owner")
     if owner is not None and owner["machine"] == machine():
-        try:
-            return bool(abs(psutil.Process(owner["pid"]).create_time() - owner["born"]) > 1)
-        except psutil.NoSuchProcess:
-            return True
-    begun = trial.datetime_start.timestamp() if trial.datetime_start is not None else 0.0
-    return bool(time.time() - max(trial.user_attrs.get("alive", 0.0), begun) > grace)
+        return bool(start_of(owner["pid"]) != owner["start"])
+    key, sign = (trial.number, str(trial.datetime_start)), trial.user_attrs.get("alive", 0.0)
+    if _last_signs.get(key, (None, 0.0))[0] != sign:
+        _last_signs[key] = sign, time.monotonic()
+    return time.monotonic() - _last_signs[key][1] > grace
 
 
 def whereabouts(trial: FrozenTrial) -> str:
@@ -132,8 +158,7 @@ def take(study: optuna.Study) -> Trial | None:
     for first in sorted(waiting, key=lambda trial: (trial.user_attrs.get("slot", -1), trial.number)):
         if (trial := begin(study, first)) is None:
             continue
-        born = psutil.Process().create_time()
-        trial.set_user_attr("owner", {"machine": machine(), "pid": os.getpid(), "born": born})
+        trial.set_user_attr("owner", {"machine": machine(), "pid": os.getpid(), "start": start_of(os.getpid())})
         now = standing(study).get(trial.user_attrs.get("slot", -1))
         if now is not None and now.number == trial.number:
             return trial
@@ -143,14 +168,18 @@ def take(study: optuna.Study) -> Trial | None:
 
 
 @contextmanager
-def signing(trial: Trial) -> Iterator[None]:
-    """Say every `SIGN_EVERY` seconds that the trial's process lives."""
+def signing(trial: Trial, grace: float) -> Iterator[None]:
+    """Say often enough for `grace` that the trial's process lives; a storage that fails for a while is asked again."""
 
     def sign() -> None:
-        with suppress(UpdateFinishedTrialError):
+        try:
             trial.set_user_attr("alive", time.time())
+        except UpdateFinishedTrialError:
+            pass  # somebody else has taken the trial; its process will notice when it is done
+        except Exception as error:
+            log.warning("no sign of life could be left in the study (%s); trying again", error)
 
-    with every(SIGN_EVERY, sign):
+    with every(min(SIGN_EVERY, grace / 4), sign):
         yield
 
 

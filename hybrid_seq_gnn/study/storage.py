@@ -1,6 +1,7 @@
 """Where a sweep remembers: its Optuna study, in a journal file of the sweep's folder unless told otherwise."""
 
 import itertools
+import json
 import logging
 import os
 import re
@@ -23,6 +24,7 @@ from hybrid_seq_gnn.study.settings import StudySettings
 
 log = logging.getLogger(__name__)
 
+BLOCK = 1 << 16
 MOST_TRIES = 10  # to open a database whose tables others are making
 
 
@@ -65,13 +67,14 @@ class JournalLock(JournalFileOpenLock):
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.with_name(f"{path.name}.lock")
+        self.journal, self.path = path, path.with_name(f"{path.name}.lock")
 
     def acquire(self) -> bool:
         """Wait until nobody else holds it."""
         held = ExitStack()
         held.enter_context(locked(self.path))
         self.held = held
+        cut_half_line(self.journal)
         return True
 
     def release(self) -> None:
@@ -79,17 +82,43 @@ class JournalLock(JournalFileOpenLock):
         self.held.close()
 
 
-def journal(path: Path) -> JournalStorage:
-    """The journal file as a storage, without a last line that was cut off in the middle of writing.
+def cut_half_line(path: Path) -> None:
+    """Cut a last line whose writer was killed or ran out of disk; Optuna would append to it and never read it again."""
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - BLOCK)
+            file.seek(start)
+            block = file.read(end - start)
+            if (newline := block.rfind(b"\n")) >= 0:
+                if start + newline + 1 < file.seek(0, os.SEEK_END):
+                    file.truncate(start + newline + 1)
+                return
+            end = start
+        file.truncate(0)
 
-    Optuna would append to such a line, and could not read the file from then on.
+
+def journal(path: Path) -> JournalStorage:
+    """The journal file as a storage.
+
+    Raises:
+        ValueError: a line cannot be read; the message says which.
     """
     lock = JournalLock(path)
     backend = JournalFileBackend(str(path), lock_obj=lock)
-    with locked(lock.path):  # no other process is writing
-        content = path.read_bytes()
-        if not content.endswith(b"\n"):
-            os.truncate(path, content.rfind(b"\n") + 1)
+    lock.acquire()
+    lock.release()
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                json.loads(line)
+            except ValueError as error:
+                raise UserError(
+                    f"{path}, line {number} is damaged ({error}). The lines before it are whole: keep a copy of the "
+                    "file, and cut it there."
+                ) from error
     return JournalStorage(backend)
 
 
@@ -130,7 +159,8 @@ def put_aside(storage: BaseStorage, folder: Path, name: str, study: StudySetting
         return storage
     old = optuna.load_study(study_name=name, storage=storage)
     running = old.get_trials(deepcopy=False, states=(RUNNING,))
-    if busy := [trial.number for trial in running if not is_lost(trial, study.grace)]:
+    signs = {trial.number: trial.user_attrs.get("alive", 0.0) for trial in running if not is_lost(trial, study.grace)}
+    if busy := [number for number, sign in signs.items() if time.time() - sign <= study.grace]:
         raise UserError(f"study.fresh=true: trial {busy[0]} of the study {name} is running now; end it first.")
     aside = time.strftime("before-%Y%m%d-%H%M%S")
     if study.storage is not None:

@@ -3,13 +3,14 @@
 import json
 import re
 
-from hybrid_seq_gnn.app.arguments import folder, read_study
+from hybrid_seq_gnn.app.arguments import read_study
+from hybrid_seq_gnn.files import package_folder
 from tests.sweeps.common import TINY, finished
 from tests.test_command_line import fail, succeed
 
 
 def test_every_study_of_the_plan_is_there_and_can_be_planned(tmp_path):
-    names = {path.stem for path in folder("sweeps").glob("*.yaml")}
+    names = {path.stem for path in package_folder("sweeps").glob("*.yaml")}
     rounds = "rerun_all alpha_grid learnable_init piecewise continuous gnn_layers hard_negatives two_stage gat"
     assert {*rounds.split(), "score_fusion", "baseline_tuning", "ablation", "quick"} <= names
     for name in names:

@@ -1,7 +1,5 @@
 """Several processes at one study, and processes that die."""
 
-import time
-
 import pytest
 from optuna.trial import TrialState
 
@@ -44,8 +42,7 @@ def test_a_run_of_a_silent_machine_is_taken_up_and_one_of_a_speaking_machine_is_
             continue
         study.enqueue_trial({"fusion.alpha": 1.7}, user_attrs={"slot": trial.user_attrs["slot"]})
     taken = study.ask()
-    taken.set_user_attr("owner", {"machine": "far away", "pid": 1, "born": 0.0})
-    taken.set_user_attr("alive", time.time() + 15)  # its sign of life is still good for a while
+    taken.set_user_attr("owner", {"machine": "far away", "pid": 1, "start": 0.0})
     running = command(*ONE, "fusion.alpha=0.3,1.7", "study.grace=10", cwd=tmp_path)
     assert "waiting for what runs elsewhere: process 1 on far" in running.stdout
     assert "1 failed" in running.stdout  # taken up when the machine was silent for long, and it failed as it must
@@ -58,7 +55,7 @@ def test_a_run_whose_process_dies_again_and_again_has_failed(tmp_path):
     for _ in range(3):
         study.enqueue_trial({"fusion.alpha": 1.7}, user_attrs={"slot": 1})
         taken = study.ask()
-        taken.set_user_attr("owner", {"machine": "far away", "pid": 1, "born": 0.0})
+        taken.set_user_attr("owner", {"machine": "far away", "pid": 1, "start": 0.0})
         taken.set_user_attr("lost", "process 1 on far")
         if _ < 2:
             study.tell(taken, state=TrialState.FAIL)

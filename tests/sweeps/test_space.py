@@ -1,6 +1,9 @@
 """What a sweep varies, and which settings exist beside which options."""
 
 import pytest
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra_plugins.hydra_optuna_sweeper._impl import create_optuna_distribution_from_override
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from hybrid_seq_gnn.app.arguments import Command
@@ -114,10 +117,11 @@ def test_hydra_sees_of_a_sweep_only_what_is_its_own():
 
 
 def test_a_glob_stands_for_options_and_not_for_a_base_of_theirs():
-    class Loader:
+    class Loader(ConfigLoader):
         def get_group_options(self, group, results_filter=None):
             return ["_base", "bert4rec", "hybrid", "sasrec"]
 
+    Loader.__abstractmethods__ = frozenset()
     space = parse(["model=glob(*,exclude=h*)"], {}, Loader())
     assert choices(space.distributions["model"]) == ["bert4rec", "sasrec"]
 
@@ -127,3 +131,28 @@ def test_a_range_is_searched_in_steps_and_a_grid_over_it_is_a_choice():
     assert searched.distributions["gnn.window"] == IntDistribution(3, 7, step=2)
     assert searched.distributions["gnn.decay"] == FloatDistribution(0.5, 0.8, step=0.1)
     assert choices(parse(["gnn.window=range(3,9,2)"], {}).distributions["gnn.window"]) == [3, 5, 7]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "interval(0,1)",
+        "interval(0.0,1)",
+        "interval(1,8)",
+        "tag(log,interval(1e-4,1e-2))",
+        "tag(log,int(interval(1,64)))",
+        "range(3,9,2)",
+        "range(9,3,-2)",
+        "range(0.5,0.9,0.1)",
+        "choice(0.3,0.7)",
+        "3,5,8",
+    ],
+)
+def test_what_varies_is_what_hydra_optuna_sweeper_makes_of_it(value):
+    line = f"training.lr={value}"
+    (theirs,) = map(create_optuna_distribution_from_override, OverridesParser.create().parse_overrides([line]))
+    ours = parse([line, "gnn.decay=interval(0,1)"], {}).distributions["training.lr"]
+    if isinstance(theirs, FloatDistribution | IntDistribution):
+        assert ours == theirs
+    else:
+        assert [str(choice) for choice in choices(ours)] == [str(choice) for choice in choices(theirs)]

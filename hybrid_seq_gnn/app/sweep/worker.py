@@ -10,6 +10,7 @@ import optuna
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.utils import JobStatus
 from optuna.distributions import CategoricalDistribution
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import Trial
 
 from hybrid_seq_gnn.app.cli import explain_trial, job_of
@@ -77,7 +78,7 @@ class Worker:
         trial.set_user_attr("software", self.software)
         values, error = None, None
         try:
-            with queue.signing(trial):
+            with queue.signing(trial, self.settings.grace):
                 values = self.values(trial, self.plan.slots[trial.user_attrs["slot"]])
             state = queue.COMPLETE
         except optuna.TrialPruned:
@@ -89,9 +90,12 @@ class Worker:
             state, error = queue.FAIL, f"the run called sys.exit({stop.code!r})"
         except Exception as reason:
             state, error = queue.FAIL, explain_trial(reason)
-        if error is not None:
-            trial.set_user_attr("error", error)
-        self.study.tell(trial, values, state=state)
+        try:
+            if error is not None:
+                trial.set_user_attr("error", error)
+            self.study.tell(trial, values, state=state)
+        except UpdateFinishedTrialError:  # this process was silent for so long that another one took the trial
+            log.warning("trial %d was taken over by another process, and counts there", trial.number)
         write_board(self.study, self.settings, self.plan.folder)
         if not self.quiet:
             self.progress.tell()
