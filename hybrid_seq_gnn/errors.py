@@ -13,6 +13,16 @@ class UserError(ValueError):
     """What is wrong and where, which value, what was expected and what to try, in the words of the command line."""
 
 
+def printable(text: str) -> str:
+    r"""A text whose control characters cannot reach a terminal: they are escaped, but for line ends.
+
+    Example:
+        >>> printable("a\x1b[31m\nb")
+        'a\\x1b[31m\nb'
+    """
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
 def in_words(error: BaseException, setting: str = "--output") -> str | None:
     """One message for an error that users can do something about; None for any other.
 
@@ -20,7 +30,7 @@ def in_words(error: BaseException, setting: str = "--output") -> str | None:
         setting: chooses the folder that is written to.
     """
     if isinstance(error, UserError):
-        return str(error)
+        return printable(str(error))
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # Python's, or PyTorch's
         return "out of memory. Lower training.batch_size, model.max_length or evaluation.batch_size, or data.max_users."
     if not isinstance(error, OSError):

@@ -1,7 +1,6 @@
 """The command `compare`: from paths to tables, three files and what they say."""
 
 import argparse
-import io
 from collections.abc import Sequence
 
 from hybrid_seq_gnn.compare.render import latex_tables, report
@@ -13,6 +12,7 @@ from hybrid_seq_gnn.results.command import names, require, select
 from hybrid_seq_gnn.results.configurations import Configuration, group_seeds, name_configurations
 from hybrid_seq_gnn.results.load import load
 from hybrid_seq_gnn.results.runs import GROUPS, require_comparable
+from hybrid_seq_gnn.results.tables import csv_of
 
 
 def run(args: argparse.Namespace) -> str:
@@ -23,10 +23,8 @@ def run(args: argparse.Namespace) -> str:
     baseline, others, notes = sides(args.paths, args.baseline)
     options = {"alpha": args.alpha, "two_level": args.two_level}
     found = compare(baseline, others, metrics, groups, resamples=args.resamples, seed=args.seed, **options)
-    csv = io.StringIO()
-    found.assign(baseline_name=baseline.name).to_csv(csv, index=False)
     files = {
-        "compare.csv": csv.getvalue(),
+        "compare.csv": csv_of(found.assign(baseline_name=baseline.name)),
         "compare.md": f"# Comparison\n\n{report(found, baseline, others, notes, whole=True, **options)}\n",
         "compare.tex": latex_tables(found, args.alpha),
     }

@@ -1,6 +1,5 @@
 """The leaderboard of one sweep: its runs in one table, best first by validation, and what has no result."""
 
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from hybrid_seq_gnn.files import write_text
 from hybrid_seq_gnn.results.labels import Number, number, spread, value_in_words, words
 from hybrid_seq_gnn.results.load import by_number
 from hybrid_seq_gnn.results.runs import HEADLINE, Run, by_group, read_run
-from hybrid_seq_gnn.results.tables import markdown
+from hybrid_seq_gnn.results.tables import csv_of, markdown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -215,8 +214,6 @@ def write(slots: Sequence[Slot], folder: Path, objectives: Sequence[str] = OBJEC
     """
     frame = table(slots, objectives)
     text = "\n\n".join(part for part in (show(frame, objectives), answer) if part)
-    csv = io.StringIO()
-    frame.to_csv(csv, index=False)
-    write_text(folder / "leaderboard.csv", csv.getvalue())
+    write_text(folder / "leaderboard.csv", csv_of(frame))
     write_text(folder / "leaderboard.md", f"# Leaderboard\n\n{text}\n")
     return text

@@ -14,7 +14,7 @@ from hybrid_seq_gnn.results.configurations import Configuration, configurations
 from hybrid_seq_gnn.results.labels import spread, telling_keys, words
 from hybrid_seq_gnn.results.load import load
 from hybrid_seq_gnn.results.runs import HEADLINE, VALIDATION, Run, by_group
-from hybrid_seq_gnn.results.tables import left_out_paragraphs, markdown
+from hybrid_seq_gnn.results.tables import csv_of, left_out_paragraphs, markdown
 
 NOT_OF_THE_DATA = ("data.path", "data.cache", "data.cache_dir", "data.url")
 
@@ -109,4 +109,4 @@ def in_csv(tables: dict[str, list[Configuration]], first: str) -> str:
             row["parameters"] = results[0].get("parameters")
             row["seconds"] = np.mean([each["seconds"]["total"] for each in results])
             rows.append({**row, "folder": str(one.runs[0].folder)})
-    return pd.DataFrame(rows).to_csv(index=False).rstrip("\n")
+    return csv_of(pd.DataFrame(rows)).rstrip("\n")

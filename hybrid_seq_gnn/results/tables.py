@@ -1,14 +1,19 @@
 """Plain tables for terminals and Markdown."""
 
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from hybrid_seq_gnn.errors import printable
 from hybrid_seq_gnn.results.labels import Number, cell
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A table that reads well as it is and as Markdown; numbers stand to the right."""
-    text = [[cell(value).replace("|", r"\|") for value in row] for row in rows]
+    text = [[escape_markdown(cell(value)) for value in row] for row in rows]
     widths = [max(len(line[k]) for line in [list(header), *text]) for k in range(len(header))]
     right = numeric(header, rows)
 
@@ -18,6 +23,21 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
     rule = "|".join("-" * (w + 1) + (":" if r else "-") for w, r in zip(widths, right, strict=True))
     return "\n".join([line(header), f"|{rule}|", *(line(row) for row in text)])
+
+
+def escape_markdown(text: str) -> str:
+    """A text in which nothing is a column, HTML or a command of a terminal."""
+    return re.sub(r"<(?=[A-Za-z/!])", r"\<", printable(text).replace("\n", " ").replace("|", r"\|"))
+
+
+def csv_of(frame: "pd.DataFrame") -> str:
+    """CSV for people and programs. A text that a spreadsheet would run as a formula begins with a quote."""
+
+    def harmless(value: Any) -> Any:
+        formula = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r")
+        return f"'{value}" if formula and not re.fullmatch(r"[-+][\d.eE+-]*", str(value)) else value
+
+    return frame.map(harmless).to_csv(index=False)
 
 
 def numeric(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[bool]:
