@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from hybrid_seq_gnn.errors import UserError
-from hybrid_seq_gnn.limits import refusal
+from hybrid_seq_gnn.limits import refusal, within
 
 PACKAGE = "hybrid_seq_gnn."
 
@@ -80,9 +80,11 @@ def conform(key: str, value: Any, hint: Any) -> Any:
     Raises:
         ValueError: it cannot be converted.
     """
-    if get_origin(hint) is Annotated:  # the class itself checks the limits, see `limits`
-        return conform(key, value, get_args(hint)[0])
-    if get_origin(hint) is Literal:
+    if get_origin(hint) is Annotated:
+        found = conform(key, value, get_args(hint)[0])
+        if within(found, hint):
+            return found
+    elif get_origin(hint) is Literal:
         if value in get_args(hint):
             return value
     elif get_origin(hint) in (Union, types.UnionType):

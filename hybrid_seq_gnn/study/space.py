@@ -70,6 +70,14 @@ def choices(distribution: BaseDistribution) -> list[Any]:
     return [distribution.low]
 
 
+def ends(distribution: BaseDistribution) -> list[Any]:
+    """All values of a choice; both ends of what is searched."""
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    return [distribution.low, distribution.high]
+
+
 def text(distribution: BaseDistribution) -> str:
     """A distribution in the words of the command line."""
     if isinstance(distribution, CategoricalDistribution):

@@ -80,11 +80,11 @@ def owners(found):
 
 def test_submitit_starts_workers_that_share_a_sweep_and_we_say_how_far_they_are(tmp_path):
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="needs hybrid_seq_gnn[slurm]")
-    given = [*GRID, "hydra.sweep.dir=sweep", "hydra/launcher=submitit_local", "fusion.alpha=0.2,0.3,0.4,1.7"]
+    given = [*GRID, "hydra.sweep.dir=sweep", "hydra/launcher=submitit_local", "fusion.alpha=0.2,0.3,0.4,null"]
     done = process(*given, "study.workers=2", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "[4/4]" in done.stdout
-    assert "expected a number in [0, 1]" in done.stdout
+    assert "an alpha of null" in done.stdout
     assert complete(trials(tmp_path / "sweep")) == [0.2, 0.3, 0.4]
     assert len(owners(trials(tmp_path / "sweep"))) == 2
     assert "say with study.workers=" in process(*given, cwd=tmp_path).stderr
@@ -96,7 +96,7 @@ def test_ray_serves_a_sweep_on_two_nodes(tmp_path, monkeypatch):
     up = subprocess.Popen([sys.executable, "-c", TWO_NODES], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         address = up.stdout.readline().strip()
-        given = [*GRID, "hydra.sweep.dir=sweep", "fusion.alpha=0.2,0.3,0.4,0.5,0.6,1.7", "study.workers=2"]
+        given = [*GRID, "hydra.sweep.dir=sweep", "fusion.alpha=0.2,0.3,0.4,0.5,0.6,null", "study.workers=2"]
         engine = ["hydra/launcher=ray", f"hydra.launcher.ray.init.address={address}"]
         done = process(*given, *engine, cwd=tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -1,5 +1,7 @@
 """From overrides to what a sweep varies: a grid of points, or intervals to search; and what exists beside what."""
 
+import copy
+import functools
 import itertools
 import json
 import re
@@ -15,7 +17,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from hybrid_seq_gnn.app.arguments import last_of_each, quoted
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.run.build import GROUPS, checked
-from hybrid_seq_gnn.study.space import Space, choices
+from hybrid_seq_gnn.run.check import check_node
+from hybrid_seq_gnn.study.space import Space, choices, ends
 
 VARIANT = "variant"  # the parameter that chooses among the variants of a study
 NEVER_SWEPT = ("study", "hydra", "debug", "name", "logger")
@@ -98,6 +101,11 @@ def written(value: Any) -> Any:
         return quoted(text)
 
 
+def plain_value(value: Any) -> Any:
+    """A choice as the command line means it."""
+    return OverridesParser.create().parse_override(f"x={value}").value()
+
+
 class Conditions:
     """Which parameters matter beside which options: fusion.alpha exists for fusion=fixed, and nothing of it for SASRec.
 
@@ -111,6 +119,7 @@ class Conditions:
         self.known: dict[tuple[Any, ...], tuple[frozenset[str], tuple[str, ...], Config]] = {}
         for options in self.product(space.options):
             self.look(options)
+        self.check_values()
         for line in space.fixed:
             if not any(line in fixed for _, fixed, _ in self.known.values()):
                 compose([line])  # says what is wrong with it
@@ -119,6 +128,22 @@ class Conditions:
             if name not in space.options and not any(name in here for here, _, _ in self.known.values()):
                 compose([f"{name}={self.first(name)}"])
                 raise UserError(f"{name} has no effect in any run: these models and losses do not use {top(name)}.")
+
+    def check_values(self) -> None:
+        """Refuse a value that no run can have, wherever it stands in a list, before the first run.
+
+        Raises:
+            ValueError: a value has another type than its setting, or is out of range.
+        """
+        for name, distribution in self.space.distributions.items():
+            group, _, setting = name.partition(".")
+            for matter, _, config in self.known.values():
+                if name in matter and setting:
+                    for value in ends(distribution):
+                        node = copy.deepcopy(config[group])
+                        *path, last = setting.split(".")
+                        functools.reduce(dict.__getitem__, path, node)[last] = plain_value(value)
+                        check_node(group, node)
 
     def first(self, name: str) -> Any:
         """A value of a parameter."""
