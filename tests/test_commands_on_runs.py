@@ -149,7 +149,7 @@ def test_a_baseline_of_many_configurations_is_refused_with_their_names(outputs):
         (["outputs/base", "outputs/sweep", "--metrics", "NDGC@10"], ["--metrics", "NDGC@10", "Did you mean NDCG@10?"]),
         (["outputs/base", "outputs/sweep", "--groups", "tall"], ["--groups", "tall", "short"]),
         (["outputs/base", "outputs/sweep", "--alpha", "5"], ["--alpha", "5", "between 0 and 1"]),
-        (["outputs/base", "outputs/sweep", "--resamples", "3"], ["--resamples", "from 100 up"]),
+        (["outputs/base", "outputs/sweep", "--resamples", "3"], ["--resamples", "100 to ten million"]),
         (["outputs/base", "outputs/sweep", "--seed", "x"], ["--seed", "whole number"]),
         (["outputs", "--baseline", "model"], ["--baseline model", "KEY=VALUE"]),
         (["outputs", "--baseline", "modle=sasrec"], ["modle", "Did you mean model?"]),

@@ -63,11 +63,11 @@ def without_password(url: str) -> str:
 class JournalLock(JournalFileOpenLock):
     """Holds a journal while a line is written; the lock goes when the process does, however it ends.
 
-    Optuna's own lock is a file that a killed process leaves behind, and everybody waits 30 seconds for it then.
+    Optuna's own lock is a file that a killed process leaves behind; everybody then waits 30 seconds for it.
     """
 
     def __init__(self, path: Path) -> None:
-        self.journal, self.path = path, path.with_name(f"{path.name}.lock")
+        self.journal, self.path = path, path.with_name(f"{path.name}.flock")  # .lock is the one of Optuna
 
     def acquire(self) -> bool:
         """Wait until nobody else holds it."""

@@ -131,4 +131,4 @@ def serve(plan: Plan, study: optuna.Study, workers: int) -> None:
             why = explain_trial(reasons[0]) if reasons else "they find no work in the study; do they see the same disk?"
             raise UserError(f"the workers end without running anything: {why}")
         for reason in reasons:
-            log.warning("a worker ended early: %s", explain(reason))
+            log.warning("a worker ended early: %s", explain_trial(reason))

@@ -8,7 +8,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 NODE = {"_target_": "hydra_plugins.hybrid_seq_gnn_sweeper.sweeper.StudySweeper"}
-ConfigStore.instance().store(group="hydra/sweeper", name="hybrid_seq_gnn", node=NODE, provider="hybrid_seq_gnn")
+ConfigStore.instance().store(group="hydra/sweeper", name="hybrid_seq_gnn", node=NODE, replace=True)
 
 
 class StudySweeper(Sweeper):
