@@ -6,7 +6,10 @@ import os
 # a disk that is full or may not be written
 CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 CANNOT_WRITE |= {errno.EEXIST, errno.EMFILE, errno.EIO}
-REPORT = "This is a fault of hybrid_seq_gnn. Please report it, with the command and the traceback above."
+REPORT = (
+    "This is a fault of hybrid_seq_gnn, or of an option that was added to it. Please report it, with the command and "
+    "the traceback above."
+)
 
 
 class UserError(ValueError):

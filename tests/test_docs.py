@@ -18,7 +18,7 @@ from tests.test_command_line import SMALL, succeed
 DOCS = ROOT / "docs"
 COMMAND = "python -m hybrid_seq_gnn "
 COPIED = ("hybrid_seq_gnn", "conf", "sweeps", "tests", "pyproject.toml")
-EXAMPLES = {"fusion": "halving", "model": "fading", "training": "cooldown"}
+EXAMPLES = {"fusion": "halving", "gnn": "appnp", "model": "fading", "training": "cooldown"}
 LAUNCHERS = {"joblib": "joblib", "submitit_slurm": "submitit", "ray": "ray"}
 
 

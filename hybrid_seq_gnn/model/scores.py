@@ -106,10 +106,8 @@ class MixtureScores:
 
     def all(self) -> Float[Tensor, "M N"]:
         """Scores of all items; -inf for padding."""
-        scores = self.mix(*self.sides())
-        if self.geometric:
-            scores[:, 0] = -torch.inf
-        return scores
+        seq, graph = self.sides()
+        return F.pad(self.mix(seq[:, 1:], graph[:, 1:]), (1, 0), value=-torch.inf)  # log 0 has no gradient
 
     def at(self, items: Int[Tensor, "M K"]) -> Float[Tensor, "M K"]:
         """Scores of K items per row. Memory: linear M * N, since the softmax needs all items; geometric M * K * D."""

@@ -25,6 +25,11 @@ def build(node: Config, **parts: Any) -> Any:
     cls = target_class("", node)
     settings = {name: value for name, value in node.items() if name != "_target_"}
     inner = {name: build(value) for name, value in settings.items() if isinstance(value, dict) and "_target_" in value}
+    if unknown := [name for name in needs_of(cls) if name not in parts]:
+        raise UserError(
+            f"{cls.__name__} asks for {', '.join(unknown)}; the program can give it {', '.join(parts) or 'nothing'}. "
+            "With a default, a parameter is a setting."
+        )
     return cls(**settings | inner, **{name: parts[name] for name in needs_of(cls)})
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from hybrid_seq_gnn import files
@@ -185,6 +186,10 @@ class Run:
         with self.timed("evaluation"):
             valid = outcome.valid or self.measure.rank(self.model, self.prepared.split.valid)
             test = self.measure.rank(self.model, self.prepared.split.test)  # the only use of the test split
+        if test.alpha is not None and not ((test.alpha >= 0) & (test.alpha <= 1)).all():
+            worst = int(np.abs(test.alpha - 0.5).argmax())
+            what = f"alpha is {test.alpha[worst]:.4g} for a history of {test.lengths[worst]} events"
+            raise UserError(f"fusion: {what}; a fusion must give weights in [0, 1].")
         if not distributed.is_first():
             return {"best_val_metric": outcome.progress.best_metric}
         results = results_of(self, outcome, valid, test)

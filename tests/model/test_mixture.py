@@ -188,3 +188,12 @@ def test_a_hybrid_with_alpha_one_scores_as_its_encoder_alone_to_the_last_bit(tie
     mixed = hybrid(Fixed(alpha=1.0), tied=tied).eval()
     batch = batch_of([3, 1, 4], [7, 2])
     assert torch.equal(plain.next_item_scores(batch).all()[:, 1:], mixed.next_item_scores(batch).all()[:, 1:])
+
+
+@pytest.mark.parametrize("geometric", [False, True])
+def test_every_score_has_a_gradient(geometric):
+    query, table = torch.randn(2, 3, 4, requires_grad=True), torch.randn(2, 6, 4, requires_grad=True)
+    seq, graph = (DotScores(query[k], table[k]) for k in (0, 1))
+    mixture = MixtureScores(seq, graph, torch.full((3,), 0.4), query[0], geometric)
+    mixture.all()[:, 1:].sum().backward()
+    assert query.grad.isfinite().all() and table.grad.isfinite().all()

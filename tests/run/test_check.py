@@ -113,3 +113,9 @@ def test_every_experiment_is_a_configuration_whose_values_are_right():
         for name in names:
             whole = checked(OmegaConf.to_container(compose("config", [f"+experiment={name}"])))
             assert name == "_hybrid" or whole["model"]["encoder"] == "sasrec"
+
+
+def test_a_class_that_asks_for_what_nobody_gives_is_named_with_what_there_is():
+    node = {"_target_": "hybrid_seq_gnn.gnn.lightgcn.LightGCN"}
+    with pytest.raises(ValueError, match=r"LightGCN asks for .*adjacency.*; the program can give it num_items"):
+        build(node, num_items=3)
