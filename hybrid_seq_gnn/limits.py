@@ -18,6 +18,7 @@ from hybrid_seq_gnn.errors import UserError
 AtLeast0 = Annotated[int, Ge(0)]
 AtLeast1 = Annotated[int, Ge(1)]
 Positive = Annotated[float, Gt(0)]
+Temperature = Annotated[float, Interval(ge=1e-3, le=1e3)]  # beyond, a softmax has no gradient or no opinion
 NotNegative = Annotated[float, Ge(0)]
 Weight = Annotated[float, Interval(ge=0, le=1)]  # both ends included
 Decay = Annotated[float, Interval(gt=0, le=1)]

@@ -47,6 +47,8 @@ class LightGCN(Limited, nn.Module):
         edge_dropout: Share = 0.0,
     ) -> None:
         super().__init__()
+        if layer_weights is not None and not any(layer_weights):
+            raise UserError(f"gnn.layer_weights={layer_weights}: at least one must not be 0.")
         if layer_weights is not None and len(layer_weights) != num_layers + 1:
             raise UserError(
                 f"gnn.layer_weights={layer_weights}: expected {num_layers + 1} weights, one for the items themselves "

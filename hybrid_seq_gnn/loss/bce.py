@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.interfaces import Sampler, TrainingScores
-from hybrid_seq_gnn.limits import Limited, Positive, Share
+from hybrid_seq_gnn.limits import Limited, Share, Temperature
 
 
 class BCE(Limited, nn.Module):
@@ -29,7 +29,7 @@ class BCE(Limited, nn.Module):
         ValueError: a value is out of range.
     """
 
-    def __init__(self, negatives: Sampler, *, temperature: Positive = 1.0, label_smoothing: Share = 0.0) -> None:
+    def __init__(self, negatives: Sampler, *, temperature: Temperature = 1.0, label_smoothing: Share = 0.0) -> None:
         super().__init__()
         self.negatives = negatives
         self.temperature, self.label_smoothing = temperature, label_smoothing

@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.interfaces import Sampler, TrainingScores
-from hybrid_seq_gnn.limits import Limited, Positive
+from hybrid_seq_gnn.limits import Limited, Temperature
 
 
 class BPR(Limited, nn.Module):
@@ -28,7 +28,7 @@ class BPR(Limited, nn.Module):
         ValueError: temperature is not positive.
     """
 
-    def __init__(self, negatives: Sampler, *, temperature: Positive = 1.0) -> None:
+    def __init__(self, negatives: Sampler, *, temperature: Temperature = 1.0) -> None:
         super().__init__()
         self.negatives, self.temperature = negatives, temperature
 

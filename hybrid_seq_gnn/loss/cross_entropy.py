@@ -4,7 +4,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.interfaces import TrainingScores
-from hybrid_seq_gnn.limits import Limited, Positive, Share
+from hybrid_seq_gnn.limits import Limited, Share, Temperature
 
 
 class CrossEntropy(Limited, nn.Module):
@@ -23,7 +23,7 @@ class CrossEntropy(Limited, nn.Module):
         ValueError: a value is out of range.
     """
 
-    def __init__(self, *, temperature: Positive = 1.0, label_smoothing: Share = 0.0) -> None:
+    def __init__(self, *, temperature: Temperature = 1.0, label_smoothing: Share = 0.0) -> None:
         super().__init__()
         self.temperature, self.label_smoothing = temperature, label_smoothing
 

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.interfaces import Sampler, TrainingScores
-from hybrid_seq_gnn.limits import Limited, Positive, Weight
+from hybrid_seq_gnn.limits import Limited, Temperature, Weight
 
 
 class GBCE(Limited, nn.Module):
@@ -34,7 +34,7 @@ class GBCE(Limited, nn.Module):
         ValueError: a value is out of range.
     """
 
-    def __init__(self, num_items: int, negatives: Sampler, *, t: Weight = 0.75, temperature: Positive = 1.0) -> None:
+    def __init__(self, num_items: int, negatives: Sampler, *, t: Weight = 0.75, temperature: Temperature = 1.0) -> None:
         super().__init__()
         rate = min(negatives.num_negatives / max(num_items - 1, 1), 1.0)
         self.beta = rate * (t * (1 - 1 / rate) + 1 / rate)

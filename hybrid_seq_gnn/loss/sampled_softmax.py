@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.interfaces import Sampler, TrainingScores
-from hybrid_seq_gnn.limits import Limited, Positive, Share
+from hybrid_seq_gnn.limits import Limited, Share, Temperature
 
 
 class SampledSoftmax(Limited, nn.Module):
@@ -36,7 +36,7 @@ class SampledSoftmax(Limited, nn.Module):
         self,
         negatives: Sampler,
         *,
-        temperature: Positive = 1.0,
+        temperature: Temperature = 1.0,
         correct: bool = True,
         label_smoothing: Share = 0.0,
     ) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.errors import UserError
-from hybrid_seq_gnn.limits import AtLeast1, Inside, Positive, Share
+from hybrid_seq_gnn.limits import AtLeast1, Inside, Share, Temperature
 from hybrid_seq_gnn.model.causal import initialise
 from hybrid_seq_gnn.model.encoder import Encoder, Reading
 from hybrid_seq_gnn.model.layers import Block, last_positions
@@ -44,7 +44,7 @@ class BERT4Rec(Encoder):
         max_length: AtLeast1 = 50,
         dropout: Share = 0.3,
         mask_share: Inside = 0.3,
-        cosine: Positive | None = None,
+        cosine: Temperature | None = None,
     ) -> None:
         if embedding_dim % num_heads:
             raise UserError(f"model.num_heads={num_heads} does not divide model.embedding_dim={embedding_dim}.")

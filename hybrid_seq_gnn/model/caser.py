@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from hybrid_seq_gnn.limits import AtLeast1, Positive, Share
+from hybrid_seq_gnn.limits import AtLeast1, Share, Temperature
 from hybrid_seq_gnn.model.causal import CausalModel, initialise
 
 
@@ -44,7 +44,7 @@ class Caser(CausalModel):
         vertical: AtLeast1 = 4,
         max_length: AtLeast1 = 50,
         dropout: Share = 0.3,
-        cosine: Positive | None = None,
+        cosine: Temperature | None = None,
     ) -> None:
         super().__init__(num_items, embedding_dim, max_length, cosine)
         self.window = window

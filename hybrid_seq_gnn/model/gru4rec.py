@@ -8,7 +8,7 @@ position instead of a sampled ranking loss.
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from hybrid_seq_gnn.limits import AtLeast1, Positive, Share
+from hybrid_seq_gnn.limits import AtLeast1, Share, Temperature
 from hybrid_seq_gnn.model.causal import CausalModel, initialise
 
 
@@ -39,7 +39,7 @@ class GRU4Rec(CausalModel):
         num_layers: AtLeast1 = 1,
         max_length: AtLeast1 = 50,
         dropout: Share = 0.3,
-        cosine: Positive | None = None,
+        cosine: Temperature | None = None,
     ) -> None:
         super().__init__(num_items, embedding_dim, max_length, cosine)
         self.dropout = nn.Dropout(dropout)

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.errors import UserError
-from hybrid_seq_gnn.limits import AtLeast1, Positive, Share
+from hybrid_seq_gnn.limits import AtLeast1, Share, Temperature
 from hybrid_seq_gnn.model.causal import CausalModel, initialise
 from hybrid_seq_gnn.model.layers import Block
 
@@ -49,7 +49,7 @@ class SASRec(CausalModel):
         feed_forward_multiplier: AtLeast1 = 1,
         max_length: AtLeast1 = 50,
         dropout: Share = 0.3,
-        cosine: Positive | None = None,
+        cosine: Temperature | None = None,
     ) -> None:
         if embedding_dim % num_heads:
             raise UserError(f"model.num_heads={num_heads} does not divide model.embedding_dim={embedding_dim}.")

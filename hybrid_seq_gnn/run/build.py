@@ -1,8 +1,9 @@
 """Check a configuration and build the objects that it describes."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Interval
 
 from hybrid_seq_gnn.data.prepare import Prepared
 from hybrid_seq_gnn.errors import UserError
@@ -10,7 +11,7 @@ from hybrid_seq_gnn.graph.sparse import SparseMatrix
 from hybrid_seq_gnn.run.check import check_node, conform, needs_of, settings_of, target_class
 from hybrid_seq_gnn.run.identity import Config, digest
 
-TOP_LEVEL: dict[str, Any] = {"seed": int, "name": str | None, "debug": bool}
+TOP_LEVEL: dict[str, Any] = {"seed": Annotated[int, Interval(ge=0, lt=1 << 31)], "name": str | None, "debug": bool}
 GROUPS = ("data", "graph", "gnn", "fusion", "model", "negatives", "loss", "training", "evaluation", "logger")
 GRAPHS_KEPT = 4  # graphs in the cache, for runs of a sweep that share a process
 OF_A_SWEEP = "study"  # settings of a sweep, not of its runs
@@ -65,8 +66,6 @@ def checked(config: Config) -> Config:
             known = ", ".join((*GROUPS, OF_A_SWEEP, *TOP_LEVEL))
             raise UserError(f"{key}: there is no such setting. Top level: {known}.")
     top = {key: conform(key, config.get(key), kind) for key, kind in TOP_LEVEL.items()}
-    if top["seed"] < 0:
-        raise UserError(f"seed={top['seed']}: expected a whole number, 0 or more.")
     used = groups_in_use(config)
     if "fusion" not in used and "training" in config:
         config["training"] = without_fusion(config["training"])

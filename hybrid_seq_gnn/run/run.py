@@ -25,6 +25,7 @@ from hybrid_seq_gnn.run.record import read_results, results_of
 from hybrid_seq_gnn.training import checkpoint, distributed
 from hybrid_seq_gnn.training.compiled import compile_blocks
 from hybrid_seq_gnn.training.measure import Measure
+from hybrid_seq_gnn.training.precision import warn_slow_bf16
 from hybrid_seq_gnn.training.strategy import Outcome, Records, Strategy
 
 log = logging.getLogger(__name__)
@@ -140,6 +141,8 @@ class Run:
         self.model = build_group(self.config, "model", self.parts).to(self.device)
         self.parts["negatives"] = build_group(self.config, "negatives", self.parts)
         self.loss = build_group(self.config, "loss", self.parts).to(self.device)
+        if self.strategy.amp == "bf16" and self.device.type == "cpu":
+            warn_slow_bf16()
         if self.strategy.compile:
             compile_blocks(self.model)
         trained = [p for p in (*self.model.parameters(), *self.loss.parameters()) if p.requires_grad]

@@ -2,9 +2,10 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Interval
 
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import AtLeast0, AtLeast1, Limited, NotNegative, Positive, Share
@@ -53,7 +54,7 @@ class TrainingSettings(Limited):
     valid_users: AtLeast1 | None = None
     eval_every: AtLeast1 = 1
     device: str = "auto"
-    threads: AtLeast1 = 1
+    threads: Annotated[int, Interval(ge=1, le=4096)] = 1
     resume: bool = True
 
     def __post_init__(self) -> None:
@@ -61,6 +62,10 @@ class TrainingSettings(Limited):
             raise UserError(
                 f"training.patience={self.patience} is shorter than training.eval_every={self.eval_every}, so training "
                 "would stop before the second validation. Raise patience or lower eval_every."
+            )
+        if self.warmup > self.epochs:
+            raise UserError(
+                f"training.warmup={self.warmup:g} is longer than training.epochs={self.epochs}; lower one or raise the other."
             )
         self.torch_device()
 
