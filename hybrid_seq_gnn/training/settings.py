@@ -65,7 +65,7 @@ class TrainingSettings(Limited):
             )
         if self.warmup > self.epochs:
             raise UserError(
-                f"training.warmup={self.warmup:g} is longer than training.epochs={self.epochs}; lower one or raise the other."
+                f"training.warmup={self.warmup:g} is longer than training.epochs={self.epochs}; lower it."
             )
         self.torch_device()
 
