@@ -6,6 +6,7 @@ the command line. A class checks conditions on several settings itself.
 
 import functools
 import inspect
+import math
 import operator
 import types
 from collections.abc import Iterable
@@ -52,6 +53,41 @@ class Limited:
 def signature_of(cls: Any) -> inspect.Signature:
     """The constructor's signature, with annotations as objects."""
     return inspect.signature(cls.__init__, eval_str=True)
+
+
+def conform(key: str, value: Any, hint: Any) -> Any:
+    """Convert `value` to the type of the annotation `hint`, if that loses no information.
+
+    Raises:
+        ValueError: it cannot be converted.
+    """
+    if get_origin(hint) is Annotated:
+        found = conform(key, value, get_args(hint)[0])
+        if within(found, hint):
+            return found
+    elif get_origin(hint) is Literal:
+        if value in get_args(hint):
+            return value
+    elif get_origin(hint) in (Union, types.UnionType):
+        for option in sorted(get_args(hint), key=lambda option: option is str):  # str last: it accepts anything
+            try:
+                return conform(key, value, option)
+            except ValueError:
+                continue
+    elif get_origin(hint) in (list, tuple):
+        if isinstance(value, list | tuple):
+            element = get_args(hint)[0]
+            return get_origin(hint)(conform(f"{key}[{i}]", v, element) for i, v in enumerate(value))
+    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if math.isfinite(value):
+            return float(value)
+    elif hint is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    elif hint is str and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    elif isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    raise UserError(refusal(key, value, hint))
 
 
 def refusal(key: str, value: Any, hint: Any) -> str:

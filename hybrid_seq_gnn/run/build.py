@@ -8,7 +8,8 @@ from annotated_types import Interval
 from hybrid_seq_gnn.data.prepare import Prepared
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.graph.sparse import SparseMatrix
-from hybrid_seq_gnn.run.check import check_node, conform, needs_of, settings_of, target_class
+from hybrid_seq_gnn.limits import conform
+from hybrid_seq_gnn.run.check import check_node, needs_of, settings_of, target_class
 from hybrid_seq_gnn.run.identity import Config, digest
 
 TOP_LEVEL: dict[str, Any] = {"seed": Annotated[int, Interval(ge=0, lt=1 << 31)], "name": str | None, "debug": bool}

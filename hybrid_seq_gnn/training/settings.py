@@ -64,9 +64,7 @@ class TrainingSettings(Limited):
                 "would stop before the second validation. Raise patience or lower eval_every."
             )
         if self.warmup > self.epochs:
-            raise UserError(
-                f"training.warmup={self.warmup:g} is longer than training.epochs={self.epochs}; lower it."
-            )
+            raise UserError(f"training.warmup={self.warmup:g} is longer than training.epochs={self.epochs}; lower it.")
         self.torch_device()
 
     def lr_at(self, epoch: float) -> float:

@@ -4,8 +4,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from hybrid_seq_gnn.limits import conform
 from hybrid_seq_gnn.run.build import build, checked, groups_in_use
-from hybrid_seq_gnn.run.check import check_node, conform
+from hybrid_seq_gnn.run.check import check_node
 from tests.conftest import CONF
 
 FIXED = {"_target_": "hybrid_seq_gnn.fusion.fixed.Fixed", "alpha": 0.5, "side": "both"}
