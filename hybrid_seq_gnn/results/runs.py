@@ -168,7 +168,9 @@ def require_comparable(runs: Sequence[Run]) -> None:
     for run in runs[1:]:
         both = f"{first.folder} and {run.folder} cannot be compared:"
         if run.split_hash != first.split_hash:
-            raise UserError(f"{both} they have other data or another split ({data_of(first)} and {data_of(run)}).")
+            raise UserError(
+                f"{both} they have other data or another split ({data_of(first)} and {data_of(run)}). Name runs of one."
+            )
         for key in RANKING:
             if run.settings.get(key) != first.settings.get(key):
                 raise UserError(
