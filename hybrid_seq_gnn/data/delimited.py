@@ -70,14 +70,11 @@ def read_part(part: Part, layout: Layout) -> pa.Table:
     """The columns in use as text, named by field."""
     names = layout.names or header(part.raw, layout.separator)
     check_columns(names, layout, part)
-    if layout.quotes == "line" and b'"' in part.raw:
-        check_quotes(part, layout.separator)
     if part.raw.count(b"\r") > part.raw.count(b"\r\n") and b"\n" in part.raw.replace(b"\r\n", b""):
         raise UserError(f"{part.name} ends some lines with \\r alone and others with \\n; write all of them alike.")
     single = len(layout.separator) == 1
     text = part.raw if single else part.raw.replace(layout.separator.encode(), UNIT.encode())
     delimiter = layout.separator if single else UNIT
-    wanted = {f"{k}": f"{k}" for k in range(len(names))}  # names may be empty or stand twice
     places = {field: names.index(name) for field, name in layout.columns.items()}
     types = {str(k): pa.string() for k in places.values()}
     types |= {str(places[field]): pa.dictionary(pa.int32(), pa.string()) for field in ("user", "item")}
@@ -85,7 +82,7 @@ def read_part(part: Part, layout: Layout) -> pa.Table:
         table = pa.csv.read_csv(
             io.BytesIO(text),
             pa.csv.ReadOptions(
-                column_names=list(wanted),
+                column_names=[str(k) for k in range(len(names))],  # names may be empty or stand twice
                 skip_rows=int(layout.header),
                 block_size=min(max(len(text) + 1, 1 << 16), LONGEST),
                 use_threads=False,
@@ -98,10 +95,17 @@ def read_part(part: Part, layout: Layout) -> pa.Table:
             pa.csv.ConvertOptions(column_types=types, include_columns=list(types), strings_can_be_null=False),
         )
     except pa.ArrowInvalid as error:
+        if not line_feeds(part.raw).partition(b"\n")[2].strip() and layout.header:
+            return pa.table({field: pa.array([], types[str(k)]) for field, k in places.items()})
+        check_quotes(part, layout)
         if (shorter := without_trailing(part.raw, layout, len(names))) is not None:
             return read_part(Part(part.name, shorter), layout)
         validate(part, layout)
         raise UserError(f"{part.name} cannot be read: {error}.") from error
+    if layout.quotes == "line" and b'"' in part.raw:
+        lines = sum(1 for line in io.BytesIO(line_feeds(part.raw)) if line.strip(b"\r\n"))
+        if lines - layout.header != len(table):  # a quote has swallowed line ends
+            check_quotes(part, layout)
     for field in ("user", "item"):
         if pc.any(pc.equal(table[str(places[field])].unify_dictionaries().chunk(0).dictionary, "")).as_py():
             validate(part, layout)
@@ -133,16 +137,21 @@ def check_columns(names: list[str], layout: Layout, part: Part) -> None:
         raise UserError(f"{part.name} has no column {name!r} (data.{field}); it has {have}. {hint}")
 
 
-def check_quotes(part: Part, separator: str) -> None:
-    """Raise ValueError at the first line where a quoted field is not closed."""
-    for number, line in text_lines(part.raw.replace(b"\r", b"\n") if b"\n" not in part.raw else part.raw):
-        if line.count('"') % 2:
-            try:
-                next(csv.reader([line], delimiter=separator, strict=True))
-            except csv.Error:
-                opened = re.search(rf'(?:^|{re.escape(separator)})"', line)
-                if opened is None:
-                    continue
+def line_feeds(raw: bytes) -> bytes:
+    r"""The text with lines that end with \n, also where they ended with \r alone."""
+    return raw if b"\n" in raw else raw.replace(b"\r", b"\n")
+
+
+def check_quotes(part: Part, layout: Layout) -> None:
+    """Raise ValueError at the first line where a quoted field is not closed, unless it may run over lines; slow."""
+    if layout.quotes != "line" or b'"' not in part.raw:
+        return
+    csv.field_size_limit(max(len(part.raw), 1 << 17))
+    for number, line in text_lines(line_feeds(part.raw)):
+        try:
+            next(csv.reader([line], delimiter=layout.separator, strict=True))
+        except csv.Error as error:
+            if "unexpected end of data" in str(error):
                 raise UserError(
                     f"{part.name}, line {number}: a quote opens a field and does not close it, {shown(line)}. "
                     "Fix it, or set data.quotes=none (quotes are ordinary characters) or data.quotes=multiline "
@@ -165,7 +174,6 @@ def validate(part: Part, layout: Layout) -> None:
     names = layout.names or header(part.raw, layout.separator)
     places = {field: names.index(name) for field, name in layout.columns.items()}
     checks = {field: checker(field, layout.time_format) for field in places}
-    hint = " Fix or remove the line, or set data.separator if the file uses another one."
     for number, line, fields in split_lines(part.raw, layout):
         if number == 1 and layout.header:
             continue
@@ -173,10 +181,14 @@ def validate(part: Part, layout: Layout) -> None:
             fields = fields[:-1]
         if len(fields) != len(names):
             problem = f"expected {layout.separator.join(names)}"
+            hint = "Fix or remove the line, or set data.separator if the file uses another one."
         else:
             problem = next((p for field, k in places.items() if (p := checks[field](fields[k]))), "")
+            hint = "Fix or remove the line" + (
+                "; data.time_format describes dates of another form." if "timestamp" in problem else "."
+            )
         if problem:
-            raise UserError(f"{part.name}, line {number}: {problem}, got {shown(line)}.{hint}")
+            raise UserError(f"{part.name}, line {number}: {problem}, got {shown(line)}. {hint}")
 
 
 def split_lines(raw: bytes, layout: Layout) -> Iterator[tuple[int, str, list[str]]]:

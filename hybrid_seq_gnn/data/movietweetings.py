@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from hybrid_seq_gnn.data.delimited import Layout, read_delimited
 from hybrid_seq_gnn.data.events import Events
-from hybrid_seq_gnn.data.raw import Part, read_parts
+from hybrid_seq_gnn.data.raw import Part
 from hybrid_seq_gnn.data.source import Source
 
 COLUMNS = ["user", "item", "rating", "timestamp"]
@@ -26,7 +26,7 @@ class MovieTweetings(Source):
         if self.path is None:
             packed = files("hybrid_seq_gnn.data").joinpath("bundled", "movietweetings-100k.dat.xz").read_bytes()
             return [Part("movietweetings", lzma.decompress(packed))]
-        return read_parts(self.file(), self.max_bytes)
+        return super().content()
 
     def read(self, content: list[Part]) -> Events:
         """user::item::rating::timestamp."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from hybrid_seq_gnn.data.delimited import shown
 from hybrid_seq_gnn.data.events import Events, events
-from hybrid_seq_gnn.data.raw import Part, read_parts, text_lines
+from hybrid_seq_gnn.data.raw import Part, text_lines
 from hybrid_seq_gnn.data.source import Source, tab
 from hybrid_seq_gnn.errors import UserError
 
@@ -23,9 +23,6 @@ class Pairs(Source):
     """
 
     separator: str | None = None
-
-    def content(self) -> list[Part]:
-        return read_parts(self.file(), self.max_bytes)
 
     def read(self, content: list[Part]) -> Events:
         """All lines.

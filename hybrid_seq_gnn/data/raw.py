@@ -44,11 +44,10 @@ def files_of(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir():
-        found = [file for file in path.rglob("*") if file.is_file()]
+        found = [file for file in path.rglob("*") if not any(part[0] in "._" for part in file.relative_to(path).parts)]
     else:
-        found = [Path(name) for name in glob.glob(str(path), recursive=True) if Path(name).is_file()]
-    base = path if path.is_dir() else Path(path.anchor)
-    found = sorted(file for file in found if not any(part[0] in "._" for part in file.relative_to(base).parts[-1:]))
+        found = [file for file in map(Path, glob.glob(str(path), recursive=True)) if file.name[0] not in "._"]
+    found = sorted(file for file in found if file.is_file())
     if not found:
         what = "is a folder without data files" if path.is_dir() else "there is no such file"
         raise UserError(f"{path}: {what}. Check data.path.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from hybrid_seq_gnn.data.delimited import Layout, header, read_delimited
 from hybrid_seq_gnn.data.events import Events
-from hybrid_seq_gnn.data.raw import Part, read_parts
+from hybrid_seq_gnn.data.raw import Part
 from hybrid_seq_gnn.data.source import Source, tab
 
 
@@ -25,9 +25,6 @@ class RecBole(Source):
     timestamp: str = "timestamp"
     rating: str = "rating"
     separator: str = "\t"
-
-    def content(self) -> list[Part]:
-        return read_parts(self.file(), self.max_bytes)
 
     def read(self, content: list[Part]) -> Events:
         """Ids are needed; a time or rating column is used where it is there, and needed where the user named it."""

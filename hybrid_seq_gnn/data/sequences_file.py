@@ -6,7 +6,7 @@ import numpy as np
 
 from hybrid_seq_gnn.data.delimited import shown
 from hybrid_seq_gnn.data.events import Events, events
-from hybrid_seq_gnn.data.raw import Part, read_parts, text_lines
+from hybrid_seq_gnn.data.raw import Part, text_lines
 from hybrid_seq_gnn.data.source import Source, tab
 from hybrid_seq_gnn.errors import UserError
 
@@ -20,9 +20,6 @@ class SequencesFile(Source):
     """
 
     separator: str | None = None
-
-    def content(self) -> list[Part]:
-        return read_parts(self.file(), self.max_bytes)
 
     def read(self, content: list[Part]) -> Events:
         """Every item of every line, in order.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from hybrid_seq_gnn.data.events import Events
-from hybrid_seq_gnn.data.raw import Part
+from hybrid_seq_gnn.data.raw import Part, read_parts
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import AtLeast0, AtLeast1, Inside, Limited
 
@@ -63,8 +63,8 @@ class Source(Limited):
             )
 
     def content(self) -> list[Part]:
-        """The raw content of the source, which is also part of the cache key."""
-        raise TypeError(f"{type(self).__name__} must implement content().")
+        """The raw content of the source, which is also part of the cache key: the file or files that `path` names."""
+        return read_parts(self.file(), self.max_bytes)
 
     def read(self, content: list[Part]) -> Events:
         """All events, in file order."""

@@ -1,6 +1,7 @@
 """A table with a row an event: delimited text or Parquet, one file or many parts."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -8,7 +9,7 @@ import pyarrow.parquet as pq
 from hybrid_seq_gnn.data.columns import from_columns
 from hybrid_seq_gnn.data.delimited import Layout, Quotes, check_columns, read_delimited
 from hybrid_seq_gnn.data.events import Events, UnreadableColumn
-from hybrid_seq_gnn.data.raw import Part, read_parts
+from hybrid_seq_gnn.data.raw import Part
 from hybrid_seq_gnn.data.source import Source, tab
 from hybrid_seq_gnn.errors import UserError
 
@@ -47,12 +48,9 @@ class Table(Source):
         if self.header is False and self.columns is None:
             raise UserError("data.header=false needs the names of the columns: data.columns=[user,item,timestamp].")
 
-    def content(self) -> list[Part]:
-        return read_parts(self.file(), self.max_bytes)
-
     def read(self, content: list[Part]) -> Events:
         named = {"user": self.user, "item": self.item, "timestamp": self.timestamp, "rating": self.rating}
-        tabs = content[0].name.partition(".tsv")[1] or content[0].name.partition(".tab")[1]
+        tabs = {".tsv", ".tab"} & {*Path(content[0].name).suffixes}
         layout = Layout(
             separator=tab(self.separator) or ("\t" if tabs else ","),
             columns={field: name for field, name in named.items() if name is not None},

@@ -76,6 +76,21 @@ def test_a_quote_that_is_not_closed_on_its_line_is_named_where_it_opens(tmp_path
     assert len(read(table(tmp_path, text, quotes="none"))) == 4
 
 
+@pytest.mark.parametrize("line", ['1,12" vinyl,4,"open', '1,"a ""b"" c,4,x', '1,"2,4,"x', '1,3,4,"a" and "b'])
+def test_a_line_with_an_even_number_of_quotes_may_leave_one_open_too(line, tmp_path):
+    rows = [f"1,{k},{k},plain" for k in range(5, 15)]
+    text = "\n".join(["user,item,timestamp,title", *rows, line, *rows, '2,2,4,"closed"', *rows, ""])
+    try:
+        assert len(read(table(tmp_path, text))) == 32
+    except ValueError as error:
+        message = str(error)
+        assert "log.csv, line 12" in message
+
+
+def test_a_quote_that_is_open_at_the_end_of_the_file_is_named(tmp_path):
+    refused(table(tmp_path, HEADER + '1,3,4\n1,"2,3\n'), "log.csv, line 3", "data.quotes=none")
+
+
 def test_quotes_in_the_middle_of_a_field_are_characters(tmp_path):
     source = table(tmp_path, HEADER + '1,12" single,3\n1,"a ""b"", c",4\n')
     assert told(read(source)) == [(1, '12" single', 3), (1, 'a "b", c', 4)]
@@ -192,6 +207,21 @@ def test_a_folder_or_a_glob_of_parts_is_one_table_in_the_order_of_names(ending, 
     assert told(read(Table(path=str(folder / f"**/*.{ending}")))) == expected
     assert told(read(Table(path=str(folder / f"part-*.{ending}")))) == expected[:2]
     refused(Table(path=str(tmp_path / "no-*")), "there is no such file")
+
+
+def test_a_part_may_be_empty_or_have_a_header_only_and_hidden_folders_are_no_parts(tmp_path):
+    (tmp_path / "log" / "_delta_log").mkdir(parents=True)
+    (tmp_path / "log" / "_delta_log" / "0.json").write_text("{}")
+    for name, text in {"a": HEADER, "b": HEADER + "1,2,3\n", "c": ""}.items():
+        (tmp_path / "log" / f"{name}.csv").write_text(text)
+    assert told(read(Table(path=str(tmp_path / "log")))) == [(1, 2, 3)]
+    refused(Table(path=str(tmp_path / "log" / "a.csv")), "a.csv has a header line but no events")
+
+
+def test_advice_fits_what_is_wrong(tmp_path):
+    with pytest.raises(ValueError, match=r"data\.time_format describes") as error:
+        read(table(tmp_path, HEADER + "1,2,noon\n"))
+    assert "data.separator" not in str(error.value)
 
 
 def test_a_broken_line_of_a_part_is_named_with_the_part(tmp_path):

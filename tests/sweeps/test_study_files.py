@@ -13,10 +13,10 @@ SAFE = [
     "fusion.alpha=0.3",
 ]
 UNSAFE = [
-    "hydra.job_logging.handlers.file.filename=/tmp/x",
-    "+hydra.job.env_set.GIT_DIR=/tmp/x",
+    "hydra.job_logging.handlers.file.filename=elsewhere",
+    "+hydra.job.env_set.GIT_DIR=elsewhere",
     "hydra/job_logging=custom",
-    "hydra.run.dir=/tmp/x",
+    "hydra.run.dir=elsewhere",
     "~hydra.launcher",
     "hydra@x=y",
 ]
