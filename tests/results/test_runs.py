@@ -4,6 +4,7 @@ import os
 import pandas as pd
 import pytest
 
+from hybrid_seq_gnn.files import checksum
 from hybrid_seq_gnn.results.configurations import configurations
 from hybrid_seq_gnn.results.load import load
 from hybrid_seq_gnn.results.runs import require_comparable
@@ -142,6 +143,19 @@ def test_per_user_rows_that_do_not_fit_results_are_refused(change, words, tmp_pa
     (run,) = load([folder]).runs
     with pytest.raises(ValueError, match=words):
         run.per_user  # noqa: B018
+
+
+def test_ranks_that_changed_their_users_are_noticed_by_the_checksum(tmp_path):
+    folder = write_run(tmp_path / "run", [1, 2, 3, 50, 5, 6, 7, 8])
+    told = json.loads((folder / "results.json").read_text())
+    told["sha256"] = {"per_user.parquet": checksum(folder / "per_user.parquet")}
+    (folder / "results.json").write_text(json.dumps(told))
+    assert len(load([folder]).runs[0].per_user) == 8
+    damage(
+        folder, lambda frame: frame.assign(rank=frame.groupby("group")["rank"].transform(lambda r: r.to_numpy()[::-1]))
+    )
+    with pytest.raises(ValueError, match=r"per_user\.parquet was changed after the run"):
+        load([folder]).runs[0].per_user  # noqa: B018
 
 
 def test_a_per_user_file_that_is_missing_or_damaged_is_named(tmp_path):
