@@ -184,9 +184,8 @@ def validate(part: Part, layout: Layout) -> None:
             hint = "Fix or remove the line, or set data.separator if the file uses another one."
         else:
             problem = next((p for field, k in places.items() if (p := checks[field](fields[k]))), "")
-            hint = "Fix or remove the line" + (
-                "; data.time_format describes dates of another form." if "timestamp" in problem else "."
-            )
+            hint = "Fix or remove the line"
+            hint += "; data=table reads dates of other forms with data.time_format." if "timestamp" in problem else "."
         if problem:
             raise UserError(f"{part.name}, line {number}: {problem}, got {shown(line)}. {hint}")
 

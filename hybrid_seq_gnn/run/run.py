@@ -141,7 +141,7 @@ class Run:
         self.model = build_group(self.config, "model", self.parts).to(self.device)
         self.parts["negatives"] = build_group(self.config, "negatives", self.parts)
         self.loss = build_group(self.config, "loss", self.parts).to(self.device)
-        if self.strategy.amp == "bf16" and self.device.type == "cpu":
+        if self.strategy.amp == "bf16" and self.device.type == "cpu" and not self.asked.inner:
             warn_slow_bf16()
         if self.strategy.compile:
             compile_blocks(self.model)

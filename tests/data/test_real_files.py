@@ -226,7 +226,7 @@ def test_a_part_may_be_empty_or_have_a_header_only_and_hidden_folders_are_no_par
 
 
 def test_advice_fits_what_is_wrong(tmp_path):
-    with pytest.raises(ValueError, match=r"data\.time_format describes") as error:
+    with pytest.raises(ValueError, match=r"data\.time_format") as error:
         read(table(tmp_path, HEADER + "1,2,noon\n"))
     assert "data.separator" not in str(error.value)
 
