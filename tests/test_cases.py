@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
+from tests.commands import command
 from tests.conftest import ROOT
-from tests.test_command_line import command
 
 CASES = ROOT.parent / "shared" / "cases"
 REFUSED = {

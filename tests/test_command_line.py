@@ -1,107 +1,14 @@
 """The real command line, as a new user would type it."""
 
-import functools
-import importlib
 import json
-import os
-import pkgutil
-import signal
-import subprocess
-import sys
-import tempfile
 import time
-import traceback
-import warnings
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
-import hybrid_seq_gnn
-from hybrid_seq_gnn.app.cli import main
-
-SMALL = [
-    "data=synthetic",
-    "data.users=80",
-    "data.items=40",
-    "model.embedding_dim=8",
-    "model.num_blocks=1",
-    "training.epochs=2",
-]
-
-
-def process(*arguments, cwd, timeout=120, **environment):
-    """A command in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "hybrid_seq_gnn", *arguments],
-        cwd=cwd,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
-
-
-@functools.lru_cache(maxsize=1)
-def load_everything():
-    """Import all that a run may need, so that the forks of this process need not."""
-    for module in pkgutil.walk_packages(hybrid_seq_gnn.__path__, "hybrid_seq_gnn."):
-        if "__main__" not in module.name:
-            importlib.import_module(module.name)
-    for name in ("torch._dynamo", "scipy.special", "scipy.optimize", "pyarrow.parquet", "hydra_plugins"):
-        importlib.import_module(name)
-
-
-def command(*arguments, cwd):
-    """The same in a fork of this process, which has everything loaded already: many times as fast."""
-    load_everything()
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                os.dup2(out.fileno(), 1)
-                os.dup2(err.fileno(), 2)
-                sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
-                sys.argv = ["python -m hybrid_seq_gnn", *arguments]
-                os.chdir(cwd)
-                warnings.resetwarnings()
-                main()
-                code = 0
-            except SystemExit as stop:
-                code = stop.code if isinstance(stop.code, int) else 1
-                print(stop.code if isinstance(stop.code, str) else "", file=sys.stderr)
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                sys.stdout.flush(), sys.stderr.flush()
-                os._exit(code or 0)
-        _, status = os.waitpid(child, 0)
-        out.seek(0), err.seek(0)
-        texts = out.read().decode(), err.read().decode()
-        return subprocess.CompletedProcess(arguments, os.waitstatus_to_exitcode(status), *texts)
-
-
-def succeed(*arguments, cwd, how=command, **environment):
-    done = how(*arguments, cwd=cwd, **environment)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done
-
-
-def fail(*arguments, cwd):
-    """The one message of a command that must fail."""
-    done = command(*arguments, cwd=cwd)
-    assert done.returncode != 0, done.stdout
-    assert "Traceback" not in done.stdout + done.stderr
-    message = done.stderr.strip()
-    assert message.startswith("error: "), message
-    assert message.count("error: ") == 1
-    return message
-
-
-def results(folder):
-    return json.loads((folder / "results.json").read_text())
+from tests.commands import SMALL, Fork, fail, process, results, succeed
 
 
 @pytest.fixture(scope="module")
@@ -239,19 +146,14 @@ def test_a_run_killed_in_the_middle_of_an_epoch_ends_with_the_same_bits(tmp_path
     arguments = [*SMALL, "+experiment=study/embeddings", "data.users=600", "training.epochs=6", "training.patience=0"]
     arguments += ["training.batch_size=4"]
     succeed(*arguments, "hydra.run.dir=whole", cwd=tmp_path)
-    running = subprocess.Popen(
-        [sys.executable, "-m", "hybrid_seq_gnn", *arguments, "hydra.run.dir=killed"],
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-    )
+    running = Fork(*arguments, "hydra.run.dir=killed", cwd=tmp_path)
     metrics = tmp_path / "killed" / "metrics.jsonl"
     deadline = time.monotonic() + 100
     while not (metrics.exists() and metrics.read_text().count("\n") >= 2):
         assert time.monotonic() < deadline
         assert running.poll() is None, "ended before it could be killed"
         time.sleep(0.01)
-    running.send_signal(signal.SIGKILL)
-    running.wait()
+    running.kill()
     assert not (tmp_path / "killed" / "results.json").exists()
     done = succeed(*arguments, "hydra.run.dir=killed", cwd=tmp_path)
     assert "resumed after epoch" in done.stdout

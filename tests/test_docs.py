@@ -12,8 +12,8 @@ import tomllib
 import pytest
 import yaml
 
+from tests.commands import SMALL, succeed
 from tests.conftest import ROOT
-from tests.test_command_line import SMALL, succeed
 
 DOCS = ROOT / "docs"
 COMMAND = "python -m hybrid_seq_gnn "
@@ -61,7 +61,7 @@ def in_copy(copy, *arguments):
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=copy,
-        env={**os.environ, "PYTHONPATH": there, "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, "PYTHONPATH": there},
         capture_output=True,
         text=True,
         timeout=300,

@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.commands import SMALL, results, succeed
 from tests.conftest import options
-from tests.test_command_line import SMALL, results, succeed
 
 TINY = [*SMALL, "training.epochs=1", "hydra.run.dir=run"]
 STUDY = ["+experiment=study/embeddings"]

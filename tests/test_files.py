@@ -12,7 +12,7 @@ import torch
 from hybrid_seq_gnn import files
 from hybrid_seq_gnn.run.folder import lock_folder
 from hybrid_seq_gnn.training import checkpoint
-from tests.test_command_line import fail, results, succeed
+from tests.commands import fail, results, succeed
 
 TINY = ["data=synthetic", "data.users=40", "data.items=40", "model=popularity"]
 

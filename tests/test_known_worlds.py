@@ -17,7 +17,7 @@ from hybrid_seq_gnn.fusion.piecewise import Piecewise
 from hybrid_seq_gnn.training.fusion_fit import fit
 from hybrid_seq_gnn.training.held_out import HeldOut
 from hybrid_seq_gnn.training.normaliser import polynomial
-from tests.test_command_line import results, succeed
+from tests.commands import results, succeed
 
 TRAINING = [
     "model.embedding_dim=32",

@@ -5,7 +5,7 @@ import zipfile
 import pytest
 import torch
 
-from tests.test_command_line import SMALL, command, fail
+from tests.commands import SMALL, command, fail
 
 
 @pytest.mark.parametrize(

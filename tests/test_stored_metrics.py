@@ -9,17 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_command_line import results, succeed
+from tests.commands import results, succeed
 
 STORED = json.loads((Path(__file__).parent / "stored_metrics.json").read_text())
 A_FEW_RANKS = 0.004  # other processors round otherwise, and a user or two change places
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A working folder whose runs share their encoders."""
+    return tmp_path_factory.mktemp("stored")
+
+
 @pytest.mark.parametrize("overrides", STORED)
-def test_a_small_run_gives_the_stored_metrics(overrides, tmp_path):
-    small = ["data.max_users=600", "training.epochs=2", "hydra.run.dir=run"]
-    succeed(*small, *overrides.split(), cwd=tmp_path)
-    found = results(tmp_path / "run")
+def test_a_small_run_gives_the_stored_metrics(overrides, folder):
+    run = f"outputs/{list(STORED).index(overrides)}"
+    succeed("data.max_users=600", "training.epochs=2", f"hydra.run.dir={run}", *overrides.split(), cwd=folder)
+    found = results(folder / run)
     metrics = {
         f"{split} {metric}": found[f"{split}_metrics"][metric]
         for split in ("test", "validation")

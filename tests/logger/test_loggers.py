@@ -11,7 +11,7 @@ from hybrid_seq_gnn.logger.mlflow import MLflow
 from hybrid_seq_gnn.logger.protocol import Careful, scalars, summary
 from hybrid_seq_gnn.logger.tensorboard import TensorBoard
 from hybrid_seq_gnn.logger.wandb import WandB
-from tests.test_command_line import SMALL, fail, results, succeed
+from tests.commands import SMALL, fail, results, succeed
 
 TRAINED = [*SMALL, "+experiment=study/embeddings"]  # one stage, whose epochs are the run's
 

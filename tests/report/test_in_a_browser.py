@@ -8,7 +8,6 @@ import subprocess
 import pytest
 
 from hybrid_seq_gnn.report.__main__ import main
-from tests.report.study_folder import outputs
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [
@@ -49,11 +48,11 @@ addEventListener("load", () => {
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
+def page(study, tmp_path_factory):
     if CHROMIUM is None:
         pytest.skip("needs Chromium, which is not installed")
     folder = tmp_path_factory.mktemp("browser")
-    main([str(outputs(folder / "outputs")), "--output", str(folder / "report"), "--resamples", "100"])
+    main([str(study), "--output", str(folder / "report"), "--resamples", "100"])
     return folder / "report/report.html"
 
 

@@ -1,9 +1,6 @@
 """Encoders are trained once: found by what they are, shared by all, and never stale."""
 
 import json
-import signal
-import subprocess
-import sys
 import time
 
 import pandas as pd
@@ -11,7 +8,7 @@ import pytest
 
 from hybrid_seq_gnn.run import identity as identities
 from hybrid_seq_gnn.run.encoders import finished_runs
-from tests.test_command_line import SMALL, results, succeed
+from tests.commands import SMALL, Fork, results, succeed
 
 
 def stored(folder):
@@ -104,15 +101,10 @@ def test_what_changes_no_number_makes_no_other_run(tmp_path):
 LONG = ["data=synthetic", "data.users=400", "data.items=60", "training.epochs=12", "training.patience=0"]
 
 
-def start(folder, run):
-    command = [sys.executable, "-m", "hybrid_seq_gnn", *LONG, f"hydra.run.dir={run}"]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
 def test_two_that_want_the_same_encoder_at_once_train_one(tmp_path):
-    both = [start(tmp_path, f"outputs/{name}") for name in "ab"]
-    said = [process.communicate(timeout=200)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
+    both = [Fork(*LONG, f"hydra.run.dir=outputs/{name}", cwd=tmp_path) for name in "ab"]
+    done = [running.end() for running in both]
+    assert [each.returncode for each in done] == [0, 0], done
     (encoder,) = stored(tmp_path)
     assert times_trained(encoder) == 1
     assert {results(tmp_path / f"outputs/{name}")["baseline"]["folder"] for name in "ab"} == {
@@ -121,19 +113,15 @@ def test_two_that_want_the_same_encoder_at_once_train_one(tmp_path):
 
 
 def test_a_killed_encoder_goes_on_from_its_last_epoch(tmp_path):
-    killed = start(tmp_path, "outputs/a")
+    running = Fork(*LONG, "hydra.run.dir=outputs/a", cwd=tmp_path)
     waited_until = time.monotonic() + 60
     while not list(tmp_path.glob("outputs/encoders/*/checkpoint.pt")):
         assert time.monotonic() < waited_until
         time.sleep(0.02)
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
+    running.kill()
     (encoder,) = stored(tmp_path)
     assert not (encoder / "results.json").exists()
-    done = start(tmp_path, "outputs/b")
-    said = done.communicate(timeout=200)[0]
-    assert done.returncode == 0
-    assert "resumed after epoch" in said
+    assert "resumed after epoch" in succeed(*LONG, "hydra.run.dir=outputs/b", cwd=tmp_path).stdout
     assert times_trained(encoder) == 1
     assert len((encoder / "metrics.jsonl").read_text().splitlines()) == 12
     assert json.loads((tmp_path / "outputs/b/results.json").read_text())["baseline"]

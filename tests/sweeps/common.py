@@ -6,7 +6,7 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from tests.test_command_line import SMALL, results
+from tests.commands import SMALL, results
 
 STUDY = [*SMALL, "+experiment=study/embeddings"]  # every trial trains: these are about sweeps
 ONE = [*STUDY, "training.epochs=1", "hydra.sweep.dir=sweep", "-m"]

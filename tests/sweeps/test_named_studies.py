@@ -5,8 +5,8 @@ import re
 
 from hybrid_seq_gnn.app.arguments import read_study
 from hybrid_seq_gnn.files import package_folder
+from tests.commands import fail, succeed
 from tests.sweeps.common import TINY, finished
-from tests.test_command_line import fail, succeed
 
 
 def test_every_study_of_the_plan_is_there_and_can_be_planned(tmp_path):

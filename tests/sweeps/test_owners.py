@@ -86,9 +86,9 @@ def test_an_owner_that_was_robbed_notices_and_goes_on(start, tmp_path):
     (mine,) = study.get_trials(states=(TrialState.RUNNING,))
     study.tell(mine.number, state=TrialState.FAIL)
     study.enqueue_trial({"fusion.alpha": 0.3}, user_attrs={"slot": 0})
-    said, _ = running.communicate(timeout=100)
-    assert running.returncode == 0, said
-    assert "was taken over by another process" in said
+    done = running.end()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "was taken over by another process" in done.stdout
     assert standing(tmp_path / "sweep") == ["FAIL", "COMPLETE"]
 
 

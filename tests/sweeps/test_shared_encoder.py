@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.commands import SMALL, results, succeed
 from tests.run.test_encoders import stored, times_trained
-from tests.test_command_line import SMALL, results, succeed
 
 SWEEP = [*SMALL, "fusion.alpha=0.3,0.6,0.9", "hydra.sweep.dir=sweep", "-m"]
 

@@ -9,8 +9,8 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from hybrid_seq_gnn.app.arguments import Command
 from hybrid_seq_gnn.app.sweep.space import parse
 from hybrid_seq_gnn.study.space import choices
+from tests.commands import fail, succeed
 from tests.sweeps.common import ONE, finished, trials
-from tests.test_command_line import fail, succeed
 
 
 def test_a_setting_varies_only_beside_the_options_that_have_it(tmp_path):

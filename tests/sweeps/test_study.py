@@ -8,8 +8,8 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from tests.commands import fail, results, succeed
 from tests.sweeps.common import ONE, TINY, finished, load, standing, trials
-from tests.test_command_line import fail, results, succeed
 
 
 def test_a_study_is_named_by_what_it_is_and_the_same_command_continues_it(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 
 from hybrid_seq_gnn.app.arguments import read_study
-from tests.test_command_line import fail
+from tests.commands import fail
 
 SAFE = [
     "hydra.sweep.dir=out",

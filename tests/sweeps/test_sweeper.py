@@ -7,8 +7,8 @@ import signal
 import pandas as pd
 import pytest
 
+from tests.commands import SMALL, command, fail, results, succeed
 from tests.sweeps.common import ONE, STUDY, alphas, load, trials, wait_for
-from tests.test_command_line import SMALL, command, fail, results, succeed
 
 
 def test_a_grid_runs_each_point_once_in_order_whatever_n_trials_says(tmp_path):
@@ -89,8 +89,7 @@ def test_a_killed_sweep_goes_on_where_it_was(start, tmp_path):
     ]
     running = start(*arguments)
     wait_for(tmp_path / "sweep" / "1" / "metrics.jsonl", running)
-    running.send_signal(signal.SIGKILL)
-    running.wait()
+    running.kill()
     first = tmp_path / "sweep" / "0" / "results.json"
     before = first.stat().st_mtime_ns
     done = succeed(*arguments, cwd=tmp_path)
@@ -104,10 +103,10 @@ def test_an_interrupted_sweep_says_how_far_it_is_and_goes_on(start, tmp_path):
     arguments = [*STUDY, "data.users=400", "training.epochs=20", "hydra.sweep.dir=sweep", "fusion.alpha=0.3,0.7", "-m"]
     running = start(*arguments)
     wait_for(tmp_path / "sweep" / "1" / "metrics.jsonl", running)
-    running.send_signal(signal.SIGINT)
-    stdout, _ = running.communicate(timeout=60)
-    assert running.returncode == 1
-    assert "interrupted: 1 done, 1 to run; the same command goes on from there" in stdout
+    running.send(signal.SIGINT)
+    done = running.end()
+    assert done.returncode == 1
+    assert "interrupted: 1 done, 1 to run; the same command goes on from there" in done.stdout
     assert [trial.state.name for trial in trials(tmp_path / "sweep")] == ["COMPLETE", "FAIL"]
     assert (tmp_path / "sweep" / "leaderboard.md").read_text().count("interrupted") == 1
     assert "1 done, 1 to run" in succeed(*arguments, cwd=tmp_path).stdout
@@ -115,14 +114,13 @@ def test_an_interrupted_sweep_says_how_far_it_is_and_goes_on(start, tmp_path):
 
 
 def test_a_search_takes_up_a_run_killed_twice_once_and_in_its_own_folder(start, tmp_path):
-    arguments = [*STUDY, "data.users=400", "training.epochs=60", "training.patience=0", "hydra.sweep.dir=sweep"]
+    arguments = [*STUDY, "data.users=400", "training.epochs=20", "training.patience=0", "hydra.sweep.dir=sweep"]
     arguments += ["fusion.alpha=interval(0.2,0.8)", "study.n_trials=3", "-m"]
     for _ in range(2):
         running = start(*arguments)
         metrics = tmp_path / "sweep" / "1" / "metrics.jsonl"
         wait_for(metrics, running, longer_than=metrics.stat().st_size if metrics.exists() else 0)
-        running.send_signal(signal.SIGKILL)
-        running.wait()
+        running.kill()
     done = succeed(*arguments, cwd=tmp_path)
     assert "1 done, 2 to run" in done.stdout
     found = alphas(tmp_path)

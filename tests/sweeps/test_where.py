@@ -6,8 +6,8 @@ import pytest
 from hydra.errors import MissingConfigException
 
 from hybrid_seq_gnn.app.cli import explain
+from tests.commands import SMALL, results, succeed
 from tests.sweeps.common import ONE, standing
-from tests.test_command_line import SMALL, results, succeed
 
 ROWS = "".join(f"{user},{(user + k) % 30},{k}\n" for user in range(40) for k in range(8))
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 
-from tests.test_command_line import SMALL, fail, process, results, succeed
+from tests.commands import SMALL, fail, results, succeed
 
 needs_compiler = pytest.mark.skipif(
     not (shutil.which("g++") or shutil.which("clang++")), reason="needs a C++ compiler, and none is here"
@@ -21,7 +21,7 @@ def losses(folder):
 def test_a_compiled_run_has_the_losses_and_metrics_of_one_that_is_not(tmp_path):
     for name, value in (("plain", "false"), ("compiled", "true")):
         run = [*SMALL, "+experiment=study/embeddings", f"training.compile={value}", f"hydra.run.dir={name}"]
-        done = succeed(*run, cwd=tmp_path, how=process, TORCHINDUCTOR_COMPILE_THREADS="1")
+        done = succeed(*run, cwd=tmp_path, TORCHINDUCTOR_COMPILE_THREADS="1")
         assert "error" not in done.stderr.lower(), done.stderr
     plain, compiled = losses(tmp_path / "plain"), losses(tmp_path / "compiled")
     assert compiled == pytest.approx(plain, rel=1e-4)  # dropout drew the same numbers

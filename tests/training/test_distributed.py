@@ -13,7 +13,8 @@ import torch
 
 from hybrid_seq_gnn.evaluation.evaluate import Ranking, merge, part_of
 from hybrid_seq_gnn.training import distributed
-from tests.test_command_line import results, succeed
+from tests.commands import Fork, results, succeed
+from tests.sweeps.postgres import free_port
 
 WORLD = [
     "data=synthetic",
@@ -34,6 +35,19 @@ def torchrun(*arguments, cwd):
     return subprocess.run(
         [*TORCHRUN, *arguments], cwd=cwd, env={**os.environ, **HERE}, capture_output=True, text=True, timeout=100
     )
+
+
+def two_processes(*arguments, cwd):
+    """The command on two forks of this process, as torchrun would start them. Returns how both ended."""
+    world = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "2", "MASTER_PORT": str(free_port()), **HERE}
+    both = [Fork(*arguments, cwd=cwd, RANK=str(rank), LOCAL_RANK=str(rank), **world) for rank in range(2)]
+    return [running.end() for running in both]
+
+
+def succeed_together(*arguments, cwd):
+    first, second = two_processes(*arguments, cwd=cwd)
+    assert (first.returncode, second.returncode, second.stdout) == (0, 0, ""), (first, second)
+    return first
 
 
 def history(folder):
@@ -75,8 +89,7 @@ def assert_same_run(one, two):
 def test_two_processes_give_the_numbers_of_one(arguments, tmp_path):
     exact = EXACT if "model=popularity" not in arguments else [a for a in EXACT if not a.startswith("model.")]
     succeed(*exact, *arguments, "hydra.run.dir=one", cwd=tmp_path)
-    done = torchrun(*exact, *arguments, cwd=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = succeed_together(*exact, *arguments, cwd=tmp_path)
     (two,) = tmp_path.glob("outputs/*/*")  # one folder, whatever second the clocks showed
     assert_same_run(tmp_path / "one", two)
     assert {p.name for p in two.iterdir()} == {p.name for p in (tmp_path / "one").iterdir()}
@@ -95,8 +108,7 @@ def test_two_processes_learn_as_well_from_negatives_and_dropout_of_their_own(tmp
         "negatives=in_batch",
     ]
     succeed(*sampled, "hydra.run.dir=one", cwd=tmp_path)
-    done = torchrun(*sampled, "hydra.run.dir=two", cwd=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
+    succeed_together(*sampled, "hydra.run.dir=two", cwd=tmp_path)
     losses = [[epoch["loss"] for epoch in history(tmp_path / name)] for name in ("one", "two")]
     assert losses[1] == pytest.approx(losses[0], rel=0.05)
     assert losses[1] != losses[0]
@@ -137,21 +149,27 @@ def test_a_killed_process_ends_all_and_the_same_command_goes_on(tmp_path):
     assert_same_run(tmp_path / "one", tmp_path / "two")
 
 
+def the_one_error(said):
+    (line,) = [line for line in said.splitlines() if line.startswith("error: ")]
+    return line
+
+
+def test_an_error_ends_all_processes_with_one_message(tmp_path):
+    done = torchrun(*EXACT, "training.lr=1e30", "training.weight_decay=0", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "the loss became" in the_one_error(done.stderr)
+    assert not list(tmp_path.rglob("results.json"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [
-        (["fusion.alpha=1.7"], "fusion.alpha=1.7"),
-        (["training.lr=1e30", "training.weight_decay=0"], "the loss became"),
-        (["fusion.alpha=0.3,0.5", "-m"], "-m under torchrun"),
-    ],
-    ids=["setting", "divergence", "sweep"],
+    [(["fusion.alpha=1.7"], "fusion.alpha=1.7"), (["fusion.alpha=0.3,0.5", "-m"], "-m under torchrun")],
+    ids=["setting", "sweep"],
 )
-def test_an_error_ends_all_processes_with_one_message(arguments, words, tmp_path):
-    done = torchrun(*EXACT, *arguments, cwd=tmp_path)
-    assert done.returncode != 0
-    said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert len(said) == 1 and words in said[0], done.stderr
-    assert not list(tmp_path.rglob("results.json"))
+def test_what_is_refused_is_said_once(arguments, words, tmp_path):
+    both = two_processes(*EXACT, *arguments, cwd=tmp_path)
+    assert all(done.returncode for done in both)
+    assert words in the_one_error("".join(done.stderr for done in both))
 
 
 def test_without_torchrun_nothing_is_distributed():

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from hybrid_seq_gnn.training.post_hoc import PostHoc
-from tests.test_command_line import SMALL, fail, results, succeed
+from tests.commands import SMALL, fail, results, succeed
 
 
 @pytest.mark.parametrize("alphas", [(), (0.5, 1.2), (-0.1,)])

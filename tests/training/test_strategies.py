@@ -10,7 +10,7 @@ from hybrid_seq_gnn.model.linear_cross_entropy import linear_cross_entropy
 from hybrid_seq_gnn.training.average import WeightAverage
 from hybrid_seq_gnn.training.settings import TrainingSettings
 from hybrid_seq_gnn.training.two_stage import TwoStage
-from tests.test_command_line import SMALL, command, fail, results, succeed
+from tests.commands import SMALL, command, fail, results, succeed
 from tests.training.test_loop import World
 
 
