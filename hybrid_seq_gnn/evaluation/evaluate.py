@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hybrid_seq_gnn.data.batches import ranking_batches
 from hybrid_seq_gnn.data.sequences import Sequences
-from hybrid_seq_gnn.evaluation.ranks import mask_history, rank_of_target
+from hybrid_seq_gnn.evaluation.ranks import rank_of_target
 from hybrid_seq_gnn.interfaces import Recommender
 
 SCORES_AT_A_TIME = 1 << 25  # most scores in memory at once: 128 MiB of float32
@@ -97,9 +97,9 @@ def rank_users(
     order: list[Tensor] = []
     for ranking in ranking_batches(sequences, users, positions, model.max_length, batch_size):
         targets = ranking.targets.to(device)
-        history = ranking.history.to(device) if mask else targets.new_zeros(len(targets), 1)
+        history = (ranking.history if mask else ranking.history[:, :0]).to(device)
         scores = model.next_item_scores(ranking.batch.to(device))
-        ranks.append(rank_of_target(mask_history(scores.all(), history, targets), targets).cpu())
+        ranks.append(rank_of_target(scores.all(), targets, history).cpu())
         order.append(ranking.batch.users)
         if scores.alpha is not None:
             alphas.append(scores.alpha.cpu())

@@ -5,36 +5,30 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 
-def mask_history(
-    scores: Float[Tensor, "B N"], history: Int[Tensor, "B H"], target: Int[Tensor, "B"]
-) -> Float[Tensor, "B N"]:
-    """Remove padding (item 0) and each user's history from the ranking, but never the target itself.
-
-    A target that is also in the history (repeat consumption) stays in the ranking. Scores of -inf from the model
-    itself (log 0, overflow) become the lowest finite number, so that -inf only ever means "not a candidate": a model
-    that gives -inf to all items ranks last, not first.
-
-    Shape:
-        history: padded with 0. Returns new scores, -inf where an item is not a candidate.
-    """
-    column = target.unsqueeze(1)
-    masked = scores.clamp(min=torch.finfo(scores.dtype).min)  # NaN stays NaN
-    chosen = masked.gather(1, column)
-    masked.scatter_(1, history, -torch.inf)
-    masked[:, 0] = -torch.inf
-    return masked.scatter_(1, column, chosen)
-
-
-def rank_of_target(scores: Float[Tensor, "B N"], target: Int[Tensor, "B"]) -> Int[Tensor, "B"]:
-    """1 + the number of other candidates that do not score below the target. Candidates are items above -inf.
+def rank_of_target(
+    scores: Float[Tensor, "B N"], target: Int[Tensor, "B"], history: Int[Tensor, "B H"] | None = None
+) -> Int[Tensor, "B"]:
+    """1 + the number of other candidates that do not score below the target.
 
     Ties count against the model, so a constant scorer ranks last, not first. NaN counts against it too: a NaN score is
-    never below the target, and a target with a NaN score ranks behind every candidate.
+    never below the target, and a target with a NaN score ranks behind every candidate. So does a target with a score
+    of -inf (log 0, overflow).
+
+    Args:
+        history: items that are no candidates, and with them padding (item 0); in any order, also repeated. The target
+            stays a candidate if it is among them (repeat consumption). None means that all columns are candidates.
 
     Shape:
-        scores: (B, N). target: (B,) columns. Returns (B,), from 1 to the number of candidates.
+        scores: (B, N). target: (B,) columns. history: padded with 0. Returns (B,), from 1 to the number of candidates.
     """
-    chosen = scores.gather(1, target.unsqueeze(1))
-    ahead = ~(scores < chosen) & (scores != -torch.inf)
-    ahead.scatter_(1, target.unsqueeze(1), True)  # the target counts itself: the 1 of the formula
-    return ahead.sum(1)
+    column = target.unsqueeze(1)
+    chosen = scores.gather(1, column)
+    below = (scores < chosen).sum(1)
+    candidates = torch.full_like(below, scores.shape[1])
+    if history is not None:
+        history = torch.cat([torch.zeros_like(column), history], dim=1).sort(1).values
+        counts = history != column
+        counts[:, 1:] &= history[:, 1:] != history[:, :-1]  # each item once
+        below -= ((scores.gather(1, history) < chosen) & counts).sum(1)
+        candidates -= counts.sum(1)
+    return candidates - below

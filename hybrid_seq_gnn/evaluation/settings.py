@@ -21,4 +21,4 @@ class EvaluationSettings(Limited):
 
     groups: LengthGroups = LengthGroups()  # noqa: RUF009
     mask_history: bool = True
-    batch_size: AtLeast1 = 256
+    batch_size: AtLeast1 = 64

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -106,10 +107,18 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, sparse: "SparseMatrix | DroppedEdges") -> Tensor:
         ctx.sparse = sparse
-        with torch.autocast(x.device.type, enabled=False):  # CPUs have no sparse product in bfloat16
-            return sparse.matrix("", x.dtype) @ x
+        return product(sparse, "", x)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        grad = grads[0]
-        return ctx.sparse.matrix("" if ctx.sparse.symmetric else "back_", grad.dtype) @ grad, None
+        return product(ctx.sparse, "" if ctx.sparse.symmetric else "back_", grads[0].contiguous()), None
+
+
+def product(sparse: "SparseMatrix | DroppedEdges", prefix: str, x: Tensor) -> Tensor:
+    """The matrix, or its transpose (`back_`), times x. On a CPU, summing bags of rows is 2.5 to 5 times as fast."""
+    with torch.autocast(x.device.type, enabled=False):  # CPUs have no sparse product in bfloat16
+        matrix = sparse.matrix(prefix, x.dtype)
+        if x.device.type != "cpu":
+            return matrix @ x
+        rows, columns, values = matrix.crow_indices(), matrix.col_indices(), matrix.values()
+        return F.embedding_bag(columns, x, rows, mode="sum", per_sample_weights=values, include_last_offset=True)

@@ -12,8 +12,9 @@ from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import AtLeast1, Inside, Share, Temperature
 from hybrid_seq_gnn.model.causal import initialise
+from hybrid_seq_gnn.model.dropout import Dropout
 from hybrid_seq_gnn.model.encoder import Encoder, Reading
-from hybrid_seq_gnn.model.layers import Block, last_positions
+from hybrid_seq_gnn.model.layers import Block, Layout, last_positions
 
 
 class BERT4Rec(Encoder):
@@ -52,7 +53,7 @@ class BERT4Rec(Encoder):
         self.mask_share = mask_share
         self.mask = nn.Parameter(0.02 * torch.randn(embedding_dim))
         self.positions = nn.Embedding(max_length + 1, embedding_dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(
             Block(embedding_dim, num_heads, dropout, feed_forward_multiplier * embedding_dim, causal=False)
             for _ in range(num_blocks)
@@ -99,7 +100,8 @@ class BERT4Rec(Encoder):
         place = (mask.sum(1, keepdim=True) - mask.cumsum(1))[mask]  # 0 for the latest place
         masked = torch.where(reading.hidden.unsqueeze(1), self.mask, inputs)
         x = self.dropout(masked + self.positions(place))
+        layout = Layout(mask, causal=False)
         for block in self.blocks:
-            x = block(x, mask)
+            x = block(x, layout)
         states: Tensor = self.norm(x)[reading.hidden]
         return states

@@ -35,10 +35,14 @@ class CausalModel(Encoder):
         last = last_positions(mask)
         return Reading(batch, last, last, batch.length[mask][last])
 
+    def encode_last(self, inputs: Float[Tensor, "M D"], items: Int[Tensor, "B T"]) -> Float[Tensor, "B D"]:
+        """The state after the latest position of each user, in evaluation mode."""
+        return self.encode(inputs, items)[last_positions(items > 0)]
+
     def read(self, inputs: Float[Tensor, "M D"], reading: Reading) -> Float[Tensor, "R D"]:
-        """The states after the requested positions."""
-        states = self.encode(inputs, reading.batch.items)
-        return states if reading.rows is None else states[reading.rows]
+        """The states after the requested positions: all, or the latest of each user."""
+        items = reading.batch.items
+        return self.encode(inputs, items) if reading.rows is None else self.encode_last(inputs, items)
 
 
 def initialise(module: nn.Module) -> None:

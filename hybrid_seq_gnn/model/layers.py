@@ -1,8 +1,76 @@
 """The self-attention block shared by the sequence models."""
 
+from typing import Any
+
+import numpy as np
+import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+
+from hybrid_seq_gnn.model.dropout import Dropout
+
+ROWS = 16  # histories that attention pads to the same length; on a GPU, all of a batch
+
+
+class Layout:
+    """How attention sees a batch: histories of like length side by side, each group padded to its longest.
+
+    Attributes:
+        mask: see below.
+        cell: (C,) packed position in each cell; padding repeats position 0.
+        place: (M,) cell of each packed position.
+        groups: per group, its histories, its length and, for attention to both sides, the mask of its positions.
+
+    Args:
+        mask: (B, T), true at positions; padding is on the right.
+        causal: padding is never attended to because it is in the future, so no mask is needed.
+    """
+
+    def __init__(self, mask: Bool[Tensor, "B T"], causal: bool = True) -> None:
+        size = mask.sum(1).cpu().numpy()
+        first, order = size.cumsum() - size, np.argsort(-size, kind="stable")
+        self.mask, self.groups, cells = mask, [], []
+        place, filled = np.empty(int(size.sum()), dtype=np.int64), 0
+        step = ROWS if mask.device.type == "cpu" else max(len(size), 1)
+        for rows in (order[k : k + step] for k in range(0, len(order), step)):
+            column = np.arange(max(int(size[rows[0]]), 1))
+            inside = column < size[rows, None]
+            cell = np.where(inside, first[rows, None] + column, 0)
+            place[cell[inside]] = filled + np.flatnonzero(inside)
+            masked = None if causal else torch.from_numpy(inside)[:, None, None].to(mask.device)
+            self.groups.append((len(rows), len(column), masked))
+            cells.append(cell.ravel())
+            filled += cell.size
+        self.cell = torch.from_numpy(np.concatenate(cells)).to(mask.device)
+        self.place = torch.from_numpy(place).to(mask.device)
+
+
+class _ToCells(torch.autograd.Function):
+    """x[cell]; the gradient at padding is 0, so that of each position comes from one cell."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, layout: Layout) -> Tensor:
+        ctx.layout = layout
+        return x.index_select(0, layout.cell)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return grads[0].index_select(0, ctx.layout.place), None
+
+
+class _ToPositions(torch.autograd.Function):
+    """x[place], the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, layout: Layout) -> Tensor:
+        ctx.layout = layout
+        return x.index_select(0, layout.place)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        cells = grads[0].new_zeros(len(ctx.layout.cell), grads[0].shape[1])
+        return cells.index_copy_(0, ctx.layout.place, grads[0]), None
 
 
 class Block(nn.Module):
@@ -23,7 +91,7 @@ class Block(nn.Module):
         causal: a position attends to itself and earlier positions; otherwise to the whole history.
 
     Shape:
-        x: (M, D) packed positions. mask: (B, T), true at the M positions; padding is on the right.
+        x: (M, D) packed positions. layout: of the batch, made with the same `causal`.
         Returns (M, D).
     """
 
@@ -38,32 +106,41 @@ class Block(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(embedding_dim)
         self.expand = nn.Linear(embedding_dim, feed_forward_dim)
         self.contract = nn.Linear(feed_forward_dim, embedding_dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
-    def attend(self, x: Float[Tensor, "M D"], row: Int[Tensor, "M"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "M D"]:
-        """Multi-head attention. Padding is never attended to: it is in the future, or masked."""
-        (users, positions), width = mask.shape, x.shape[-1]
-        packed = self.qkv(x)
-        qkv = packed.new_zeros(users * positions, 3 * width).index_copy(0, row, packed)
-        q, k, v = qkv.view(users, positions, 3, self.num_heads, width // self.num_heads).permute(
-            2, 0, 3, 1, 4
-        )  # each (B, heads, T, D/heads)
-        attn_mask = None if self.causal else mask[:, None, None, :]
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask, is_causal=self.causal)
-        mixed: Tensor = self.project(out.transpose(1, 2).reshape(users * positions, width).index_select(0, row))
-        return mixed
+    def attend(self, x: Float[Tensor, "M D"], layout: Layout) -> Float[Tensor, "M D"]:
+        """Multi-head attention, a group of histories at a time."""
+        width = x.shape[-1]
+        cells: Tensor = _ToCells.apply(self.qkv(x), layout)  # type: ignore[no-untyped-call]
+        mixed = []
+        parts = torch.split(cells, [users * length for users, length, _ in layout.groups])
+        for part, (users, length, mask) in zip(parts, layout.groups, strict=True):
+            qkv = part.view(users, length, 3, self.num_heads, width // self.num_heads)
+            q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (users, heads, length, D / heads)
+            out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=self.causal)
+            mixed.append(out.transpose(1, 2).reshape(users * length, width))
+        packed: Tensor = self.project(_ToPositions.apply(torch.cat(mixed), layout))  # type: ignore[no-untyped-call]
+        return packed
 
-    def forward(self, x: Float[Tensor, "M D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "M D"]:
-        return self.at_rows(x, mask.flatten().nonzero()[:, 0], mask)
-
-    def at_rows(
-        self, x: Float[Tensor, "M D"], row: Int[Tensor, "M"], mask: Bool[Tensor, "B T"]
-    ) -> Float[Tensor, "M D"]:
-        """`forward` given the index of each position in B * T. Shapes depend only on sizes, not on values."""
-        x = x + self.dropout(self.attend(self.attention_norm(x), row, mask))
+    def feed_forward(self, x: Float[Tensor, "M D"]) -> Float[Tensor, "M D"]:
         hidden = F.gelu(self.expand(self.feed_forward_norm(x)))
-        change: Tensor = self.dropout(self.contract(self.dropout(hidden)))
-        return x + change
+        return self.dropout.add(x, self.contract(self.dropout(hidden)))
+
+    def forward(self, x: Float[Tensor, "M D"], layout: Layout) -> Float[Tensor, "M D"]:
+        return self.feed_forward(self.dropout.add(x, self.attend(self.attention_norm(x), layout)))
+
+    def at_last(self, x: Float[Tensor, "M D"], layout: Layout) -> Float[Tensor, "B D"]:
+        """`forward` for the latest position of each history only, without dropout: all that ranking needs."""
+        mask, width = layout.mask, x.shape[-1]
+        users, length = mask.shape
+        last, normed = last_positions(mask), self.attention_norm(x)
+        weight, bias = self.qkv.weight, self.qkv.bias
+        q = F.linear(normed[last], weight[:width], bias[:width]).view(users, self.num_heads, 1, -1)
+        packed = F.linear(normed, weight[width:], bias[width:])
+        cells = packed.new_zeros(users * length, 2 * width).index_copy(0, mask.flatten().nonzero()[:, 0], packed)
+        k, v = cells.view(users, length, 2, self.num_heads, -1).permute(2, 0, 3, 1, 4)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None])
+        return self.feed_forward(x[last] + self.project(out.reshape(users, width)))
 
 
 def last_positions(mask: Bool[Tensor, "B T"]) -> Int[Tensor, "B"]:

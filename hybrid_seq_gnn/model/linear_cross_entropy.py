@@ -1,6 +1,6 @@
 """Cross-entropy over all items without storing all logits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,15 @@ from torch import Tensor
 
 from hybrid_seq_gnn.errors import UserError
 
-ROWS = 256  # rows of logits in memory at a time: small enough to stay in cache, large enough for a fast product
+CACHE = 2 << 20  # bytes of logits at a time on a CPU: they stay in its cache
+MEMORY = 1 << 28  # the same elsewhere: a few large products
+
+
+def chunks(rows: int, table: Tensor) -> Iterator[slice]:
+    """Slices of the rows whose logits are held at a time."""
+    size = MEMORY // (4 * len(table)) if table.device.type != "cpu" else CACHE // (4 * len(table)) // 64 * 64
+    size = max(size, 64) if table.device.type != "cpu" else min(max(size, 64), 192)
+    return (slice(start, min(start + size, rows)) for start in range(0, rows, size))
 
 
 @dataclass(frozen=True)
@@ -19,7 +27,7 @@ class Prior:
 
     Attributes:
         weight: (M,) weight of each row's prior, with gradient.
-        of_rows: maps a slice of the rows to their (rows, items) scores, all finite.
+        of_rows: maps a slice of the rows to their (rows, N) scores, finite but for padding.
     """
 
     weight: Float[Tensor, "M"]
@@ -27,7 +35,12 @@ class Prior:
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
-    """Loss and gradients in one pass: each chunk of logits is computed, used and overwritten."""
+    """Loss and gradients in one pass: each chunk of logits is computed, used and overwritten.
+
+        d loss / d logits = softmax - (1 - smoothing) * one_hot(target) - smoothing / items
+
+    Only softmax is as large as the logits; what the other two terms add to the gradients is known without them.
+    """
 
     @staticmethod
     def forward(
@@ -39,44 +52,54 @@ class _LinearCrossEntropy(torch.autograd.Function):
         weight: Tensor | None,
         prior: Callable[[slice], Tensor] | None,
     ) -> Tensor:
-        rows, items = query.shape[0], table.shape[0]
-        query_grad = torch.empty_like(query, dtype=table.dtype)
-        table_grad = torch.zeros_like(table)
+        rows, items = len(query), len(table) - 1
+        full = query.to(table.dtype)
+        query_grad, table_grad = torch.empty_like(full), torch.zeros_like(table)
         weight_grad = None if weight is None else torch.empty_like(weight)
-        buffer = table.new_empty(min(ROWS, rows), items)
-        loss = table.new_zeros(())
+        total = table.new_empty(rows, 1)  # log of the sum of exp(logits)
+        own = table[targets]
+        extra_own = table.new_zeros(rows, 1)
+        q, t = full, table
         if half := torch.is_autocast_enabled(query.device.type):
-            full, query, table = table, query.bfloat16(), table.bfloat16()
-        for start in range(0, rows, ROWS):
-            chunk = slice(start, min(start + ROWS, rows))
-            q, target = query[chunk], targets[chunk, None]
-            logits = (q @ table.T).float() if half else torch.mm(q, table.T, out=buffer[: len(q)])
+            q, t = full.bfloat16(), table.bfloat16()
+        buffer = t.new_empty(0)
+        for chunk in chunks(rows, table):
+            part = q[chunk]
+            if len(part) > len(buffer):
+                buffer = t.new_empty(len(part), len(t))
+            logits = torch.mm(part, t.T, out=buffer[: len(part)])
+            logits = logits.float() if half else logits
             if weight is not None and prior is not None:
                 extra = prior(chunk)
-                logits += weight[chunk, None] * extra
+                logits.addcmul_(weight[chunk, None], extra)
+            logits[:, 0] = -torch.inf  # padding
             peak = logits.amax(1, keepdim=True)
-            chosen = logits.gather(1, target)
-            if smoothing:
-                chosen = (1 - smoothing) * chosen + smoothing * logits.mean(1, keepdim=True)
-            probability = logits.sub_(peak).exp_()
-            total = probability.sum(1, keepdim=True)
-            loss += (total.log() + peak - chosen).sum()
-            # d loss / d logits = softmax - (1 - smoothing) * one_hot(target) - smoothing / items
-            probability.div_(total).scatter_add_(1, target, torch.full_like(total, smoothing - 1.0))
-            if smoothing:
-                probability.sub_(smoothing / items)
+            probability = torch.softmax(logits, 1, out=logits)
+            torch.sub(peak, probability.amax(1, keepdim=True).log_(), out=total[chunk])  # the largest is e^peak / sum
             if weight_grad is not None:
-                weight_grad[chunk] = (probability * extra).sum(1)
+                extra_own[chunk] = extra.gather(1, targets[chunk, None])
+                extra[:, 0] = 0.0
+                weight_grad[chunk] = (probability * extra).sum(1) - extra_own[chunk, 0]
             if half:
                 probability = probability.bfloat16()
-                query_grad[chunk] = (probability @ table).to(full.dtype)
-                table_grad += (probability.T @ q).to(full.dtype)
+                query_grad[chunk] = (probability @ t).to(full.dtype)
+                table_grad += (probability.T @ part).to(full.dtype)
             else:
-                torch.mm(probability, table, out=query_grad[chunk])
-                table_grad.addmm_(probability.T, q)
+                torch.mm(probability, t, out=query_grad[chunk])
+                table_grad.addmm_(probability.T, part)
+        chosen = (full * own).sum(1, keepdim=True)
+        query_grad.sub_(own, alpha=1 - smoothing)
+        table_grad.index_add_(0, targets, full, alpha=smoothing - 1)
+        if smoothing:
+            mean = table[1:].mean(0)
+            chosen = (1 - smoothing) * chosen + smoothing * (full @ mean)[:, None]
+            query_grad.sub_(mean, alpha=smoothing)
+            table_grad[1:].sub_(full.sum(0), alpha=smoothing / items)
+        if weight is not None:
+            chosen = chosen + weight[:, None] * extra_own
         ctx.save_for_backward(query_grad, table_grad, weight_grad)
         ctx.rows = rows
-        return loss / rows
+        return (total - chosen).sum() / rows
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -88,17 +111,17 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
 def linear_cross_entropy(
     query: Float[Tensor, "M D"],
-    table: Float[Tensor, "items D"],
+    table: Float[Tensor, "N D"],
     targets: Int[Tensor, "M"],
     smoothing: float = 0.0,
     prior: Prior | None = None,
 ) -> Float[Tensor, ""]:
-    """`F.cross_entropy(query @ table.T, targets)`, three times as fast on a CPU and without its (M, items) memory.
+    """`F.cross_entropy(query @ table[1:].T, targets - 1)`, faster on a CPU and without its (M, N) memory.
 
-        loss = mean over rows of log sum_j exp(query . table_j) - query . table_target
+        loss = mean over rows of log sum_j exp(query . table_j) - query . table_target     sum over items, 0 is padding
 
     With label smoothing e, the target's score is replaced by (1 - e) times it plus e times the mean score. With a
-    prior, weight * prior_j is added to every score.
+    prior, weight * prior_j is added to every score; it is not smoothed.
 
     Source: Wijmans et al. 2024, "Cut Your Losses" (arXiv:2411.09009). Ours differs: theirs is a GPU kernel that
     recomputes the logits for the gradient, ours computes the gradient in the forward pass.
@@ -110,13 +133,14 @@ def linear_cross_entropy(
         raise UserError("cross-entropy needs at least one row.")
     if not torch.is_grad_enabled():
         parts = []
-        for k in range(0, len(query), ROWS):
-            chunk = slice(k, min(k + ROWS, len(query)))
+        for chunk in chunks(len(query), table):
             logits = query[chunk] @ table.T
             if prior is not None:
                 logits = logits + prior.weight[chunk, None] * prior.of_rows(chunk)
             parts.append(
-                torch.nn.functional.cross_entropy(logits, targets[chunk], reduction="sum", label_smoothing=smoothing)
+                torch.nn.functional.cross_entropy(
+                    logits[:, 1:], targets[chunk] - 1, reduction="sum", label_smoothing=smoothing
+                )
             )
         return torch.stack(parts).sum() / len(query)
     weight, of_rows = (None, None) if prior is None else (prior.weight, prior.of_rows)
@@ -126,35 +150,60 @@ def linear_cross_entropy(
     return loss
 
 
-class _LinearLogProbability(torch.autograd.Function):
-    """The log-probability of each row's target; backward recomputes the logits, since it needs the rows' gradients."""
+class _LinearMixtureLoss(torch.autograd.Function):
+    """Loss and gradients of a mixture of softmaxes in one pass; `other` stands for a side without gradient.
+
+    With r = alpha p_1(target) / p(target), the share of the first side in the target's probability:
+
+        d loss / d logits_1 = r (softmax_1 - one_hot(target)),    of the second side with 1 - r
+        d loss / d alpha    = -(r / alpha - (1 - r) / (1 - alpha))
+    """
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, table: Tensor, targets: Tensor) -> Tensor:
-        query = query.to(table.dtype)
-        total = torch.empty_like(query[:, 0])
-        for k in range(0, len(query), ROWS):
-            total[k : k + ROWS] = (query[k : k + ROWS] @ table.T).logsumexp(1)
-        ctx.save_for_backward(query, table, targets, total)
-        return (query * table[targets]).sum(1) - total
+    def forward(ctx: Any, alpha: Tensor, targets: Tensor, other: Tensor | None, *sides: Tensor) -> Tensor:
+        pairs = [(query.to(table.dtype), table) for query, table in zip(sides[::2], sides[1::2], strict=True)]
+        grads = [(torch.empty_like(query), torch.zeros_like(table)) for query, table in pairs]
+        logs = torch.empty(2, len(targets), dtype=alpha.dtype, device=alpha.device)
+        if other is not None:
+            logs[1] = other
+        weights = torch.stack([alpha, 1 - alpha])
+        shares = torch.empty_like(logs)
+        for chunk in chunks(len(targets), pairs[0][1]):
+            target, found = targets[chunk, None], []
+            for side, (query, table) in enumerate(pairs):
+                logits = query[chunk] @ table.T
+                logits[:, 0] = -torch.inf  # padding
+                total = logits.logsumexp(1, keepdim=True)
+                logs[side, chunk] = (logits.gather(1, target) - total)[:, 0].to(logs.dtype)
+                found.append(logits.sub_(total).exp_())
+            shares[:, chunk] = torch.softmax(weights[:, chunk].log() + logs[:, chunk], 0)
+            for side, (p, (query, table), (query_grad, table_grad)) in enumerate(zip(found, pairs, grads, strict=True)):
+                share = shares[side, chunk, None].to(p.dtype)
+                p.mul_(share).scatter_add_(1, target, -share)
+                torch.mm(p, table, out=query_grad[chunk])
+                table_grad.addmm_(p.T, query[chunk])
+        mixed = torch.logsumexp(weights.log() + logs, 0)
+        ctx.save_for_backward((logs[1] - mixed).exp() - (logs[0] - mixed).exp(), *(g for pair in grads for g in pair))
+        return -mixed.mean()
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
-        query, table, targets, total = ctx.saved_tensors
-        weight = grads[0].unsqueeze(1)
-        query_grad, table_grad = torch.empty_like(query), torch.zeros_like(table)
-        for k in range(0, len(query), ROWS):
-            q, w = query[k : k + ROWS], weight[k : k + ROWS]
-            change = (q @ table.T).sub_(total[k : k + ROWS, None]).exp_().mul_(-w)
-            change.scatter_add_(1, targets[k : k + ROWS, None], w)
-            query_grad[k : k + ROWS] = change @ table
-            table_grad.addmm_(change.T, q)
-        return query_grad, table_grad, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        alpha_grad, *rest = ctx.saved_tensors
+        scale = grads[0] / len(alpha_grad)
+        return alpha_grad * scale, None, None, *(each * scale for each in rest)
 
 
-def linear_log_probability(
-    query: Float[Tensor, "M D"], table: Float[Tensor, "items D"], targets: Int[Tensor, "M"]
-) -> Float[Tensor, "M"]:
-    """log softmax(query @ table.T) at the targets, row by row, without (M, items) memory."""
-    result: Tensor = _LinearLogProbability.apply(query, table, targets)  # type: ignore[no-untyped-call]
-    return result
+def linear_mixture_loss(
+    alpha: Float[Tensor, "M"], targets: Int[Tensor, "M"], other: Float[Tensor, "M"] | None, *sides: Tensor
+) -> Float[Tensor, ""]:
+    """Mean over rows of -log(alpha p_1(target) + (1 - alpha) p_2(target)), without (M, N) memory.
+
+    Args:
+        alpha: weight of the first side.
+        targets: the correct items; item 0 is padding, with probability 0.
+        other: log p_2(target) if the second side has no gradient.
+        sides: query (M, D) and table (N, D) of the first side, and of the second unless `other` is given; p is the
+            softmax of query @ table.T.
+    """
+    loss: Tensor = _LinearMixtureLoss.apply(alpha, targets, other, *sides)  # type: ignore[no-untyped-call]
+    return loss

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.interfaces import Memory
-from hybrid_seq_gnn.model.linear_cross_entropy import ROWS
+
+ROWS = 256  # rows of all items in memory at a time
 
 
 @dataclass(frozen=True)

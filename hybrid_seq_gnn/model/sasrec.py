@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import AtLeast1, Share, Temperature
 from hybrid_seq_gnn.model.causal import CausalModel, initialise
-from hybrid_seq_gnn.model.layers import Block
+from hybrid_seq_gnn.model.dropout import Dropout
+from hybrid_seq_gnn.model.layers import Block, Layout
 
 
 class SASRec(CausalModel):
@@ -55,7 +56,7 @@ class SASRec(CausalModel):
             raise UserError(f"model.num_heads={num_heads} does not divide model.embedding_dim={embedding_dim}.")
         super().__init__(num_items, embedding_dim, max_length, cosine)
         self.positions = nn.Embedding(max_length, embedding_dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(
             Block(embedding_dim, num_heads, dropout, feed_forward_multiplier * embedding_dim) for _ in range(num_blocks)
         )
@@ -63,10 +64,22 @@ class SASRec(CausalModel):
         self.apply(initialise)
 
     def encode(self, inputs: Float[Tensor, "M D"], items: Int[Tensor, "B T"]) -> Float[Tensor, "M D"]:
-        mask = items > 0
-        place = (mask.sum(1, keepdim=True) - mask.cumsum(1))[mask]  # 0 for the latest event
-        x = self.dropout(inputs + self.positions(place))
+        x, layout = self.embed(inputs, items)
         for block in self.blocks:
-            x = block(x, mask)
+            x = block(x, layout)
         states: Tensor = self.norm(x)
         return states
+
+    def encode_last(self, inputs: Float[Tensor, "M D"], items: Int[Tensor, "B T"]) -> Float[Tensor, "B D"]:
+        """The last block needs to compute the latest position only."""
+        x, layout = self.embed(inputs, items)
+        for block in self.blocks[:-1]:
+            x = block(x, layout)
+        states: Tensor = self.norm(self.blocks[-1].at_last(x, layout))  # type: ignore[operator]
+        return states
+
+    def embed(self, inputs: Float[Tensor, "M D"], items: Int[Tensor, "B T"]) -> tuple[Float[Tensor, "M D"], Layout]:
+        """What the first block reads."""
+        mask = items > 0
+        place = (mask.sum(1, keepdim=True) - mask.cumsum(1))[mask]  # 0 for the latest event
+        return self.dropout(inputs + self.positions(place)), Layout(mask)

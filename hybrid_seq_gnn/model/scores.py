@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hybrid_seq_gnn.errors import UserError
-from hybrid_seq_gnn.model.linear_cross_entropy import Prior, linear_cross_entropy, linear_log_probability
+from hybrid_seq_gnn.model.linear_cross_entropy import Prior, linear_cross_entropy, linear_mixture_loss
 from hybrid_seq_gnn.model.memory_scores import MemoryScores
 
 
@@ -36,11 +36,7 @@ class DotScores:
 
     def cross_entropy(self, targets: Int[Tensor, "M"], smoothing: float = 0.0) -> Float[Tensor, ""]:
         """Mean over rows of -log softmax(scores)[target], over all items except padding."""
-        return linear_cross_entropy(self.query, self.table[1:], targets - 1, smoothing)
-
-    def log_probability(self, targets: Int[Tensor, "M"]) -> Float[Tensor, "M"]:
-        """log softmax(scores)[target] of each row, over all items except padding."""
-        return linear_log_probability(self.query, self.table[1:], targets - 1)
+        return linear_cross_entropy(self.query, self.table, targets, smoothing)
 
     def log_probabilities(self) -> Float[Tensor, "M N"]:
         """log softmax over all items; -inf for padding."""
@@ -137,12 +133,13 @@ class MixtureScores:
         """
         if smoothing:
             raise UserError(f"loss.label_smoothing={smoothing} does not work with fusion.level=score; set it to 0.")
+        seq, graph, alpha = self.seq, self.graph, self.alpha.to(self.seq.table.dtype)
         if not self.geometric:
-            return -self.mix(self.seq.log_probability(targets), self.graph.log_probability(targets)).mean()
-        graph, alpha = self.graph, self.alpha.to(self.seq.table.dtype)
-        query, table = alpha[:, None] * self.seq.query, self.seq.table[1:]
+            if isinstance(graph, DotScores):
+                return linear_mixture_loss(alpha, targets, None, seq.query, seq.table, graph.query, graph.table)
+            return linear_mixture_loss(alpha, targets, graph.log_probability(targets), seq.query, seq.table)
+        query = alpha[:, None] * seq.query
         if isinstance(graph, DotScores):
             query = torch.cat([query, (1 - alpha)[:, None] * graph.query], dim=1)
-            return linear_cross_entropy(query, torch.cat([table, graph.table[1:]], dim=1), targets - 1)
-        prior = Prior(1 - alpha, lambda chunk: graph.all(chunk)[:, 1:])
-        return linear_cross_entropy(query, table, targets - 1, prior=prior)
+            return linear_cross_entropy(query, torch.cat([seq.table, graph.table], dim=1), targets)
+        return linear_cross_entropy(query, seq.table, targets, prior=Prior(1 - alpha, graph.all))

@@ -34,5 +34,5 @@ def compile_blocks(model: nn.Module) -> None:
             "yours in the environment variable CXX, or set training.compile=false."
         )
     for block in blocks:
-        compiled = torch.compile(block.at_rows, dynamic=True, options={"fallback_random": True})
-        block.at_rows = compiled  # type: ignore[method-assign]
+        compiled = torch.compile(block.feed_forward, dynamic=True, options={"fallback_random": True})
+        block.feed_forward = compiled  # type: ignore[method-assign]

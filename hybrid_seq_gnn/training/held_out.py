@@ -12,7 +12,7 @@ from hybrid_seq_gnn.data.batches import RankingBatch
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.evaluate import evaluating
 from hybrid_seq_gnn.evaluation.metrics import per_user
-from hybrid_seq_gnn.evaluation.ranks import mask_history, rank_of_target
+from hybrid_seq_gnn.evaluation.ranks import rank_of_target
 from hybrid_seq_gnn.model.hybrid import Hybrid
 from hybrid_seq_gnn.model.scores import MixtureScores
 from hybrid_seq_gnn.training.loop import MONITOR, NO_TARGETS
@@ -112,5 +112,5 @@ def ranks_at(
     ranks = []
     for alpha in alphas:
         mixture = dataclasses.replace(scores, alpha=torch.full_like(scores.alpha, alpha))
-        ranks.append(rank_of_target(mask_history(mixture.mix(*sides), history, targets), targets))
+        ranks.append(rank_of_target(mixture.mix(*sides), targets, history))
     return torch.stack(ranks, dim=1)

@@ -105,7 +105,7 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None) -
     if not parameters:  # a model that only counts has nothing to learn
         return evaluate_once(stage)
 
-    optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
     average = WeightAverage(model, settings.ema)
     if settings.resume and distributed.broadcast(path.exists()):
         state = checkpoint.load(path, device)

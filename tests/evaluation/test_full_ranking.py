@@ -13,7 +13,7 @@ from hybrid_seq_gnn.evaluation import evaluate
 from hybrid_seq_gnn.evaluation.evaluate import evaluating, rank_users
 from hybrid_seq_gnn.evaluation.groups import LengthGroups, grouped_metrics
 from hybrid_seq_gnn.evaluation.metrics import metrics, per_user
-from hybrid_seq_gnn.evaluation.ranks import mask_history, rank_of_target
+from hybrid_seq_gnn.evaluation.ranks import rank_of_target
 from tests.conftest import leave_last_two_out, make_sequences
 
 ITEMS = 15
@@ -21,8 +21,7 @@ NOTHING = [-torch.inf, torch.inf, torch.nan, 0.0, torch.finfo(torch.float32).min
 
 
 def masked_rank(scores, history, target):
-    target = torch.tensor([target])
-    return rank_of_target(mask_history(scores[None], torch.tensor([history]), target), target).item()
+    return rank_of_target(scores[None], torch.tensor([target]), torch.tensor([history])).item()
 
 
 @pytest.mark.parametrize("value", NOTHING)
@@ -56,7 +55,7 @@ def test_a_worse_score_never_gives_a_better_rank(scores, target):
 def test_masking_leaves_the_scores_themselves_alone():
     scores = torch.randn(3, 6)
     before = scores.clone()
-    mask_history(scores, torch.tensor([[1, 2], [3, 0], [0, 0]]), torch.tensor([1, 4, 5]))
+    rank_of_target(scores, torch.tensor([1, 4, 5]), torch.tensor([[1, 2], [3, 0], [0, 0]]))
     assert torch.equal(scores, before)
 
 

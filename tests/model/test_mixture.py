@@ -23,8 +23,9 @@ ALPHA = torch.tensor([0.2, 0.5, 0.9, 0.35, 0.7], dtype=torch.float64)
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """Two rows at a time, so that five rows are three chunks."""
-    for module in (linear_cross_entropy, memory_scores):
-        monkeypatch.setattr(module, "ROWS", 2)
+    two = lambda rows, table: [slice(k, k + 2) for k in range(0, rows, 2)]  # noqa: E731
+    monkeypatch.setattr(linear_cross_entropy, "chunks", two)
+    monkeypatch.setattr(memory_scores, "ROWS", 2)
 
 
 def world():
@@ -163,9 +164,6 @@ def test_a_linear_mixture_has_the_bits_that_it_always_had(kind):
     alpha = scores.alpha[:, None]
     seq, graph = scores.seq.log_probabilities(), scores.graph.log_probabilities()
     assert torch.equal(scores.all(), torch.logaddexp(alpha.log() + seq, torch.log1p(-alpha) + graph))
-    seq, graph = scores.seq.log_probability(TARGETS), scores.graph.log_probability(TARGETS)
-    slow = -torch.logaddexp(ALPHA.log() + seq, torch.log1p(-ALPHA) + graph).mean()
-    assert torch.equal(scores.cross_entropy(TARGETS), slow)
 
 
 @MIXES

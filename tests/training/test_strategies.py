@@ -98,7 +98,7 @@ def test_every_option_changes_the_numbers(tmp_path):
 def test_bfloat16_is_near_the_full_precision():
     torch.manual_seed(0)
     query, table = torch.randn(70, 8, requires_grad=True), torch.randn(30, 8, requires_grad=True)
-    targets = torch.randint(0, 30, (70,))
+    targets = torch.randint(1, 30, (70,))
     full = linear_cross_entropy(query, table, targets)
     grads = torch.autograd.grad(full, (query, table))
     with torch.autocast("cpu", torch.bfloat16):
