@@ -57,12 +57,15 @@ def job_of(config: DictConfig, watch: Callable[[list[dict[str, Any]]], None] | N
     from hybrid_seq_gnn.results.run_table import run_table
     from hybrid_seq_gnn.run.build import checked
     from hybrid_seq_gnn.run.encoders import option_of
+    from hybrid_seq_gnn.run.rehearse import rehearse
     from hybrid_seq_gnn.run.run import Asked, Run
 
     settings = HydraConfig.get()
     overrides = list(settings.overrides.task)
     whole = checked(plain(config))
     warn_unused(whole, overrides)
+    if watch is None:  # the plan of a sweep has done so
+        rehearse(whole)
     options = {key: str(value) for key, value in settings.runtime.choices.items() if key in whole}
     options["training"] = option_of(whole["training"])  # a model without a fusion has another one than was chosen
     place = Path(settings.runtime.output_dir)
