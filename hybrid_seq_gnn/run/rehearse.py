@@ -17,10 +17,10 @@ SPLIT = leave_one_out(SEQUENCES)
 
 
 def rehearse(config: Config, here: bool = True) -> None:
-    """Raise what the constructors of a checked configuration say of its settings.
+    """Raise what constructors, and the training strategy of the model, say of the settings of a configuration.
 
     Args:
-        config: see `build.checked`.
+        config: checked, see `build.checked`.
         here: it is run on this machine; the devices of another one are not known.
 
     Raises:
@@ -34,9 +34,9 @@ def rehearse(config: Config, here: bool = True) -> None:
 
 
 def build_all(config: Config, here: bool = True) -> None:
-    """Build all that has no effect outside; a logger would open its files."""
+    """Build all but the logger, which would open its files."""
     build(config["data"])
     build(config["evaluation"])
-    build(config["training"] if here else {**config["training"], "device": "auto"})
+    strategy = build(config["training"] if here else {**config["training"], "device": "auto"})
     graph = config["graph"] and build(config["graph"]).build(SEQUENCES, SPLIT)
-    build_parts(config, SEQUENCES, SPLIT, graph and graph.adjacency())
+    strategy.check(build_parts(config, SEQUENCES, SPLIT, graph and graph.adjacency())["model"])

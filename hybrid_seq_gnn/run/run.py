@@ -31,7 +31,7 @@ from hybrid_seq_gnn.training.strategy import Outcome, Records, Strategy
 log = logging.getLogger(__name__)
 
 REPLACED = ("checkpoint.pt", "graph_checkpoint.pt", "graph.pt", "results.json")  # deleted when a run starts over
-CHECKED = ("model.pt", "per_user.parquet")  # results.json holds their checksums
+CHECKED = ("model.pt", "per_user.parquet", "graph.pt")  # results.json holds their checksums; not all runs have the last
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ class Run:
         if test.alpha is not None:
             files.write_json(self.folder / "alpha_stats.json", results["alpha_stats"])
         checkpoint.save({"model": self.model.state_dict(), **self.origin()}, self.folder / "model.pt")
-        finished = [self.folder / name for name in CHECKED]
+        finished = [path for name in CHECKED if (path := self.folder / name).exists()]
         results["sha256"] = {path.name: files.checksum(path) for path in finished}
         files.sync(*finished)
         files.write_json(self.folder / "results.json", results)  # last: a folder with results.json is complete

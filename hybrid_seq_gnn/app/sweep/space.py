@@ -4,6 +4,7 @@ import copy
 import functools
 import itertools
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,6 +18,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from hybrid_seq_gnn.app.arguments import last_of_each, quoted
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import conform
+from hybrid_seq_gnn.results.labels import words
 from hybrid_seq_gnn.run.build import GROUPS, TOP_LEVEL, checked
 from hybrid_seq_gnn.run.check import check_node
 from hybrid_seq_gnn.study.space import Space, choices, ends
@@ -143,14 +145,20 @@ class Conditions:
         Raises:
             ValueError: a value has another type than its setting, is out of range, or does not go with another one.
         """
-        for matter, _, config in self.known.values():
+        for options, (matter, _, config) in self.known.items():
             names = [name for name in self.space.distributions if name in matter and "." in name]
             values = [ends(self.space.distributions[name]) for name in names]
             first = tuple(each[0] for each in values)
             singly = ((*first[:k], value, *first[k + 1 :]) for k, each in enumerate(values) for value in each)
             tried = itertools.islice(itertools.chain(singly, itertools.product(*values)), MOST_TRIED)
-            for chosen in dict.fromkeys(tried):
-                self.rehearse(with_values(config, dict(zip(names, chosen, strict=True))))
+            try:
+                for chosen in dict.fromkeys(tried):
+                    self.rehearse(with_values(config, dict(zip(names, chosen, strict=True))))
+                for name in names:
+                    refuse_whole_numbers(name, self.space.distributions[name], config)
+            except UserError as error:
+                beside = words(zip(self.space.options, options, strict=True))
+                raise UserError(f"{beside}: {error}" if beside else str(error)) from error
 
     def first(self, name: str) -> Any:
         """A value of a parameter."""
@@ -223,6 +231,20 @@ class Conditions:
             points = self.product([*self.space.options, *of_data])
             nodes = [checked(self.compose(self.overrides(point)))["data"] for point in points]
         return list({json.dumps(node, sort_keys=True): node for node in nodes}.values())
+
+
+def refuse_whole_numbers(name: str, distribution: BaseDistribution, config: Config) -> None:
+    """Refuse to search a setting that takes whole numbers in an interval of numbers.
+
+    Raises:
+        UserError: it would fail in nearly all runs.
+    """
+    if isinstance(distribution, FloatDistribution) and distribution.step is None:
+        low, high = distribution.low, distribution.high
+        try:
+            with_values(config, {name: low + (high - low) / math.pi})
+        except UserError as error:
+            raise UserError(f"{error} {name}=int(interval({low:g},{high:g})) searches whole numbers.") from error
 
 
 def with_values(config: Config, values: Mapping[str, Any]) -> Config:
