@@ -24,7 +24,7 @@ from hybrid_seq_gnn.app.run_folder import remove_if_refused
 from hybrid_seq_gnn.errors import REPORT, UserError, in_words
 from hybrid_seq_gnn.files import package_folder, shown
 
-MAY_BE_MADE = ("logging.*", "hydra.experimental.callbacks.*", "hybrid_seq_gnn.app.run_folder.*")  # by Hydra
+MAY_BE_MADE = ("logging.*", "hybrid_seq_gnn.app.run_folder.*")  # by Hydra
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ def explain_composition(error: BaseException, arguments: list[str], folder: Path
         return f'{unread.group(1)}: {reason}. If the value is meant as it stands, quote it: "{key}={quoted(value)}"'
     if refused := re.search(r"Target '(.+?)'.*full_key: (hydra\S+)", text, re.DOTALL):
         return (
-            f"{refused.group(2)}._target_={refused.group(1)}: Hydra may only make handlers of logging and callbacks of "
-            "hydra.experimental.callbacks here; logger=… records runs elsewhere."
+            f"{refused.group(2)}._target_={refused.group(1)}: Hydra may only make handlers of logging here, and no "
+            "callbacks; logger=… records runs elsewhere."
         )
     if option := re.search(r"Could not find '([^']+)'", text):
         group, _, name = option.group(1).rpartition("/")

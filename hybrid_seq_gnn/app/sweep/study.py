@@ -50,7 +50,7 @@ def run_study(config: DictConfig, hydra_context: HydraContext, command: Command)
     with locked(folder / ".lock"):
         study = plan.open(settings.fresh)
         plan.describe()
-        run_again_what_is_lost(study, settings, folder)
+        run_again_what_lost(study, settings, folder)
         fill(study, plan.slots, settings.grace, settings.retry_failed)
     log.info("sweep: %s, in %s", state(count(study)), shown(folder))
     warn_other_software(study)
@@ -77,17 +77,17 @@ def run_study(config: DictConfig, hydra_context: HydraContext, command: Command)
     return study
 
 
-def run_again_what_is_lost(study: optuna.Study, settings: StudySettings, folder: Path) -> None:
+def run_again_what_lost(study: optuna.Study, settings: StudySettings, folder: Path) -> None:
     """Put finished trials in the queue again if results.json of a run is missing or damaged."""
     for trial in standing(study).values():
         runs = [folder / name for name in trial.user_attrs["folders"]] if trial.state == COMPLETE else []
         if settings.storage is not None:
             runs = [run for run in runs if run.exists()]  # the others were run on another machine
-        if [run for run in runs if is_lost(run / "results.json")]:
+        if [run for run in runs if lost(run / "results.json")]:
             replace(study, trial)
 
 
-def is_lost(results: Path) -> bool:
+def lost(results: Path) -> bool:
     """Whether a results.json is missing or damaged, which is said; a damaged one is renamed."""
     try:
         read_run(results.parent)
