@@ -62,8 +62,8 @@ def test_settings_that_do_not_go_together_are_refused_before_data_are_read(argum
     ("arguments", "words"),
     [
         (
-            ["model.embedding_dim=8,12", "model.num_heads=1,3"],
-            "model.num_heads=3 does not divide model.embedding_dim=8",
+            ["model.embedding_dim=8,10", "model.num_heads=1,4"],
+            "model.num_heads=4 does not divide model.embedding_dim=10",
         ),
         (["model.embedding_dim=9", "model.num_heads=interval(1,4)"], "model.num_heads=4 does not divide"),
         (["training.epochs=interval(2,9)", "training.warmup=interval(0.5,3)"], "training.warmup=3 is longer"),
