@@ -14,10 +14,12 @@ import traceback
 import warnings
 from contextlib import suppress
 
+import hydra
 import jaxtyping
 
 import hybrid_seq_gnn
 from hybrid_seq_gnn.app.cli import main
+from hybrid_seq_gnn.files import package_folder
 
 SMALL = [
     "data=synthetic",
@@ -43,12 +45,14 @@ def process(*arguments, cwd, timeout=120, **environment):
 
 @functools.lru_cache(maxsize=1)
 def load_everything():
-    """Import all that a run may need, so that the forks of this process need not."""
+    """Import all that a run may need and warm up Hydra's parser, so that the forks of this process need not."""
     for module in pkgutil.walk_packages(hybrid_seq_gnn.__path__, "hybrid_seq_gnn."):
         if "__main__" not in module.name:
             importlib.import_module(module.name)
     for name in ("torch._dynamo", "scipy.special", "scipy.optimize", "pyarrow.parquet", "hydra_plugins"):
         importlib.import_module(name)
+    with hydra.initialize_config_dir(str(package_folder("conf"))):
+        hydra.compose("config", [*SMALL, "fusion=fixed", "training.lr=1e-3", "+experiment=study/embeddings"])
 
 
 class Fork:

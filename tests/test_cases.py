@@ -25,11 +25,13 @@ READ = {
     "09_long_id": ["3,000 items"],
     "10_duplicates": ["720 of 1,440 events repeat", "100 % of the held-out items"],
     "15_mac_line_ends": ["60 users, 40 items, 720 events"],
+    "11_range_of_one": ["2 to run", "leaderboard.md"],
     "12_backslash_folder": ["2 to run, in out\\x", "leaderboard.md"],
     "13_glob": ["1 to run", "leaderboard.md"],
     "16_chdir": ["2 to run", "leaderboard.md"],
     "17_iso_dates": ["60 users, 40 items, 720 events"],
 }
+ADDED = {"11_range_of_one": ["+experiment=study/embeddings"]}  # gnn.num_layers is of the gnn that was the default
 
 
 @pytest.mark.parametrize("name", [*REFUSED, *READ])
@@ -37,7 +39,8 @@ def test_a_case_goes_as_it_should(name, tmp_path):
     if not (CASES / name).is_dir():
         pytest.skip("needs ../shared/cases, which is not here")
     shutil.copytree(CASES / name, tmp_path / name)
-    done = command(*shlex.split((CASES / name / "cmd").read_text())[3:], cwd=tmp_path / name)
+    line = shlex.split((CASES / name / "cmd").read_text())[3:] + ADDED.get(name, [])
+    done = command(*line, cwd=tmp_path / name)
     assert (done.returncode == 0) == (name in READ), done.stdout + done.stderr
     for words in (REFUSED | READ)[name]:
         assert words in done.stdout + done.stderr

@@ -86,3 +86,6 @@ def test_results_hold_the_checksums_of_what_a_run_leaves(tmp_path):
     succeed(*TINY, "hydra.run.dir=run", cwd=tmp_path)
     told = results(tmp_path / "run")["sha256"]
     assert told == {name: files.checksum(tmp_path / "run" / name) for name in ("model.pt", "per_user.parquet")}
+    two = ["+experiment=study/embeddings", "training=two_stage", "training.epochs=1", "training.graph_epochs=1"]
+    succeed(*TINY[:3], *two, "hydra.run.dir=two", cwd=tmp_path)
+    assert results(tmp_path / "two")["sha256"]["graph.pt"] == files.checksum(tmp_path / "two" / "graph.pt")

@@ -39,6 +39,8 @@ from tests.commands import SMALL, command, fail
         (["gnn=lightgcn", "gnn.num_layers=-1"], ["gnn.num_layers=-1"]),
         (["gnn.widnow=3"], ["gnn.widnow", "gnn.window"]),
         (["gnn=lightgcn"], ["training=joint", "+experiment=study/embeddings"]),
+        (["hydra.sweep.dir=x"], ["hydra.sweep.dir=x: this is one run", "hydra.run.dir", "-m"]),
+        (["hydra/sweeper=basic"], ["run by this program's own sweeper"]),
         (["data=sequences"], ["data.path"]),
         (["data=sequences", "data.path=nowhere.txt"], ["nowhere.txt"]),
     ],
@@ -50,6 +52,7 @@ def test_bad_input_gets_one_clear_message(arguments, words, tmp_path):
     message = fail("data.max_users=50" if not arguments[0].startswith("data") else "seed=0", *arguments, cwd=tmp_path)
     for word in words:
         assert word in message
+    assert not list(tmp_path.iterdir())  # no folder is left behind
 
 
 BROKEN = {
@@ -78,12 +81,27 @@ def test_a_zip_whose_members_point_outside_gets_one_clear_message(tmp_path):
     message = fail("data=ml-1m", "data.path=bad.zip", cwd=tmp_path)
     assert "bad.zip" in message
     assert "../../evil.txt" in message
-    assert {p.name for p in tmp_path.iterdir()} <= {"bad.zip", "outputs"}
+    assert [p.name for p in tmp_path.iterdir()] == ["bad.zip"]
 
 
 def test_a_folder_that_cannot_be_written_gets_one_clear_message(tmp_path):
     (tmp_path / "file").write_text("")
     assert "hydra.run.dir" in fail(*SMALL, "hydra.run.dir=file/run", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("hydras", [[], ["hydra.output_subdir=.hydra"]])
+def test_a_refused_run_removes_the_folders_that_it_made_and_no_other(hydras, tmp_path):
+    refused = ["data=table", "data.path=no.csv", *hydras]
+    (tmp_path / "mine" / "empty").mkdir(parents=True)
+    fail(*refused, "hydra.run.dir=mine/new/run", cwd=tmp_path)
+    assert {path.name for path in tmp_path.rglob("*")} == {"mine", "empty"}
+    fail(*refused, "hydra.run.dir=mine/empty", cwd=tmp_path)
+    assert (tmp_path / "mine" / "empty").is_dir()
+
+
+def test_a_run_that_fails_after_it_has_begun_keeps_its_folder(tmp_path):
+    fail(*SMALL, "training=joint", "fusion.alpha=null", "hydra.run.dir=run", cwd=tmp_path)
+    assert (tmp_path / "run" / "config.yaml").exists()
 
 
 def test_debug_shows_the_traceback(tmp_path):

@@ -13,6 +13,16 @@ from hybrid_seq_gnn.files import package_folder, read_yaml
 
 MULTIRUN = {"-m", "--multirun"}
 MAY_SET = r"hydra\.sweep\.dir=|hydra/launcher=|[+~]*hydra\.launcher\."
+NO_EFFECT = {
+    r"hydra[./]sweeper\b(?!=hybrid_seq_gnn$)": "sweeps are run by this program's own sweeper; leave it out and use "
+    "study.n_trials, study.sampler and the other settings of study.",
+}
+NO_EFFECT_IN_A_SWEEP = {
+    r"hydra\.(sweep\.subdir|job\.num|job\.id)\b": "a sweep numbers its runs, so that the same command can continue it. "
+    "Its own folder is hydra.sweep.dir, or study.name below outputs/studies.",
+    r"hydra\.run\.dir\b": "the folder of a sweep is hydra.sweep.dir, or study.name below outputs/studies.",
+}
+NO_EFFECT_IN_A_RUN = {r"hydra\.sweep\.": "this is one run, whose folder is hydra.run.dir; -m makes it a sweep."}
 KEYS = {"question", "time", "read", "overrides", "variants"}
 
 
@@ -39,15 +49,11 @@ class Command:
         """Look up the study. `sweeps=NAME` stands for its overrides, before those of the user, and for -m.
 
         Raises:
-            ValueError: there is no such study, or its file is not one; or another sweeper is asked for.
+            ValueError: there is no such study, or its file is not one; or a setting of Hydra has no place here.
         """
-        for argument in typed:
-            if argument.startswith("hydra/sweeper=") and argument != "hydra/sweeper=hybrid_seq_gnn":
-                raise UserError(
-                    f"{argument}: sweeps are run by this program's own sweeper; leave it out and use study.n_trials, "
-                    "study.sampler and the other settings of study."
-                )
+        typed = ["-m" if a.lower() == "hydra.mode=multirun" else a for a in typed]
         named = [a.partition("=")[2] for a in typed if a.startswith("sweeps=")]
+        refuse_without_effect(typed, sweep=bool(named or MULTIRUN & set(typed)))
         if not named:
             return cls(typed, typed)
         study = read_study(named[-1])
@@ -69,6 +75,18 @@ class Command:
         """
         apart = self.overrides if MULTIRUN & set(self.arguments) else []
         return [a for a in self.arguments if a not in apart]
+
+
+def refuse_without_effect(arguments: list[str], sweep: bool) -> None:
+    """Refuse settings of Hydra that would do nothing here, and say what to use instead.
+
+    Raises:
+        UserError: there is one.
+    """
+    for argument in arguments:
+        for pattern, instead in (NO_EFFECT | (NO_EFFECT_IN_A_SWEEP if sweep else NO_EFFECT_IN_A_RUN)).items():
+            if re.match(rf"[+~]*{pattern}", argument):
+                raise UserError(f"{argument}: {instead}")
 
 
 def read_study(name: str) -> dict[str, Any]:

@@ -20,8 +20,11 @@ from omegaconf.errors import OmegaConfBaseException
 from hybrid_seq_gnn.app.arguments import MULTIRUN, Command, last_of_each
 from hybrid_seq_gnn.app.help import help_text
 from hybrid_seq_gnn.app.processes import one_of_several
+from hybrid_seq_gnn.app.run_folder import remove_if_refused
 from hybrid_seq_gnn.errors import REPORT, UserError, in_words
 from hybrid_seq_gnn.files import package_folder, shown
+
+MAY_BE_MADE = ("logging.*", "hybrid_seq_gnn.app.run_folder.*")  # by Hydra
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Program:
         try:
             return job_of(config)
         except Exception as error:
+            remove_if_refused()
             self.stop(error)
 
     def stop(self, error: BaseException) -> NoReturn:
@@ -57,12 +61,15 @@ def job_of(config: DictConfig, watch: Callable[[list[dict[str, Any]]], None] | N
     from hybrid_seq_gnn.results.run_table import run_table
     from hybrid_seq_gnn.run.build import checked
     from hybrid_seq_gnn.run.encoders import option_of
+    from hybrid_seq_gnn.run.rehearse import rehearse
     from hybrid_seq_gnn.run.run import Asked, Run
 
     settings = HydraConfig.get()
     overrides = list(settings.overrides.task)
     whole = checked(plain(config))
     warn_unused(whole, overrides)
+    if watch is None:  # the plan of a sweep has done so
+        rehearse(whole)
     options = {key: str(value) for key, value in settings.runtime.choices.items() if key in whole}
     options["training"] = option_of(whole["training"])  # a model without a fusion has another one than was chosen
     place = Path(settings.runtime.output_dir)
@@ -111,7 +118,7 @@ def main() -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     prepared = hydra.main(
-        config_path=str(package_folder("conf")), config_name="config", execution_whitelist=("logging.*",)
+        config_path=str(package_folder("conf")), config_name="config", execution_whitelist=MAY_BE_MADE
     )
     with one_of_several(program.command.arguments) as silence:
         given = program.command.for_hydra

@@ -25,6 +25,11 @@ def explain_composition(error: BaseException, arguments: list[str], folder: Path
         key, _, value = unread.group(1).partition("=")
         reason = text.splitlines()[1] if "\n" in text else ""
         return f'{unread.group(1)}: {reason}. If the value is meant as it stands, quote it: "{key}={quoted(value)}"'
+    if refused := re.search(r"Target '(.+?)'.*full_key: (hydra\S+)", text, re.DOTALL):
+        return (
+            f"{refused.group(2)}._target_={refused.group(1)}: Hydra may only make handlers of logging here, and no "
+            "callbacks; logger=… records runs elsewhere."
+        )
     if option := re.search(r"Could not find '([^']+)'", text):
         group, _, name = option.group(1).rpartition("/")
         if group == "hydra/launcher" and (extra := EXTRAS.get(name)):

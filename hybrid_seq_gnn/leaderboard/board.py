@@ -1,5 +1,6 @@
 """The leaderboard of one sweep: its runs in one table, best first by validation, and what has no result."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +8,7 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from hybrid_seq_gnn.evaluation.groups import LengthGroups
-from hybrid_seq_gnn.files import write_text
+from hybrid_seq_gnn.files import shown, write_text
 from hybrid_seq_gnn.results.labels import Number, number, spread, value_in_words, words
 from hybrid_seq_gnn.results.load import by_number
 from hybrid_seq_gnn.results.runs import HEADLINE, Run, by_group, read_run
@@ -15,6 +16,8 @@ from hybrid_seq_gnn.results.tables import csv_of, markdown
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 OBJECTIVES = ("NDCG@10",)
 TITLES = {
@@ -209,11 +212,19 @@ def without_result(row: Row, keys: Sequence[str]) -> str:
 def write(slots: Sequence[Slot], folder: Path, objectives: Sequence[str] = OBJECTIVES, answer: str = "") -> str:
     """Write leaderboard.csv and leaderboard.md to `folder`, each whole or not at all; returns what to print.
 
+    If one cannot be written, that is a warning: it can be made again from the runs.
+
     Args:
         answer: what stands below the tables.
     """
     frame = table(slots, objectives)
     text = "\n\n".join(part for part in (show(frame, objectives), answer) if part)
-    write_text(folder / "leaderboard.csv", csv_of(frame))
-    write_text(folder / "leaderboard.md", f"# Leaderboard\n\n{text}\n")
-    return text
+    written = []
+    for name, content in (("leaderboard.md", f"# Leaderboard\n\n{text}\n"), ("leaderboard.csv", csv_of(frame))):
+        try:
+            write_text(folder / name, content)
+            written.append(name)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            log.warning("cannot write %s: %s. The runs are not affected.", shown(folder / name), reason)
+    return f"{text}\n\nwritten to {shown(folder)}/{' and '.join(written)}" if written else text

@@ -78,6 +78,8 @@ def read(folder: Path) -> Sweep:
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
+    from hybrid_seq_gnn.study.queue import not_replaced
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     about: dict[str, Any] = {}
     card, journal = folder / "study.json", folder / "study.journal"
@@ -107,7 +109,7 @@ def read(folder: Path) -> Sweep:
                 return Sweep(folder, None, f"{url or journal} holds {what}", about)
             stored = optuna.load_study(study_name=name, storage=storage)
             study = optuna.create_study(directions=stored.directions)
-            study.add_trials(stored.trials)
+            study.add_trials(not_replaced(stored.trials))
     except Exception as error:  # a storage has many ways to be out of reach
         return Sweep(folder, None, f"the study in {url or journal} cannot be read: {error!r}"[:300], about)
     return Sweep(folder, study, "", about)

@@ -6,6 +6,8 @@ import torch
 from annotated_types import Interval
 
 from hybrid_seq_gnn.data.prepare import Prepared
+from hybrid_seq_gnn.data.sequences import Sequences
+from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.graph.sparse import SparseMatrix
 from hybrid_seq_gnn.limits import conform
@@ -84,6 +86,17 @@ def build_group(config: Config, group: str, parts: dict[str, Any]) -> Any:
         return None
     torch.manual_seed(config["seed"] + (GROUPS.index(group) << 32 if group != "model" else 0))
     return build(config[group], **parts)
+
+
+def build_parts(
+    config: Config, sequences: Sequences, split: Split, adjacency: SparseMatrix | None = None
+) -> dict[str, Any]:
+    """What is trained, by group (None if it is not in use), beside what its constructors may ask for."""
+    parts: dict[str, Any] = {"sequences": sequences, "split": split, "num_items": sequences.num_items}
+    parts |= {"embedding_dim": config["model"].get("embedding_dim"), "adjacency": adjacency}
+    for group in ("fusion", "gnn", "model", "negatives", "loss"):  # each may ask for those before
+        parts[group] = build_group(config, group, parts)
+    return parts
 
 
 _graphs: dict[str, tuple[SparseMatrix, dict[str, Any]]] = {}

@@ -18,7 +18,7 @@ from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.logger.protocol import Careful
 from hybrid_seq_gnn.run import encoders
 from hybrid_seq_gnn.run.baseline import compare_with
-from hybrid_seq_gnn.run.build import build, build_group, graph_of
+from hybrid_seq_gnn.run.build import build, build_parts, graph_of
 from hybrid_seq_gnn.run.folder import as_yaml, lock_folder, write_per_user
 from hybrid_seq_gnn.run.identity import Config, address, flatten, identity
 from hybrid_seq_gnn.run.record import read_results, results_of
@@ -31,7 +31,7 @@ from hybrid_seq_gnn.training.strategy import Outcome, Records, Strategy
 log = logging.getLogger(__name__)
 
 REPLACED = ("checkpoint.pt", "graph_checkpoint.pt", "graph.pt", "results.json")  # deleted when a run starts over
-CHECKED = ("model.pt", "per_user.parquet")  # results.json holds their checksums
+CHECKED = ("model.pt", "per_user.parquet", "graph.pt")  # results.json holds their checksums; not all runs have the last
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,6 @@ class Run:
 
     def prepare(self) -> None:
         """Read and split the data; this determines the identity of the run."""
-        self.parts: dict[str, Any] = {"embedding_dim": self.config["model"].get("embedding_dim")}
-        self.parts["fusion"] = build_group(self.config, "fusion", self.parts)  # early: a bad alpha fails at once
         with distributed.first_alone():
             self.prepared = prepare(build(self.config["data"]))
         self.measure = Measure(self.prepared, build(self.config["evaluation"]), self.device, self.strategy.valid_users)
@@ -131,16 +129,13 @@ class Run:
 
     def build(self) -> None:
         """Build graph, model, negatives, loss and training windows; see `build_group` for their random seeds."""
-        sequences, split = self.prepared.sequences, self.prepared.split
-        self.parts |= {"sequences": sequences, "split": split, "num_items": sequences.num_items}
+        sequences, split, adjacency = self.prepared.sequences, self.prepared.split, None
         if self.config["graph"]:
-            self.parts["adjacency"], self.graph = graph_of(self.config["graph"], self.prepared)
+            adjacency, self.graph = graph_of(self.config["graph"], self.prepared)
             numbers = {k: v for k, v in self.graph.items() if isinstance(v, int | float)}
             log.info("graph: %s", ", ".join(f"{name} {value:,.4g}" for name, value in numbers.items()))
-        self.parts["gnn"] = build_group(self.config, "gnn", self.parts)
-        self.model = build_group(self.config, "model", self.parts).to(self.device)
-        self.parts["negatives"] = build_group(self.config, "negatives", self.parts)
-        self.loss = build_group(self.config, "loss", self.parts).to(self.device)
+        parts = build_parts(self.config, sequences, split, adjacency)
+        self.model, self.loss = parts["model"].to(self.device), parts["loss"].to(self.device)
         if self.strategy.amp == "bf16" and self.device.type == "cpu" and not self.asked.inner:
             warn_slow_bf16()
         if self.strategy.compile:
@@ -203,7 +198,7 @@ class Run:
         if test.alpha is not None:
             files.write_json(self.folder / "alpha_stats.json", results["alpha_stats"])
         checkpoint.save({"model": self.model.state_dict(), **self.origin()}, self.folder / "model.pt")
-        finished = [self.folder / name for name in CHECKED]
+        finished = [path for name in CHECKED if (path := self.folder / name).exists()]
         results["sha256"] = {path.name: files.checksum(path) for path in finished}
         files.sync(*finished)
         files.write_json(self.folder / "results.json", results)  # last: a folder with results.json is complete

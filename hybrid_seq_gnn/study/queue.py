@@ -99,12 +99,23 @@ def whereabouts(trial: FrozenTrial) -> str:
 
 
 def by_slot(study: optuna.Study) -> dict[int, list[FrozenTrial]]:
-    """The trials of each slot, oldest first, without those that were dropped."""
+    """The trials of each slot, oldest first, without those that were dropped or replaced."""
     found: dict[int, list[FrozenTrial]] = {}
-    for trial in study.get_trials(deepcopy=False):
+    for trial in not_replaced(study.get_trials(deepcopy=False)):
         if "slot" in trial.user_attrs and "dropped" not in trial.user_attrs:
             found.setdefault(trial.user_attrs["slot"], []).append(trial)
     return dict(sorted(found.items()))
+
+
+def not_replaced(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """The trials without those that another one replaces."""
+    gone = {trial.user_attrs.get("replaces") for trial in trials}
+    return [trial for trial in trials if trial.number not in gone]
+
+
+def replace(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Put a finished trial in the queue again, as it was; it counts no more."""
+    study.enqueue_trial(trial.params, user_attrs={"slot": trial.user_attrs["slot"], "replaces": trial.number})
 
 
 def standing(study: optuna.Study) -> dict[int, FrozenTrial]:

@@ -65,6 +65,9 @@ class PostHoc(Strategy):
         if not self.alphas:
             raise UserError("training.alphas=[]: expected one or more weights in [0, 1].")
 
+    def check(self, model: nn.Module) -> None:
+        fit_for_post_hoc(model)
+
     def __call__(self, run: Run) -> Outcome:
         """Train the run's encoder or load a finished one, then fit the fusion.
 

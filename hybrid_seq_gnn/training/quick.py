@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from torch import nn
+
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import AtLeast1
 from hybrid_seq_gnn.training.joint import Joint
@@ -23,6 +25,9 @@ class Quick(PostHoc):
     train_users: AtLeast1 | None = 1000
     valid_users: AtLeast1 | None = 200
     alone: ClassVar[str | None] = None
+
+    def check(self, model: nn.Module) -> None:
+        """Any model can be trained."""
 
     def __call__(self, run: Run) -> Outcome:
         return super().__call__(run) if can_be_fitted(run.model) else Joint.__call__(self, run)  # type: ignore[arg-type]

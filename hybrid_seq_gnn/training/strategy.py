@@ -75,6 +75,9 @@ class Strategy(TrainingSettings):
 
     alone: ClassVar[str | None] = None  # class for models without a fusion, if a different one
 
+    def check(self, model: nn.Module) -> None:
+        """Raise a UserError if this strategy cannot train such a model; also called before the data are read."""
+
     def __call__(self, run: Run) -> Outcome:
         """Train the run's model, in place."""
         raise TypeError(f"{type(self).__name__} has no method __call__(run), which trains the model.")

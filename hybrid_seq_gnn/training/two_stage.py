@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import AtLeast1, Positive
 from hybrid_seq_gnn.loss.bpr import BPR
@@ -41,21 +43,31 @@ class TwoStage(Strategy):
     freeze: bool = True
     graph_checkpoint: str | None = None
 
+    def check(self, model: nn.Module) -> None:
+        self.graph_side(model)
+
+    def graph_side(self, model: nn.Module) -> GraphSide:
+        """What the first stage trains.
+
+        Raises:
+            ValueError: the model has no graph side, or none to train.
+        """
+        if not isinstance(model, Hybrid):
+            raise UserError("training=two_stage trains a graph side first, but this model has none; use model=hybrid.")
+        if self.freeze and model.graph_items is model.encoder.items:
+            raise UserError(
+                "model.tied=true: the graph side has no item table of its own to freeze; set training.freeze=false."
+            )
+        return GraphSide(model)
+
     def __call__(self, run: Run) -> Outcome:
         """Train the run's model, in place.
 
         Raises:
             ValueError: the model has no graph side to train, or a checkpoint does not fit.
         """
-        hybrid = run.model
-        if not isinstance(hybrid, Hybrid):
-            raise UserError("training=two_stage trains a graph side first, but this model has none; use model=hybrid.")
-        if self.freeze and hybrid.graph_items is hybrid.encoder.items:
-            raise UserError(
-                "model.tied=true: the graph side has no item table of its own to freeze; set training.freeze=false."
-            )
-        check_chosen(hybrid.fusion)
-        side = GraphSide(hybrid).to(run.device)
+        side = self.graph_side(run.model).to(run.device)
+        check_chosen(run.model.fusion)
         path = run.folder / "graph.pt"
         if self.graph_checkpoint is not None:
             record = load(side, Path(self.graph_checkpoint).expanduser(), run, None)
@@ -66,7 +78,7 @@ class TwoStage(Strategy):
         if self.freeze:
             side.requires_grad_(False)
         log.info("stage 2 of 2: the hybrid, with the graph side %s", "frozen" if self.freeze else "trained further")
-        return Outcome(train(stage_of(run, hybrid, run.loss), self), {"graph": record})
+        return Outcome(train(stage_of(run, run.model, run.loss), self), {"graph": record})
 
     def train_side(self, side: GraphSide, path: Path, run: Run) -> dict[str, Any]:
         """Run the first stage and save the weights to `path`. Returns a record for results.json."""

@@ -47,6 +47,14 @@ def test_a_search_asks_only_for_what_exists_beside_its_options(tmp_path):
         (["study.storage=sqlite:////no/such/folder/s.db"], "cannot be opened"),
         (["study.name=a/b"], "study.name=a/b"),
         (["hydra/sweeper=optuna"], "run by this program's own sweeper"),
+        (["hydra.sweeper.params=x"], "hydra.sweeper.params=x: sweeps are run by this program's own sweeper"),
+        (["+hydra.sweeper.n_jobs=2"], "study.n_trials"),
+        (["hydra.sweep.subdir=x"], "hydra.sweep.subdir=x: a sweep numbers its runs"),
+        (["hydra.job.num=3"], "study.name"),
+        (["hydra.run.dir=x"], "the folder of a sweep is hydra.sweep.dir"),
+        (["+hydra.callbacks.x._target_=os.system"], "hydra.callbacks.x._target_=os.system: Hydra may only make"),
+        (["+hydra.callbacks.x._target_=tests.Callback"], "logger=…"),
+        (["gnn.num_layers=interval(1,8)"], "gnn.num_layers=int(interval(1,8)) searches whole numbers"),
         (["gnn=glob(zz*)"], "there is nothing to choose from"),
         (["study.n_trials=0"], "study.n_trials=0: expected a whole number, 1 or more"),
         (["study.sampler=best"], "study.sampler=best: expected tpe, random, gp, cmaes or nsga2"),
@@ -91,6 +99,8 @@ def test_variants_are_named_configurations_times_the_grid(tmp_path):
         ("data.path=choice('my file, 2.zip')", ["data.path='my file, 2.zip'"]),
         ("data.path=choice(/a/b-c.zip)", ["data.path=/a/b-c.zip"]),
         ("seed=3,3", ["seed=3"]),
+        ("data.path='a,b.csv','a,b.csv'", ["data.path='a,b.csv'"]),
+        ("gnn.top_k=null,null", ["gnn.top_k=null"]),
         ("fusion.alpha=0.5,0.5", ["fusion.alpha=0.5"]),
         ("gnn.num_layers=range(2,3)", ["gnn.num_layers=2"]),
         ("gnn.decay=tag(t,choice(0.5))", ["gnn.decay=0.5"]),
@@ -113,7 +123,9 @@ def test_hydra_sees_of_a_sweep_only_what_is_its_own():
     command = Command.read(given)
     assert command.for_hydra == ["hydra.sweep.dir=out", "-m"]
     assert command.overrides == ["fusion=fixed,learnable", "fusion.x=null", "~data", "+x=1"]
-    assert Command.read(given[:-1]).for_hydra == given[:-1]  # one run
+    assert Command.read(["hydra.mode=MULTIRUN", "seed=0,1"]).for_hydra == ["-m"]
+    one = ["fusion=fixed", "hydra.run.dir=out", "+x=1"]
+    assert Command.read(one).for_hydra == one
 
 
 def test_a_glob_stands_for_options_and_not_for_a_base_of_theirs():

@@ -4,6 +4,7 @@ import copy
 import itertools
 import shlex
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import optuna
@@ -19,11 +20,14 @@ from hybrid_seq_gnn.files import shown, write_json
 from hybrid_seq_gnn.results.labels import words
 from hybrid_seq_gnn.run.build import OF_A_SWEEP, build
 from hybrid_seq_gnn.run.check import check_node
+from hybrid_seq_gnn.run.rehearse import rehearse
 from hybrid_seq_gnn.study.queue import Slot
 from hybrid_seq_gnn.study.samplers import pruner
 from hybrid_seq_gnn.study.settings import StudySettings
 from hybrid_seq_gnn.study.space import Space, text
 from hybrid_seq_gnn.study.storage import open_study, without_password
+
+ELSEWHERE = ("ray", "submitit_slurm")  # launchers of machines whose devices are not known here
 
 
 @dataclass
@@ -56,7 +60,8 @@ class Plan:
         settings: StudySettings = build(check_node(OF_A_SWEEP, compose(own)[OF_A_SWEEP]))
         rest = [line for line in command.overrides if line not in own]
         space = parse(rest, command.variants, hydra_context.config_loader)
-        conditions = Conditions(space, compose)
+        here = config.hydra.runtime.choices["hydra/launcher"] not in ELSEWHERE
+        conditions = Conditions(space, compose, partial(rehearse, here=here))
         if space.seeds is not None and settings.seeds > 1:
             both = f"study.seeds={settings.seeds} and seed={','.join(map(str, space.seeds))}"
             raise UserError(f"{both}: give only one.")

@@ -4,6 +4,7 @@ import copy
 import functools
 import itertools
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,11 +17,14 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from hybrid_seq_gnn.app.arguments import last_of_each, quoted
 from hybrid_seq_gnn.errors import UserError
-from hybrid_seq_gnn.run.build import GROUPS, checked
+from hybrid_seq_gnn.limits import conform
+from hybrid_seq_gnn.results.labels import words
+from hybrid_seq_gnn.run.build import GROUPS, TOP_LEVEL, checked
 from hybrid_seq_gnn.run.check import check_node
 from hybrid_seq_gnn.study.space import Space, choices, ends
 
 VARIANT = "variant"  # the parameter that chooses among the variants of a study
+MOST_TRIED = 1000  # combinations of values, before the first run
 NEVER_SWEPT = ("study", "hydra", "debug", "name", "logger")
 Config = dict[str, Any]
 
@@ -55,7 +59,7 @@ def parse(arguments: list[str], variants: Mapping[str, str], loader: ConfigLoade
             raise UserError("a seed is repeated and not searched for: give seed=0,1,2 or study.seeds=3.")
         found = distribution(override, searched)
         if name == "seed":
-            seeds = tuple(int(seed) for seed in choices(found))
+            seeds = tuple(conform(name, plain_value(seed), TOP_LEVEL[name]) for seed in choices(found))
         elif isinstance(found, CategoricalDistribution) and len(found.choices) == 1:
             fixed.append(f"{name}={found.choices[0]}")
         else:
@@ -101,6 +105,7 @@ def written(value: Any) -> Any:
         return quoted(text)
 
 
+@functools.lru_cache(maxsize=1024, typed=True)
 def plain_value(value: Any) -> Any:
     """A choice as the command line means it."""
     return OverridesParser.create().parse_override(f"x={value}").value()
@@ -112,10 +117,13 @@ class Conditions:
     Args:
         space: of the sweep.
         compose: from overrides to a configuration, as plain values.
+        rehearse: raises what is wrong with a checked configuration.
     """
 
-    def __init__(self, space: Space, compose: Callable[[list[str]], Config]) -> None:
-        self.space, self.compose = space, compose
+    def __init__(
+        self, space: Space, compose: Callable[[list[str]], Config], rehearse: Callable[[Config], None]
+    ) -> None:
+        self.space, self.compose, self.rehearse = space, compose, rehearse
         self.known: dict[tuple[Any, ...], tuple[frozenset[str], tuple[str, ...], Config]] = {}
         for options in self.product(space.options):
             self.look(options)
@@ -130,20 +138,27 @@ class Conditions:
                 raise UserError(f"{name} has no effect in any run: these models and losses do not use {top(name)}.")
 
     def check_values(self) -> None:
-        """Refuse a value that no run can have, wherever it stands in a list, before the first run.
+        """Refuse, before the first run, values that no run can have, and values that do not go together.
+
+        Of an interval both ends are tried; each value once, then in all combinations, up to `MOST_TRIED` in all.
 
         Raises:
-            ValueError: a value has another type than its setting, or is out of range.
+            ValueError: a value has another type than its setting, is out of range, or does not go with another one.
         """
-        for name, distribution in self.space.distributions.items():
-            group, _, setting = name.partition(".")
-            for matter, _, config in self.known.values():
-                if name in matter and setting:
-                    for value in ends(distribution):
-                        node = copy.deepcopy(config[group])
-                        *path, last = setting.split(".")
-                        functools.reduce(dict.__getitem__, path, node)[last] = plain_value(value)
-                        check_node(group, node)
+        for options, (matter, _, config) in self.known.items():
+            names = [name for name in self.space.distributions if name in matter and "." in name]
+            values = [ends(self.space.distributions[name]) for name in names]
+            first = tuple(each[0] for each in values)
+            singly = ((*first[:k], value, *first[k + 1 :]) for k, each in enumerate(values) for value in each)
+            tried = itertools.islice(itertools.chain(singly, itertools.product(*values)), MOST_TRIED)
+            try:
+                for chosen in dict.fromkeys(tried):
+                    self.rehearse(with_values(config, dict(zip(names, chosen, strict=True))))
+                for name in names:
+                    refuse_whole_numbers(name, self.space.distributions[name], config)
+            except UserError as error:
+                beside = words(zip(self.space.options, options, strict=True))
+                raise UserError(f"{beside}: {error}" if beside else str(error)) from error
 
     def first(self, name: str) -> Any:
         """A value of a parameter."""
@@ -216,6 +231,29 @@ class Conditions:
             points = self.product([*self.space.options, *of_data])
             nodes = [checked(self.compose(self.overrides(point)))["data"] for point in points]
         return list({json.dumps(node, sort_keys=True): node for node in nodes}.values())
+
+
+def refuse_whole_numbers(name: str, distribution: BaseDistribution, config: Config) -> None:
+    """Refuse to search a setting that takes whole numbers in an interval of numbers.
+
+    Raises:
+        UserError: it would fail in nearly all runs.
+    """
+    if isinstance(distribution, FloatDistribution) and distribution.step is None:
+        low, high = distribution.low, distribution.high
+        try:
+            with_values(config, {name: low + (high - low) / math.pi})
+        except UserError as error:
+            raise UserError(f"{error} {name}=int(interval({low:g},{high:g})) searches whole numbers.") from error
+
+
+def with_values(config: Config, values: Mapping[str, Any]) -> Config:
+    """A checked configuration with other values of some settings, checked too."""
+    changed = copy.deepcopy(config)
+    for name, value in values.items():
+        group, *path, last = name.split(".")
+        functools.reduce(dict.__getitem__, path, changed[group])[last] = plain_value(value)
+    return changed | {group: check_node(group, changed[group]) for group in set(map(top, values))}
 
 
 def top(name: str) -> str:

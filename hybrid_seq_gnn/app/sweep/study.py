@@ -7,6 +7,7 @@ serve one study.
 
 import logging
 from collections import Counter
+from pathlib import Path
 
 import optuna
 from hydra.core.utils import configure_log
@@ -21,7 +22,9 @@ from hybrid_seq_gnn.app.sweep.plan import Plan
 from hybrid_seq_gnn.app.sweep.worker import TooManyFailures, Worker
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.files import locked, shown
-from hybrid_seq_gnn.study.queue import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, count, fill
+from hybrid_seq_gnn.results.runs import read_run
+from hybrid_seq_gnn.study.queue import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, count, fill, replace, standing
+from hybrid_seq_gnn.study.settings import StudySettings
 from hybrid_seq_gnn.study.storage import warn_other_software
 
 log = logging.getLogger(__name__)
@@ -47,6 +50,7 @@ def run_study(config: DictConfig, hydra_context: HydraContext, command: Command)
     with locked(folder / ".lock"):
         study = plan.open(settings.fresh)
         plan.describe()
+        run_again_what_lost(study, settings, folder)
         fill(study, plan.slots, settings.grace, settings.retry_failed)
     log.info("sweep: %s, in %s", state(count(study)), shown(folder))
     warn_other_software(study)
@@ -63,7 +67,7 @@ def run_study(config: DictConfig, hydra_context: HydraContext, command: Command)
         log.info("interrupted: %s; the same command goes on from there.", state(count(study)))
         raise
     board = write_board(study, settings, folder, final=True)
-    log.info("\n%s\n\nwritten to %s and leaderboard.csv", board, shown(folder / "leaderboard.md"))
+    log.info("\n%s", board)
     now = count(study)
     if failure is None and now and now[FAIL] == now.total():
         errors = [t.user_attrs["error"] for t in study.get_trials(deepcopy=False) if "error" in t.user_attrs]
@@ -71,6 +75,30 @@ def run_study(config: DictConfig, hydra_context: HydraContext, command: Command)
     if failure is not None:
         raise UserError(failure)
     return study
+
+
+def run_again_what_lost(study: optuna.Study, settings: StudySettings, folder: Path) -> None:
+    """Put finished trials in the queue again if results.json of a run is missing or damaged."""
+    for trial in standing(study).values():
+        runs = [folder / name for name in trial.user_attrs["folders"]] if trial.state == COMPLETE else []
+        if settings.storage is not None:
+            runs = [run for run in runs if run.exists()]  # the others were run on another machine
+        if [run for run in runs if lost(run / "results.json")]:
+            replace(study, trial)
+
+
+def lost(results: Path) -> bool:
+    """Whether a results.json is missing or damaged, which is said; a damaged one is renamed."""
+    try:
+        read_run(results.parent)
+        return False
+    except ValueError as error:
+        what = f"{shown(results)} is missing."
+        if results.exists():
+            results.rename(f"{results}.damaged")
+            what = f"{error} It is kept as {results.name}.damaged."
+        log.warning("this run had finished, and is run again: %s", what)
+        return True
 
 
 def state(now: Counter[TrialState]) -> str:

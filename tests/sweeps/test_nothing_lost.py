@@ -1,0 +1,80 @@
+"""What a sweep has lost it makes again, and what it cannot write does not end it."""
+
+import errno
+import logging
+
+import pandas as pd
+import pytest
+
+from hybrid_seq_gnn.files import write_text
+from hybrid_seq_gnn.leaderboard import board
+from hybrid_seq_gnn.report.studies import read
+from tests.sweeps.common import ONE, alphas, trials
+from tests.test_command_line import results, succeed
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda path: path.unlink(), "sweep/1/results.json is missing"),
+        (lambda path: path.write_text(""), "sweep/1/results.json is not a results file"),
+        (lambda path: path.write_text(path.read_text()[:500]), "sweep/1/results.json is not a results file"),
+        (lambda path: path.write_text('{"schema_version": 1}'), "sweep/1/results.json is incomplete"),
+    ],
+    ids=["missing", "empty", "cut", "incomplete"],
+)
+def test_a_finished_run_without_sound_results_is_run_again(damage, words, tmp_path):
+    succeed(*ONE, "fusion.alpha=0.3,0.7", cwd=tmp_path)
+    path = tmp_path / "sweep" / "1" / "results.json"
+    before, other = results(path.parent), path.parent.with_name("0") / path.name
+    untouched = other.stat().st_mtime_ns
+    damage(path)
+    left = path.read_bytes() if path.exists() else None
+    done = succeed(*ONE, "fusion.alpha=0.3,0.7", cwd=tmp_path)
+    assert words in done.stdout
+    assert "1 done, 1 to run" in done.stdout
+    assert results(path.parent)["grouped_metrics"] == before["grouped_metrics"]
+    assert other.stat().st_mtime_ns == untouched
+    if left is not None:
+        assert path.with_name("results.json.damaged").read_bytes() == left
+    again = succeed(*ONE, "fusion.alpha=0.3,0.7", cwd=tmp_path)
+    assert "2 done, 0 to run" in again.stdout
+    assert "run again" not in again.stdout
+    assert len(read(tmp_path / "sweep").trials("COMPLETE")) == 2  # in a report, each once
+
+
+def test_a_search_runs_every_seed_that_it_lost_again_with_the_same_settings(tmp_path):
+    search = [*ONE, "fusion.alpha=interval(0,1)", "study.n_trials=2", "seed=0,1,2"]
+    succeed(*search, cwd=tmp_path)
+    before = alphas(tmp_path)
+    for name in ("1_seed0", "1_seed2"):
+        (tmp_path / "sweep" / name / "results.json").write_text("")
+    kept = (tmp_path / "sweep" / "1_seed1" / "results.json").stat().st_mtime_ns
+    assert "1 done, 1 to run" in succeed(*search, cwd=tmp_path).stdout
+    assert alphas(tmp_path) == before
+    assert (tmp_path / "sweep" / "1_seed1" / "results.json").stat().st_mtime_ns == kept
+    assert trials(tmp_path / "sweep")[1].value == trials(tmp_path / "sweep")[2].value
+
+
+def test_a_leaderboard_that_cannot_be_written_is_a_warning_and_the_sweep_ends_well(tmp_path):
+    (tmp_path / "sweep" / "leaderboard.md").mkdir(parents=True)
+    done = succeed(*ONE, "fusion.alpha=0.3,0.7", cwd=tmp_path)
+    assert "cannot write sweep/leaderboard.md: is a directory" in done.stdout
+    assert "written to sweep/leaderboard.csv" in done.stdout
+    assert set(alphas(tmp_path).values()) == {0.3, 0.7}
+    assert len(pd.read_csv(tmp_path / "sweep" / "leaderboard.csv")) == 2
+    assert "2 done, 0 to run" in succeed(*ONE, "fusion.alpha=0.3,0.7", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_disk_that_takes_no_leaderboard_is_named_with_the_reason(number, tmp_path, monkeypatch, caplog):
+    def refuse(path, text):
+        if path.suffix == ".csv":
+            raise OSError(number, "No Room", str(path))
+        write_text(path, text)
+
+    monkeypatch.setattr(board, "write_text", refuse)
+    with caplog.at_level(logging.WARNING):
+        text = board.write([], tmp_path)
+    assert f"cannot write {tmp_path}/leaderboard.csv: no room" in caplog.text
+    assert text.endswith("leaderboard.md")
