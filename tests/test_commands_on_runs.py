@@ -174,7 +174,7 @@ def test_broken_runs_get_one_clear_message(outputs):
     (sweep / "0_seed0/per_user.parquet").unlink()
     assert "0_seed0 has no per_user.parquet" in error(compare, "outputs/base", "outputs/sweep")
     (sweep / "0_seed0/results.json").write_text("{")
-    assert "0_seed0/results.json is not a results file" in error(compare, "outputs/base", "outputs/sweep/0_seed0")
+    assert "0_seed0/results.json is not JSON" in error(compare, "outputs/base", "outputs/sweep/0_seed0")
     (sweep / "0_seed0/results.json").unlink()
     assert "has not finished" in error(compare, "outputs/base", "outputs/sweep/0_seed0")
     write_run(sweep / "other", random_ranks(1, USERS), lengths=LENGTHS, split="b" * 64)

@@ -8,6 +8,7 @@ from typing import Literal
 from hybrid_seq_gnn.data.events import Events
 from hybrid_seq_gnn.data.raw import Part, read_parts
 from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.files import expanded
 from hybrid_seq_gnn.limits import AtLeast0, AtLeast1, Inside, Limited
 
 FORMAT = 2  # version of prepared data; raise it when preparation changes, so that old caches are ignored
@@ -87,7 +88,7 @@ class Source(Limited):
         """
         if self.path is None:
             raise UserError("data.path is not set; it must name the file to read.")
-        return Path(self.path).expanduser()
+        return expanded(self.path)
 
 
 def tab(separator: str | None) -> str | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.files import expanded
 from hybrid_seq_gnn.limits import AtLeast1, Positive
 from hybrid_seq_gnn.loss.bpr import BPR
 from hybrid_seq_gnn.model.graph_side import GraphSide
@@ -58,7 +59,7 @@ class TwoStage(Strategy):
         side = GraphSide(hybrid).to(run.device)
         path = run.folder / "graph.pt"
         if self.graph_checkpoint is not None:
-            record = load(side, Path(self.graph_checkpoint).expanduser(), run, None)
+            record = load(side, expanded(self.graph_checkpoint), run, None)
         elif self.resume and distributed.broadcast(path.exists()):
             record = load(side, path, run, run.identity)
         else:

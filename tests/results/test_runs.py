@@ -108,7 +108,7 @@ def test_a_results_file_that_lacks_anything_is_damaged(tmp_path):
     whole = json.loads((folder / "results.json").read_text())
     for key in ("config", "options", "seed", "grouped_metrics", "data", "best_val_metric"):
         (folder / "results.json").write_text(json.dumps({k: v for k, v in whole.items() if k != key}))
-        with pytest.raises(ValueError, match=f"incomplete: KeyError.*{key}"):
+        with pytest.raises(ValueError, match=rf"results\.json is damaged: {key}=null: expected "):
             load([folder])
 
 

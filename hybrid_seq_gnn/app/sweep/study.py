@@ -19,7 +19,7 @@ from hybrid_seq_gnn.app.sweep.board import write_board
 from hybrid_seq_gnn.app.sweep.launchers import number_of_workers, serve
 from hybrid_seq_gnn.app.sweep.plan import Plan
 from hybrid_seq_gnn.app.sweep.worker import TooManyFailures, Worker
-from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.errors import UserError, printable
 from hybrid_seq_gnn.files import locked, shown
 from hybrid_seq_gnn.study.queue import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, count, fill
 from hybrid_seq_gnn.study.storage import warn_other_software
@@ -63,7 +63,7 @@ def run_study(config: DictConfig, hydra_context: HydraContext, command: Command)
         log.info("interrupted: %s; the same command goes on from there.", state(count(study)))
         raise
     board = write_board(study, settings, folder, final=True)
-    log.info("\n%s\n\nwritten to %s and leaderboard.csv", board, shown(folder / "leaderboard.md"))
+    log.info("\n%s\n\nwritten to %s and leaderboard.csv", printable(board), shown(folder / "leaderboard.md"))
     now = count(study)
     if failure is None and now and now[FAIL] == now.total():
         errors = [t.user_attrs["error"] for t in study.get_trials(deepcopy=False) if "error" in t.user_attrs]
