@@ -1,25 +1,18 @@
 """The real command line, as a new user would type it."""
 
-import functools
-import importlib
 import json
 import os
-import pkgutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-import traceback
-import warnings
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
-import hybrid_seq_gnn
-from hybrid_seq_gnn.app.cli import main
+from tests.forks import Begun
 
 SMALL = [
     "data=synthetic",
@@ -43,44 +36,9 @@ def process(*arguments, cwd, timeout=120, **environment):
     )
 
 
-@functools.lru_cache(maxsize=1)
-def load_everything():
-    """Import all that a run may need, so that the forks of this process need not."""
-    for module in pkgutil.walk_packages(hybrid_seq_gnn.__path__, "hybrid_seq_gnn."):
-        if "__main__" not in module.name:
-            importlib.import_module(module.name)
-    for name in ("torch._dynamo", "scipy.special", "scipy.optimize", "pyarrow.parquet", "hydra_plugins"):
-        importlib.import_module(name)
-
-
 def command(*arguments, cwd):
-    """The same in a fork of this process, which has everything loaded already: many times as fast."""
-    load_everything()
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                os.dup2(out.fileno(), 1)
-                os.dup2(err.fileno(), 2)
-                sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
-                sys.argv = ["python -m hybrid_seq_gnn", *arguments]
-                os.chdir(cwd)
-                warnings.resetwarnings()
-                main()
-                code = 0
-            except SystemExit as stop:
-                code = stop.code if isinstance(stop.code, int) else 1
-                print(stop.code if isinstance(stop.code, str) else "", file=sys.stderr)
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                sys.stdout.flush(), sys.stderr.flush()
-                os._exit(code or 0)
-        _, status = os.waitpid(child, 0)
-        out.seek(0), err.seek(0)
-        texts = out.read().decode(), err.read().decode()
-        return subprocess.CompletedProcess(arguments, os.waitstatus_to_exitcode(status), *texts)
+    """A command that has ended, see `Begun`."""
+    return Begun(*arguments, cwd=cwd).end()
 
 
 def succeed(*arguments, cwd, how=command, **environment):

@@ -183,6 +183,18 @@ def test_broken_runs_get_one_clear_message(outputs):
         assert word in message
 
 
+def test_what_others_named_cannot_speak_to_the_terminal(outputs, capsys):
+    for place, name in (("a", "\x1b[31mred"), ("b", "\x1b]0;title\x07"), ("c", "tab\there")):
+        write_run(outputs / place, random_ranks(1, USERS), lengths=LENGTHS, name=name)
+    (outputs / "d\x1b[2J").mkdir()
+    (outputs / "d\x1b[2J" / "results.json").write_text('{"schema_version": "\\u001b[31m"}')
+    text = printed(compare, capsys, "outputs/base", "outputs/[a-d]*", "--resamples", 200)
+    text += printed(leaderboard, capsys, "outputs") + printed(leaderboard, capsys, "outputs", "--csv")
+    text += error(compare, "outputs/a", "outputs/a")
+    assert "\\x1b[31mred" in text and "d\\x1b[2J" in text
+    assert all(character.isprintable() or character == "\n" for character in text)
+
+
 def test_an_unfinished_run_among_others_is_left_out_and_said(outputs, capsys):
     (outputs / "sweep/0_seed0/results.json").unlink()
     text = printed(compare, capsys, "outputs/base", "outputs/sweep", "--resamples", 200)

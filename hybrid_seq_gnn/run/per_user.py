@@ -69,9 +69,10 @@ def check(path: Path, frame: "pd.DataFrame", results: dict[str, Any]) -> None:
     for column, is_one in kinds.items():
         if not is_one(frame[column].dtype) or (column != "alpha" and (frame[column] < 1).any()):
             raise UserError(f"{path}: column {column} does not hold what a run writes there.")
-    for column in ("user", "target"):
-        if not is_integer_dtype(frame[column].dtype) and not all(isinstance(one, str) for one in frame[column]):
-            raise UserError(f"{path}: column {column} holds something else than whole numbers or text.")
+    for column in ("user", "target", "group"):
+        whole = column != "group" and is_integer_dtype(frame[column].dtype)
+        if not whole and not all(isinstance(one, str) for one in frame[column]):
+            raise UserError(f"{path}: column {column} does not hold what a run writes there.")
     for group in (OVERALL, *LengthGroups.names):
         rows = frame if group == OVERALL else frame[frame["group"] == group]
         expected = results["grouped_metrics"][group]

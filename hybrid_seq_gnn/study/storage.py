@@ -82,6 +82,22 @@ class JournalLock(JournalFileOpenLock):
         self.held.close()
 
 
+class JournalFile(JournalFileBackend):
+    """The journal as a file; an error in writing it says which."""
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Write some lines.
+
+        Raises:
+            OSError: the disk is full, or may not be written.
+        """
+        try:
+            super().append_logs(logs)
+        except OSError as error:
+            error.filename = error.filename or str(self._file_path)
+            raise
+
+
 def cut_half_line(path: Path) -> None:
     """Cut a last line whose writer was killed or ran out of disk; Optuna would append to it and never read it again."""
     if not path.exists():
@@ -107,14 +123,14 @@ def journal(path: Path) -> JournalStorage:
         ValueError: a line cannot be read; the message says which.
     """
     lock = JournalLock(path)
-    backend = JournalFileBackend(str(path), lock_obj=lock)
+    backend = JournalFile(str(path), lock_obj=lock)
     lock.acquire()
     lock.release()
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
                 json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise UserError(
                     f"{path}, line {number} is damaged ({error}). The lines before it are whole: keep a copy of the "
                     "file, and cut it there."

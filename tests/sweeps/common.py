@@ -37,10 +37,10 @@ def standing(folder):
     return [trial.state.name for trial in trials(folder) if "dropped" not in trial.user_attrs]
 
 
-def wait_for(path, running, longer_than=0):
+def wait_for(path, running=None, longer_than=0):
     """Until the running process has written more than so many bytes to a file."""
     deadline = time.monotonic() + 100
     while not (path.exists() and path.stat().st_size > longer_than):
         assert time.monotonic() < deadline
-        assert running.poll() is None, "ended before it could be stopped"
+        assert running is None or running.poll() is None, "ended before it could be stopped"
         time.sleep(0.005)

@@ -5,14 +5,19 @@ import resource
 import signal
 import subprocess
 import time
+from contextlib import suppress
+from types import SimpleNamespace
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
+from hybrid_seq_gnn.app.sweep import worker
+from hybrid_seq_gnn.files import locked
 from hybrid_seq_gnn.study import queue
 from hybrid_seq_gnn.study.storage import journal
-from tests.sweeps.common import LONG, standing, wait_for
+from tests.forks import Begun
+from tests.sweeps.common import LONG, standing, trials, wait_for
 
 
 @pytest.fixture
@@ -90,6 +95,37 @@ def test_an_owner_that_was_robbed_notices_and_goes_on(start, tmp_path):
     assert running.returncode == 0, said
     assert "was taken over by another process" in said
     assert standing(tmp_path / "sweep") == ["FAIL", "COMPLETE"]
+
+
+def test_a_sweep_that_is_stopped_for_longer_than_the_grace_keeps_its_trial(tmp_path, monkeypatch):
+    arguments = [*LONG, "fusion.alpha=0.3,0.7", "study.grace=10"]
+    first = Begun(*arguments, cwd=tmp_path)
+    try:
+        wait_for(tmp_path / "sweep" / "0" / "metrics.jsonl")
+        stop_outside_the_journal(first.pid, tmp_path / "sweep" / "study.journal.flock")
+        monkeypatch.setattr(queue, "time", SimpleNamespace(time=time.time, monotonic=lambda: 100 * time.monotonic()))
+        monkeypatch.setattr(worker, "LOOK_AGAIN", 0.1)
+        second = Begun(*arguments, cwd=tmp_path)
+        while "waiting for what runs elsewhere" not in second.said():
+            assert os.waitpid(second.pid, os.WNOHANG) == (0, 0), second.said()
+            time.sleep(0.01)
+        time.sleep(0.4)  # 40 seconds of its clock
+    finally:
+        os.kill(first.pid, signal.SIGCONT)
+    for done in (first.end(), second.end()):
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert standing(tmp_path / "sweep") == ["COMPLETE", "COMPLETE"]
+    assert len({trial.user_attrs["owner"]["pid"] for trial in trials(tmp_path / "sweep")}) == 2
+
+
+def stop_outside_the_journal(pid, lock):
+    """Suspend a process at a moment at which it does not keep others from the journal."""
+    while True:
+        os.kill(pid, signal.SIGSTOP)
+        with suppress(BlockingIOError), locked(lock, wait=False):
+            return
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(0.01)
 
 
 def test_a_line_that_was_cut_by_a_full_disk_is_no_trouble_for_those_at_work(tmp_path):
