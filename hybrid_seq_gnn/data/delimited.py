@@ -35,6 +35,7 @@ class Layout:
         quotes: `line` (quoted fields may contain separators), `multiline` (line breaks too) or `none` (a quote is an
             ordinary character).
         time_format: of dates, see `columns.times`.
+        settings: of the source, which messages may advise.
     """
 
     separator: str
@@ -43,6 +44,15 @@ class Layout:
     header: bool = True
     quotes: Quotes = "line"
     time_format: str | None = None
+    settings: frozenset[str] = frozenset()
+
+    def advice(self, setting: str, text: str) -> str:
+        """A sentence on a setting, or what helps where the source does not have it."""
+        return text if setting in self.settings else "data=table reads files of other layouts."
+
+    def column(self, field: str) -> str:
+        """The name of a column, and the setting that gives it."""
+        return f"{self.columns[field]!r}" + (f" (data.{field})" if field in self.settings else "")
 
 
 def read_delimited(parts: list[Part], layout: Layout) -> Events:
@@ -61,9 +71,7 @@ def read_delimited(parts: list[Part], layout: Layout) -> Events:
     except UnreadableColumn as error:
         for part in parts:
             validate(part, layout)
-        raise UserError(
-            f"{parts[0].name}: column {layout.columns[error.field]!r} (data.{error.field}) {error}."
-        ) from error
+        raise UserError(f"{parts[0].name}: column {layout.column(error.field)} {error}.") from error
 
 
 def read_part(part: Part, layout: Layout) -> pa.Table:
@@ -126,15 +134,15 @@ def check_columns(names: list[str], layout: Layout, part: Part) -> None:
         if name in names:
             continue
         if len(names) == 1:
-            hint = f"The whole first line reads as one column; data.separator={layout.separator!r} does not fit it."
+            hint = "The whole first line reads as one column; "
+            hint += layout.advice("separator", f"data.separator={layout.separator!r} does not fit it.")
         elif all(re.fullmatch(r"[-+.\d]+", value) for value in names):
-            hint = (
-                "The first line looks like an event; data.columns=[user,item,timestamp] names columns without a header."
-            )
+            named = "data.columns=[user,item,timestamp] names columns without a header."
+            hint = f"The first line looks like an event; {layout.advice('columns', named)}"
         else:
-            hint = f"Set data.{field} to the column that holds the {field}."
+            hint = layout.advice(field, f"Set data.{field} to the column that holds the {field}.")
         have = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
-        raise UserError(f"{part.name} has no column {name!r} (data.{field}); it has {have}. {hint}")
+        raise UserError(f"{part.name} has no column {layout.column(field)}; it has {have}. {hint}")
 
 
 def line_feeds(raw: bytes) -> bytes:
@@ -152,10 +160,13 @@ def check_quotes(part: Part, layout: Layout) -> None:
             next(csv.reader([line], delimiter=layout.separator, strict=True))
         except csv.Error as error:
             if "unexpected end of data" in str(error):
+                hint = (
+                    "Or set data.quotes=none (quotes are ordinary characters) or data.quotes=multiline (quoted "
+                    "fields may contain line breaks)."
+                )
                 raise UserError(
                     f"{part.name}, line {number}: a quote opens a field and does not close it, {shown(line)}. "
-                    "Fix it, or set data.quotes=none (quotes are ordinary characters) or data.quotes=multiline "
-                    "(quoted fields may contain line breaks)."
+                    f"Fix it. {layout.advice('quotes', hint)}"
                 ) from None
 
 
@@ -181,7 +192,8 @@ def validate(part: Part, layout: Layout) -> None:
             fields = fields[:-1]
         if len(fields) != len(names):
             problem = f"expected {layout.separator.join(names)}"
-            hint = "Fix or remove the line, or set data.separator if the file uses another one."
+            other = layout.advice("separator", "Or set data.separator if the file uses another one.")
+            hint = f"Fix or remove the line. {other}"
         else:
             problem = next((p for field, k in places.items() if (p := checks[field](fields[k]))), "")
             hint = "Fix or remove the line"

@@ -77,7 +77,9 @@ class MovieLens(Source):
         header = {"user": "userId", "item": "movieId", "rating": "rating", "timestamp": "timestamp"}
         columns = header if self.columns is None else {name: name for name in COLUMNS}
         plain = self.columns is not None
-        layout = Layout(self.separator, columns, self.columns, not plain, "none" if plain else "line")
+        layout = Layout(
+            self.separator, columns, self.columns, not plain, "none" if plain else "line", settings=self.settings
+        )
         return read_delimited(content, layout)
 
 

@@ -39,4 +39,4 @@ class RecBole(Source):
                 columns[field] = typed.get(name, name)
             elif field == "timestamp":
                 notes.append(f"no column {name!r} (data.timestamp): the order of the rows is taken as that of time")
-        return replace(read_delimited(content, Layout(separator, columns)), notes=tuple(notes))
+        return replace(read_delimited(content, Layout(separator, columns, settings=self.settings)), notes=tuple(notes))

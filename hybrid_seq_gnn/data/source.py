@@ -63,6 +63,11 @@ class Source(Limited):
                 f"data.valid_share={self.valid_share} and data.test_share={self.test_share} leave nothing for training."
             )
 
+    @property
+    def settings(self) -> frozenset[str]:
+        """Names of its settings: what a message may advise."""
+        return frozenset(field.name for field in fields(self))
+
     def content(self) -> list[Part]:
         """The raw content of the source, which is also part of the cache key: the file or files that `path` names."""
         return read_parts(self.file(), self.max_bytes)

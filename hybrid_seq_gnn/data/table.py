@@ -58,6 +58,7 @@ class Table(Source):
             header=self.columns is None if self.header is None else self.header,
             quotes=self.quotes,
             time_format=self.time_format,
+            settings=self.settings,
         )
         parquet = [part.raw.startswith(PARQUET) for part in content]
         if any(parquet) and not all(parquet):
@@ -82,7 +83,7 @@ def read_parquet(parts: list[Part], layout: Layout) -> Events:
         for field, name in layout.columns.items():
             if (column := table[name]).null_count:
                 row = column.is_null().index(True).as_py()
-                raise UserError(f"{part.name}, row {row + 1}: column {name!r} (data.{field}) has no value.")
+                raise UserError(f"{part.name}, row {row + 1}: column {layout.column(field)} has no value.")
         tables.append(table)
     try:
         table = pa.concat_tables(tables, promote_options="permissive")
@@ -94,8 +95,7 @@ def read_parquet(parts: list[Part], layout: Layout) -> Events:
     try:
         return from_columns(columns, layout.time_format)
     except UnreadableColumn as error:
-        where = f"{parts[0].name}: column {layout.columns[error.field]!r} (data.{error.field})"
-        raise UserError(f"{where} {error}.") from error
+        raise UserError(f"{parts[0].name}: column {layout.column(error.field)} {error}.") from error
 
 
 def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
