@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.errors import UserError, reading
 
 PACKAGE = Path(__file__).resolve().parent
 UNFINISHED = ".part"
@@ -126,18 +126,10 @@ def read_json(path: Path) -> Any:
     Raises:
         UserError: it cannot be read, is not strict JSON, or is larger or deeper than any that is meant to be read.
     """
-    try:
+    with reading(f"{path} cannot be read as JSON"):
         if path.stat().st_size > MAX_JSON:
             raise UserError(f"{path} is larger than {MAX_JSON:,} bytes.")
         return json_of(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text.") from error
-    except UserError:
-        raise
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON: {error}.") from error
 
 
 def json_of(text: str) -> Any:
@@ -176,7 +168,7 @@ def read_yaml(path: Path) -> Any:
         UserError: it cannot be read, is not YAML, has aliases, or is larger or deeper than any that is to be read.
     """
     depth = 0
-    try:
+    with reading(f"{path} cannot be read as YAML"):  # the date 2020-99-99 is a ValueError
         if path.stat().st_size > MAX_YAML:
             raise UserError(f"{path} is larger than {MAX_YAML:,} bytes.")
         text = path.read_text(encoding="utf-8")
@@ -186,12 +178,6 @@ def read_yaml(path: Path) -> Any:
                 line = event.start_mark.line + 1 if event.start_mark else 0
                 raise UserError(f"{path}, line {line}: aliases and deep nesting are not read.")
         return yaml.safe_load(text)
-    except UserError:
-        raise
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
-    except Exception as error:  # PyYAML lets through what its constructors raise, as for the date 2020-99-99
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())[:200]}") from error
 
 
 def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.errors import UserError, reading
 from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
 from hybrid_seq_gnn.files import checksum
 
@@ -35,7 +35,7 @@ def read_per_user(folder: Path, results: dict[str, Any]) -> "pd.DataFrame":
         raise UserError(f"{folder} has no {NAME}, without which nothing can be tested; run it again.")
     if change := change_of(folder, results):
         raise UserError(change)
-    try:
+    with reading(f"{path} cannot be read"):
         file = pq.ParquetFile(path)
         names, rows = file.schema_arrow.names, file.metadata.num_rows
         if missing := [column for column in COLUMNS if column not in names]:
@@ -43,10 +43,6 @@ def read_per_user(folder: Path, results: dict[str, Any]) -> "pd.DataFrame":
         if rows != (users := results["grouped_metrics"][OVERALL]["count"]):
             raise UserError(f"{path} has {rows} users ({OVERALL}), {other(users)}")
         frame: pd.DataFrame = file.read(list(COLUMNS)).to_pandas(ignore_metadata=True)
-    except UserError:
-        raise
-    except Exception as error:  # pyarrow has many ways to say that a file is damaged
-        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
     check(path, frame, results)
     return frame
 

@@ -55,14 +55,14 @@ BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nquestion: *b\n"
         (BOMB, "line 2: aliases"),
         ("question: " + "[" * 5000, "deep nesting"),
         ("question: " + "x" * (1 << 20), "larger than"),
-        ("question: 'x", "is not YAML"),
+        ("question: 'x", "cannot be read as YAML"),
         ("[question]", "no table"),
         ("question: x?\noverrides: seed=1\n", "expected a list"),
         ("question: x?\noverrides: [--config-dir=elsewhere]\n", "expected a setting and its value"),
         ("question: x?\nvariants: {a: '-m seed=1'}\n", "expected a setting and its value"),
         ("question: x?\nvariants: {a: {b=: c}}\n", "expected a line"),
         ("question: x?\n1: 2\n", "found 1"),
-        ("question: 2020-99-99", "is not YAML"),
+        ("question: 2020-99-99", "cannot be read as YAML"),
     ],
 )
 def test_what_is_no_study_is_refused_before_it_costs_anything(text, words, tmp_path):
