@@ -27,6 +27,7 @@ Share = Annotated[float, Interval(ge=0, lt=1)]  # a share to leave out; somethin
 Inside = Annotated[float, Interval(gt=0, lt=1)]  # both ends excluded
 
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
+WHOLE = 1 << 63  # what every library takes is less
 LONGEST = 200  # characters of a value in a message
 SIGNS = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
 
@@ -92,7 +93,10 @@ def conform(key: str, value: Any, hint: Any) -> Any:
         return int(value)
     elif hint is str and isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
-    elif isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+    elif hint is int and isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) < WHOLE:
+            return value
+    elif isinstance(hint, type) and hint is not int and isinstance(value, hint):
         return value
     raise UserError(refusal(key, value, hint))
 

@@ -1,5 +1,6 @@
 """The command line before Hydra sees it: studies by name, and what of a sweep is Hydra's business."""
 
+import itertools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import Any
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from hybrid_seq_gnn.errors import UserError
-from hybrid_seq_gnn.files import expanded, package_folder, read_yaml
+from hybrid_seq_gnn.files import MAX_DEPTH, expanded, package_folder, read_yaml
 
 MULTIRUN = {"-m", "--multirun"}
 OVERRIDE = r"~|[^-=][^=]*="
@@ -48,6 +49,8 @@ class Command:
                     f"{argument}: sweeps are run by this program's own sweeper; leave it out and use study.n_trials, "
                     "study.sampler and the other settings of study."
                 )
+        for argument in typed:
+            refuse_absurd(argument)
         named = [a.partition("=")[2] for a in typed if a.startswith("sweeps=")]
         if not named:
             return cls(typed, typed)
@@ -72,6 +75,13 @@ class Command:
         return [a for a in self.arguments if a not in apart]
 
 
+def refuse_absurd(argument: str) -> None:
+    """Refuse what Hydra cannot parse: numbers that no computer holds, and brackets in brackets in brackets."""
+    depth = max(itertools.accumulate((c in "[{(") - (c in "]})") for c in argument), default=0)
+    if depth > MAX_DEPTH or re.search(r"\d{400}", argument):
+        raise UserError(f"{argument[:60]}…: expected fewer {'brackets' if depth > MAX_DEPTH else 'digits'}.")
+
+
 def read_study(name: str) -> dict[str, Any]:
     """A file of sweeps/, by its name, or a file of the user's own, by its path.
 
@@ -94,6 +104,7 @@ def read_study(name: str) -> dict[str, Any]:
     if not isinstance(variants, dict) or not all(isinstance(text, str) and text.split() for text in variants.values()):
         raise UserError(f"{path}: variants: {variants!r}: expected a line 'label: override override ...' for each.")
     for line in [*overrides, *(word for text in variants.values() for word in text.split())]:
+        refuse_absurd(line)
         if not re.match(OVERRIDE, line):
             raise UserError(f"{path}: {line!r}: expected a setting and its value, such as fusion.alpha=0.3.")
         if "hydra" in line.partition("=")[0] and not re.match(MAY_SET, line):

@@ -79,9 +79,7 @@ def read_parquet(parts: list[Part], layout: Layout, max_bytes: int) -> Events:
             file = pq.ParquetFile(pa.BufferReader(part.raw))
             check_columns(file.schema_arrow.names, layout, part)
             if size_of(file, len(layout.columns)) > max_bytes:
-                raise UserError(
-                    f"{part.name} unpacks to more than data.max_bytes={max_bytes:,}; is it what you expect?"
-                )
+                raise UserError(f"{part.name} unpacks to more than data.max_bytes={max_bytes:,}.")
             table = file.read(list(dict.fromkeys(layout.columns.values())))
             table.validate(full=True)
         for field, name in layout.columns.items():
@@ -106,7 +104,7 @@ def size_of(file: pq.ParquetFile, columns: int) -> int:
     """Bytes of a file when it is read, at least: a column that repeats one value takes nearly none in the file."""
     about = file.metadata
     pages = sum(about.row_group(k).total_byte_size for k in range(about.num_row_groups))
-    return max(pages, about.num_rows * columns * NUMBER)
+    return int(max(pages, about.num_rows * columns * NUMBER))
 
 
 def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -2,10 +2,7 @@
 
 import bz2
 import gzip
-import io
 import lzma
-import zipfile
-from contextlib import suppress
 from dataclasses import replace
 
 import pandas as pd
@@ -16,13 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid_seq_gnn.data import delimited
-from hybrid_seq_gnn.data.movielens import MovieLens1M
 from hybrid_seq_gnn.data.pairs import Pairs
 from hybrid_seq_gnn.data.prepare import prepare
 from hybrid_seq_gnn.data.recbole import RecBole
 from hybrid_seq_gnn.data.sequences_file import SequencesFile
 from hybrid_seq_gnn.data.table import Table
-from hybrid_seq_gnn.errors import UserError
 from tests.data.test_sources import read, told
 
 HEADER = "user,item,timestamp\n"
@@ -263,39 +258,6 @@ def test_a_first_line_of_a_million_columns_is_refused_before_it_is_split(tmp_pat
     monkeypatch.setattr(delimited, "fields_of", None)
     for separator in (",", "::"):
         refused(table(tmp_path, separator * 10**6 + "\n", separator=separator), "1,000,001 columns", "separator right?")
-
-
-PACKED = {
-    "zip": lambda raw: packed_as_zip(raw), "gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress,
-    "zst": lambda raw: zstd(raw), "parquet": lambda raw: parquet_of(raw),
-}  # fmt: skip
-TEXT = HEADER + "".join(f"{u},{i},{i}\n" for u in range(9) for i in range(9))
-
-
-def packed_as_zip(raw, method=zipfile.ZIP_LZMA):
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", method) as archive:
-        archive.writestr("ml-1m/ratings.dat", raw.replace(b",", b"::"))
-    return file.getvalue()
-
-
-def parquet_of(raw):
-    file = io.BytesIO()
-    pd.read_csv(io.BytesIO(raw), dtype={"user": str}).to_parquet(file)
-    return file.getvalue()
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.data())
-def test_a_damaged_archive_is_read_or_refused_in_words(tmp_path_factory, data):
-    kind = data.draw(st.sampled_from(list(PACKED)))
-    raw = bytearray(PACKED[kind](TEXT.encode()))
-    for place in data.draw(st.lists(st.integers(0, len(raw) - 1), min_size=1, max_size=3)):
-        raw[place] ^= 1 << data.draw(st.integers(0, 7))
-    path = tmp_path_factory.getbasetemp() / f"damaged.{kind}"
-    path.write_bytes(raw[: data.draw(st.sampled_from([len(raw), len(raw) // 2]))])
-    with suppress(UserError):
-        read((MovieLens1M if kind == "zip" else Table)(path=str(path)))
 
 
 @settings(max_examples=200, deadline=None)
