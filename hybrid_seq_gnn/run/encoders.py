@@ -89,7 +89,7 @@ def finished_runs(key: str, searches: list[Iterator[Path]]) -> Iterator[Path]:
 @contextmanager
 def log_to(folder: Path) -> Iterator[None]:
     """Write log lines also to train.log in `folder`."""
-    handler = logging.FileHandler(folder / "train.log", encoding="utf-8")
+    handler = logging.FileHandler(folder / "train.log", encoding="utf-8", delay=True)  # after `refuse_links`
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)

@@ -1,13 +1,17 @@
 import json
 import os
+from argparse import Namespace
 
 import pandas as pd
 import pytest
 
 from hybrid_seq_gnn.files import checksum
+from hybrid_seq_gnn.leaderboard import command as leaderboard
+from hybrid_seq_gnn.report.facts import gather
 from hybrid_seq_gnn.results.configurations import configurations
 from hybrid_seq_gnn.results.load import load
 from hybrid_seq_gnn.results.runs import require_comparable
+from hybrid_seq_gnn.run.baseline import compare_with
 from tests.results.folders import random_ranks, write_run
 
 
@@ -156,6 +160,11 @@ def test_ranks_that_changed_their_users_are_noticed_by_the_checksum(tmp_path):
     )
     with pytest.raises(ValueError, match=r"per_user\.parquet was changed after the run"):
         load([folder]).runs[0].per_user  # noqa: B018
+    asked = Namespace(paths=[str(folder)], filter=[], sort="validation", csv=False)
+    assert "per_user.parquet was changed after the run" in leaderboard.run(asked)
+    assert any("was changed after the run" in note for note in gather([str(folder)], None, resamples=100).notes)
+    with pytest.raises(ValueError, match=r"per_user\.parquet was changed after the run"):
+        compare_with(folder, folder, seed=0)
 
 
 def test_a_per_user_file_that_is_missing_or_damaged_is_named(tmp_path):

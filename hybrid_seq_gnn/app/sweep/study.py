@@ -20,7 +20,7 @@ from hybrid_seq_gnn.app.sweep.launchers import number_of_workers, serve
 from hybrid_seq_gnn.app.sweep.plan import Plan
 from hybrid_seq_gnn.app.sweep.worker import TooManyFailures, Worker
 from hybrid_seq_gnn.errors import UserError, printable
-from hybrid_seq_gnn.files import locked, shown
+from hybrid_seq_gnn.files import locked, refuse_links, shown
 from hybrid_seq_gnn.study.queue import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, count, fill
 from hybrid_seq_gnn.study.storage import warn_other_software
 
@@ -44,6 +44,7 @@ def run_study(config: DictConfig, hydra_context: HydraContext, command: Command)
         log.info("%s", plan.outline())
         return None
     folder.mkdir(parents=True, exist_ok=True)
+    refuse_links(folder)
     with locked(folder / ".lock"):
         study = plan.open(settings.fresh)
         plan.describe()
