@@ -16,7 +16,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import StudyDirection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.errors import UserError, reading
 from hybrid_seq_gnn.files import locked
 from hybrid_seq_gnn.run import record
 from hybrid_seq_gnn.study.queue import COMPLETE, RUNNING, is_lost
@@ -135,7 +135,8 @@ def journal(path: Path) -> JournalStorage:
                     f"{path}, line {number} is damaged ({error}). The lines before it are whole: keep a copy of the "
                     "file, and cut it there."
                 ) from error
-    return JournalStorage(backend)
+    with reading(f"{path} is no journal of Optuna; keep a copy of it"):
+        return JournalStorage(backend)
 
 
 def open_study(

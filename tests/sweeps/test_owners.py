@@ -13,6 +13,7 @@ import pytest
 from optuna.trial import TrialState
 
 from hybrid_seq_gnn.app.sweep import worker
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.files import locked
 from hybrid_seq_gnn.study import queue
 from hybrid_seq_gnn.study.storage import journal
@@ -144,6 +145,17 @@ def test_a_line_that_was_cut_by_a_full_disk_is_no_trouble_for_those_at_work(tmp_
     at_work.enqueue_trial({"a": 3})
     again = optuna.load_study(storage=journal(path), study_name="x")
     assert [trial.system_attrs["fixed_params"]["a"] for trial in again.trials] == [1, 3]
+
+
+@pytest.mark.parametrize(
+    "line", ["[]", "7", '{"op_code": 99}', '{"op_code": 4, "worker_id": "x", "trial_id": 9}']
+)
+def test_a_line_that_is_none_of_optuna_is_named_with_its_file(line, tmp_path):
+    path = tmp_path / "study.journal"
+    optuna.create_study(storage=journal(path), study_name="x")
+    path.write_bytes(path.read_bytes() + line.encode() + b"\n")
+    with pytest.raises(UserError, match=r"study\.journal is no journal of Optuna"):
+        journal(path)
 
 
 def test_a_damaged_line_in_the_middle_is_named(tmp_path):
