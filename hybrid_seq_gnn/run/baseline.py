@@ -66,7 +66,7 @@ def compare_with(baseline: Path, folder: Path, seed: int) -> dict[str, Any]:
     return {
         "folder": shown(baseline),
         "identity": results.get("identity"),
-        "model": results["options"].get("model"),
+        "model": str(results["options"].get("model")),
         "best_val_metric": results["best_val_metric"],
         "seconds": results["seconds"]["total"],
         "metrics": metrics,

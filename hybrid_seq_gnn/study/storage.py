@@ -85,6 +85,10 @@ class JournalLock(JournalFileOpenLock):
 class JournalFile(JournalFileBackend):
     """The journal as a file; an error in writing it says which."""
 
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path), lock_obj=JournalLock(path))
+        self.path = path
+
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Write some lines.
 
@@ -94,7 +98,7 @@ class JournalFile(JournalFileBackend):
         try:
             super().append_logs(logs)
         except OSError as error:
-            error.filename = error.filename or str(self._file_path)
+            error.filename = error.filename or str(self.path)
             raise
 
 
@@ -122,8 +126,7 @@ def journal(path: Path) -> JournalStorage:
     Raises:
         ValueError: a line cannot be read; the message says which.
     """
-    lock = JournalLock(path)
-    backend = JournalFile(str(path), lock_obj=lock)
+    backend, lock = JournalFile(path), JournalLock(path)
     lock.acquire()
     lock.release()
     with path.open("rb") as file:

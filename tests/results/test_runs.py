@@ -5,6 +5,7 @@ from argparse import Namespace
 import pandas as pd
 import pytest
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.files import checksum
 from hybrid_seq_gnn.leaderboard import command as leaderboard
 from hybrid_seq_gnn.report.facts import gather
@@ -12,6 +13,7 @@ from hybrid_seq_gnn.results.configurations import configurations
 from hybrid_seq_gnn.results.load import load
 from hybrid_seq_gnn.results.runs import require_comparable
 from hybrid_seq_gnn.run.baseline import compare_with
+from tests.damage import DEEP
 from tests.results.folders import random_ranks, write_run
 
 
@@ -114,6 +116,26 @@ def test_a_results_file_that_lacks_anything_is_damaged(tmp_path):
         (folder / "results.json").write_text(json.dumps({k: v for k, v in whole.items() if k != key}))
         with pytest.raises(ValueError, match=rf"results\.json is damaged: {key}=null: expected "):
             load([folder])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("seconds", [], r"damaged: seconds=\[\]: expected a mapping"),
+        ("seconds", {"total": "long"}, "damaged: seconds.total=long: expected a number"),
+        ("best_epoch", "x", "damaged: best_epoch=x: expected a whole number"),
+        ("best_epoch", 10**30, "no number that can be used"),
+        ("best_val_metric", float("nan"), "NaN is no number"),
+        ("options", {"model": ["sasrec"]}, r"damaged: options.model=\['sasrec'\]: expected text"),
+        ("alpha_curve", {"length": [1]}, "damaged: alpha_curve.alpha=null: expected a list"),
+        ("graph", DEEP, "nested too deeply"),
+    ],
+)
+def test_a_value_of_another_kind_is_named_with_its_place(key, value, words, tmp_path):
+    path = write_run(tmp_path / "run", random_ranks(0)) / "results.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(UserError, match=words):
+        load([tmp_path / "run"])
 
 
 def test_where_there_is_no_run_that_is_said(tmp_path):

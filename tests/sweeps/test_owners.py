@@ -147,9 +147,7 @@ def test_a_line_that_was_cut_by_a_full_disk_is_no_trouble_for_those_at_work(tmp_
     assert [trial.system_attrs["fixed_params"]["a"] for trial in again.trials] == [1, 3]
 
 
-@pytest.mark.parametrize(
-    "line", ["[]", "7", '{"op_code": 99}', '{"op_code": 4, "worker_id": "x", "trial_id": 9}']
-)
+@pytest.mark.parametrize("line", ["[]", "7", '{"op_code": 99}', '{"op_code": 4, "worker_id": "x", "trial_id": 9}'])
 def test_a_line_that_is_none_of_optuna_is_named_with_its_file(line, tmp_path):
     path = tmp_path / "study.journal"
     optuna.create_study(storage=journal(path), study_name="x")
