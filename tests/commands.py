@@ -60,14 +60,14 @@ class Fork:
 
     def __init__(self, *arguments, cwd, **environment):
         load_everything()
-        self.arguments, self.said = arguments, (tempfile.TemporaryFile(), tempfile.TemporaryFile())  # noqa: SIM115
+        self.arguments, self.files = arguments, (tempfile.TemporaryFile(), tempfile.TemporaryFile())  # noqa: SIM115
         given = arguments, cwd, environment
         self.process = multiprocessing.get_context("fork").Process(target=self.run, args=given)
         self.process.start()
         self.pid = self.process.pid
 
     def run(self, arguments, cwd, environment):
-        for number, file in enumerate(self.said, start=1):
+        for number, file in enumerate(self.files, start=1):
             os.dup2(file.fileno(), number)
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
         sys.argv = ["python -m hybrid_seq_gnn", *arguments]
@@ -111,14 +111,16 @@ class Fork:
         if self.poll() is None:
             self.kill()
             raise TimeoutError(f"still running after {timeout} s")
-        for file in self.said:
-            file.seek(0)
-        said = [file.read().decode() for file in self.said]
+        said = self.said()
         self.close()
         return subprocess.CompletedProcess(self.arguments, self.poll(), *said)
 
+    def said(self):
+        """What it has written by now to stdout and to stderr."""
+        return [os.pread(file.fileno(), 1 << 24, 0).decode() for file in self.files]
+
     def close(self):
-        for file in self.said:
+        for file in self.files:
             file.close()
 
 

@@ -9,8 +9,8 @@ import pytest
 from hybrid_seq_gnn.files import write_text
 from hybrid_seq_gnn.leaderboard import board
 from hybrid_seq_gnn.report.studies import read
+from tests.commands import results, succeed
 from tests.sweeps.common import ONE, alphas, trials
-from tests.test_command_line import results, succeed
 
 
 @pytest.mark.parametrize(
