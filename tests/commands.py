@@ -20,6 +20,7 @@ import jaxtyping
 import hybrid_seq_gnn
 from hybrid_seq_gnn.app.cli import main
 from hybrid_seq_gnn.files import package_folder
+from hybrid_seq_gnn.run import identity, record
 
 SMALL = [
     "data=synthetic",
@@ -45,12 +46,13 @@ def process(*arguments, cwd, timeout=120, **environment):
 
 @functools.lru_cache(maxsize=1)
 def load_everything():
-    """Import all that a run may need and warm up Hydra's parser, so that the forks of this process need not."""
+    """Import and look up all that a run may need, so that the forks of this process need not."""
     for module in pkgutil.walk_packages(hybrid_seq_gnn.__path__, "hybrid_seq_gnn."):
         if "__main__" not in module.name:
             importlib.import_module(module.name)
     for name in ("torch._dynamo", "scipy.special", "scipy.optimize", "pyarrow.parquet", "hydra_plugins"):
         importlib.import_module(name)
+    identity.code(), record.versions(), record.git_state()  # each of which remembers
     with hydra.initialize_config_dir(str(package_folder("conf"))):
         hydra.compose("config", [*SMALL, "fusion=fixed", "training.lr=1e-3", "+experiment=study/embeddings"])
 

@@ -95,6 +95,7 @@ def results_of(run: "Run", outcome: "Outcome", valid: "Ranking", test: "Ranking"
     return results
 
 
+@lru_cache(maxsize=1)
 def versions() -> dict[str, str | None]:
     """Versions of Python and of the packages that results depend on."""
     installed: dict[str, str | None] = {"python": platform.python_version()}
