@@ -2,6 +2,8 @@
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # a disk that is full or may not be written
 CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
@@ -14,6 +16,22 @@ REPORT = (
 
 class UserError(ValueError):
     """What is wrong and where, which value, what was expected and what to try, in the words of the command line."""
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Any error of a library inside, as one message: they have many ways to say that a file is damaged.
+
+    Args:
+        what: cannot be done, such as "log.zip cannot be read".
+    """
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
+        raise UserError(f"{what}: {' '.join(reason.split())[:200].rstrip('.')}.") from error
 
 
 def printable(text: str) -> str:

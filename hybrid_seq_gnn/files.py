@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import json
+import math
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,11 +13,12 @@ from typing import Any
 
 import yaml
 
-from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.errors import UserError, reading
 
 PACKAGE = Path(__file__).resolve().parent
 UNFINISHED = ".part"
-MAX_YAML = 1 << 20  # bytes
+MAX_YAML = 1 << 16  # bytes, which take a second
+MAX_JSON = 1 << 24
 MAX_DEPTH = 20
 
 
@@ -113,14 +115,60 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
+def expanded(path: str) -> Path:
+    """A path of a user, whose ~ is a home folder; one of nobody stays as it is."""
+    return Path(os.path.expanduser(path))
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file, which may be damaged or of somebody else.
+
+    Raises:
+        UserError: it cannot be read, is not strict JSON, or is larger or deeper than any that is meant to be read.
+    """
+    with reading(f"{path} cannot be read as JSON"):
+        if path.stat().st_size > MAX_JSON:
+            raise UserError(f"{path} is larger than {MAX_JSON:,} bytes.")
+        return json_of(path.read_text(encoding="utf-8"))
+
+
+def json_of(text: str) -> Any:
+    """A text as JSON whose numbers are finite and, where they are whole, of 64 bits.
+
+    Raises:
+        ValueError: it is not, or is nested deeper than any that is meant to be read.
+    """
+
+    def number(text: str) -> int | float:
+        value = float(text)
+        if not math.isfinite(value) or (text.lstrip("-").isdecimal() and abs(value) >= 1 << 63):
+            raise ValueError(f"{text[:40]} is no number that can be used")
+        return int(text) if text.lstrip("-").isdecimal() else value
+
+    try:
+        found = json.loads(text, parse_int=number, parse_float=number, parse_constant=number)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    depth, level = 0, [found]
+    while level := [
+        child
+        for value in level
+        if isinstance(value, dict | list)
+        for child in (value.values() if isinstance(value, dict) else value)
+    ]:
+        if (depth := depth + 1) > MAX_DEPTH:
+            raise ValueError("it is nested too deeply")
+    return found
+
+
 def read_yaml(path: Path) -> Any:
     """A YAML file of a user.
 
     Raises:
-        ValueError: it is not YAML, or larger or deeper than any that is meant to be read, or has aliases.
+        UserError: it cannot be read, is not YAML, has aliases, or is larger or deeper than any that is to be read.
     """
     depth = 0
-    try:
+    with reading(f"{path} cannot be read as YAML"):  # the date 2020-99-99 is a ValueError
         if path.stat().st_size > MAX_YAML:
             raise UserError(f"{path} is larger than {MAX_YAML:,} bytes.")
         text = path.read_text(encoding="utf-8")
@@ -130,8 +178,6 @@ def read_yaml(path: Path) -> Any:
                 line = event.start_mark.line + 1 if event.start_mark else 0
                 raise UserError(f"{path}, line {line}: aliases and deep nesting are not read.")
         return yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
 
 
 def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:

@@ -6,11 +6,11 @@ the command line. A class checks conditions on several settings itself.
 
 import functools
 import inspect
-import math
 import operator
+import sys
 import types
-from collections.abc import Iterable
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from annotated_types import Ge, Gt, Interval
 
@@ -27,6 +27,8 @@ Share = Annotated[float, Interval(ge=0, lt=1)]  # a share to leave out; somethin
 Inside = Annotated[float, Interval(gt=0, lt=1)]  # both ends excluded
 
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
+WHOLE = 1 << 63  # what every library takes is less
+LONGEST = 200  # characters of a value in a message
 SIGNS = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
 
 
@@ -61,7 +63,13 @@ def conform(key: str, value: Any, hint: Any) -> Any:
     Raises:
         ValueError: it cannot be converted.
     """
-    if get_origin(hint) is Annotated:
+    if hint is Any:
+        return value
+    if is_typeddict(hint) or get_origin(hint) is dict:
+        if isinstance(value, Mapping):
+            inner = inside(value, hint)
+            return {**value, **{k: conform(f"{key}.{k}".lstrip("."), value.get(k), kind) for k, kind in inner}}
+    elif get_origin(hint) is Annotated:
         found = conform(key, value, get_args(hint)[0])
         if within(found, hint):
             return found
@@ -79,20 +87,33 @@ def conform(key: str, value: Any, hint: Any) -> Any:
             element = get_args(hint)[0]
             return get_origin(hint)(conform(f"{key}[{i}]", v, element) for i, v in enumerate(value))
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if math.isfinite(value):
+        if abs(value) <= sys.float_info.max:
             return float(value)
     elif hint is int and isinstance(value, float) and value.is_integer():
         return int(value)
     elif hint is str and isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
-    elif isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+    elif hint is int and isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) < WHOLE:
+            return value
+    elif isinstance(hint, type) and hint is not int and isinstance(value, hint):
         return value
     raise UserError(refusal(key, value, hint))
 
 
+def inside(value: Mapping[str, Any], hint: Any) -> Iterable[tuple[str, Any]]:
+    """The keys that a mapping needs, or has and may have, each with the annotation of its value."""
+    if is_typeddict(hint):
+        kinds = get_type_hints(hint)
+        return [(name, kinds[name]) for name in kinds if name in hint.__required_keys__ or value.get(name) is not None]
+    names, kind = get_args(hint)
+    return [(name, kind) for name in (get_args(names) or value)]
+
+
 def refusal(key: str, value: Any, hint: Any) -> str:
     """The error message for a value: `gnn.last=0: expected a whole number, 1 or more.`"""
-    shown = "null" if value is None else list(value) if isinstance(value, tuple) else value
+    shown = "null" if value is None else str(list(value) if isinstance(value, tuple) else value)
+    shown = shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"
     return f"{key}={shown}: expected {describe(hint)}."
 
 
@@ -123,6 +144,8 @@ def describe(hint: Any) -> str:
         return listing([str(option) for option in arguments])
     if origin in (Union, types.UnionType):
         return listing([describe(option) for option in arguments])
+    if origin is dict or is_typeddict(hint):
+        return "a mapping"
     if origin in (list, tuple):
         return f"a list [...], each {describe(arguments[0])}"
     return WORDS.get(hint, getattr(hint, "__name__", str(hint)))

@@ -20,6 +20,7 @@ import jaxtyping
 import hybrid_seq_gnn
 from hybrid_seq_gnn.app.cli import main
 from hybrid_seq_gnn.files import package_folder
+from hybrid_seq_gnn.run import identity, record
 
 SMALL = [
     "data=synthetic",
@@ -45,12 +46,13 @@ def process(*arguments, cwd, timeout=120, **environment):
 
 @functools.lru_cache(maxsize=1)
 def load_everything():
-    """Import all that a run may need and warm up Hydra's parser, so that the forks of this process need not."""
+    """Import and look up all that a run may need, so that the forks of this process need not."""
     for module in pkgutil.walk_packages(hybrid_seq_gnn.__path__, "hybrid_seq_gnn."):
         if "__main__" not in module.name:
             importlib.import_module(module.name)
     for name in ("torch._dynamo", "scipy.special", "scipy.optimize", "pyarrow.parquet", "hydra_plugins"):
         importlib.import_module(name)
+    identity.code(), record.versions(), record.git_state()  # each of which remembers
     with hydra.initialize_config_dir(str(package_folder("conf"))):
         hydra.compose("config", [*SMALL, "fusion=fixed", "training.lr=1e-3", "+experiment=study/embeddings"])
 
@@ -60,14 +62,14 @@ class Fork:
 
     def __init__(self, *arguments, cwd, **environment):
         load_everything()
-        self.arguments, self.said = arguments, (tempfile.TemporaryFile(), tempfile.TemporaryFile())  # noqa: SIM115
+        self.arguments, self.files = arguments, (tempfile.TemporaryFile(), tempfile.TemporaryFile())  # noqa: SIM115
         given = arguments, cwd, environment
         self.process = multiprocessing.get_context("fork").Process(target=self.run, args=given)
         self.process.start()
         self.pid = self.process.pid
 
     def run(self, arguments, cwd, environment):
-        for number, file in enumerate(self.said, start=1):
+        for number, file in enumerate(self.files, start=1):
             os.dup2(file.fileno(), number)
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
         sys.argv = ["python -m hybrid_seq_gnn", *arguments]
@@ -111,14 +113,16 @@ class Fork:
         if self.poll() is None:
             self.kill()
             raise TimeoutError(f"still running after {timeout} s")
-        for file in self.said:
-            file.seek(0)
-        said = [file.read().decode() for file in self.said]
+        said = self.said()
         self.close()
         return subprocess.CompletedProcess(self.arguments, self.poll(), *said)
 
+    def said(self):
+        """What it has written by now to stdout and to stderr."""
+        return [os.pread(file.fileno(), 1 << 24, 0).decode() for file in self.files]
+
     def close(self):
-        for file in self.said:
+        for file in self.files:
             file.close()
 
 

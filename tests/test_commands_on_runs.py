@@ -150,6 +150,8 @@ def test_a_baseline_of_many_configurations_is_refused_with_their_names(outputs):
         (["outputs/base", "outputs/sweep", "--groups", "tall"], ["--groups", "tall", "short"]),
         (["outputs/base", "outputs/sweep", "--alpha", "5"], ["--alpha", "5", "between 0 and 1"]),
         (["outputs/base", "outputs/sweep", "--resamples", "3"], ["--resamples", "100 to ten million"]),
+        (["outputs/base", "outputs/sweep", "--resamples", "1e12"], ["1e12", "100 to ten million"]),
+        (["outputs/base", "outputs/sweep", "--resamples", "9" * 5000], ["100 to ten million"]),
         (["outputs/base", "outputs/sweep", "--seed", "x"], ["--seed", "whole number"]),
         (["outputs", "--baseline", "model"], ["--baseline model", "KEY=VALUE"]),
         (["outputs", "--baseline", "modle=sasrec"], ["modle", "Did you mean model?"]),
@@ -174,13 +176,25 @@ def test_broken_runs_get_one_clear_message(outputs):
     (sweep / "0_seed0/per_user.parquet").unlink()
     assert "0_seed0 has no per_user.parquet" in error(compare, "outputs/base", "outputs/sweep")
     (sweep / "0_seed0/results.json").write_text("{")
-    assert "0_seed0/results.json is not a results file" in error(compare, "outputs/base", "outputs/sweep/0_seed0")
+    assert "0_seed0/results.json cannot be read as JSON" in error(compare, "outputs/base", "outputs/sweep/0_seed0")
     (sweep / "0_seed0/results.json").unlink()
     assert "has not finished" in error(compare, "outputs/base", "outputs/sweep/0_seed0")
     write_run(sweep / "other", random_ranks(1, USERS), lengths=LENGTHS, split="b" * 64)
     message = error(compare, "outputs/base", "outputs/sweep")
     for word in ("outputs/base/0", "outputs/sweep/other", "aaaaaaaaaaaa", "bbbbbbbbbbbb", "cannot be compared"):
         assert word in message
+
+
+def test_what_others_named_cannot_speak_to_the_terminal(outputs, capsys):
+    for place, name in (("a", "\x1b[31mred"), ("b", "\x1b]0;title\x07"), ("c", "tab\there")):
+        write_run(outputs / place, random_ranks(1, USERS), lengths=LENGTHS, name=name)
+    (outputs / "d\x1b[2J").mkdir()
+    (outputs / "d\x1b[2J" / "results.json").write_text('{"schema_version": "\\u001b[31m"}')
+    text = printed(compare, capsys, "outputs/base", "outputs/[a-d]*", "--resamples", 200)
+    text += printed(leaderboard, capsys, "outputs") + printed(leaderboard, capsys, "outputs", "--csv")
+    text += error(compare, "outputs/a", "outputs/a")
+    assert "\\x1b[31mred" in text and "d\\x1b[2J" in text
+    assert all(character.isprintable() or character == "\n" for character in text)
 
 
 def test_an_unfinished_run_among_others_is_left_out_and_said(outputs, capsys):

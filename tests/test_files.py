@@ -41,6 +41,26 @@ def test_a_run_folder_with_a_link_in_it_is_refused(name, tmp_path):
     assert not (tmp_path / "victim").exists()
 
 
+@pytest.mark.parametrize("name", ["study.journal", ".lock"])
+def test_a_sweep_folder_with_a_link_in_it_is_refused(name, tmp_path):
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / name).symlink_to(tmp_path / "victim")
+    message = fail(*TINY, "seed=0,1", "-m", "hydra.sweep.dir=sweep", cwd=tmp_path)
+    assert f"{name} is a symbolic link" in message
+    assert not (tmp_path / "victim").exists()
+
+
+def test_a_shared_encoder_with_a_link_in_its_folder_is_refused(tmp_path):
+    arguments = [*TINY[:-1], "model.embedding_dim=8", "training.epochs=1", "hydra.run.dir=run"]
+    succeed(*arguments, "training.encoders=shared", cwd=tmp_path)
+    (folder,) = (tmp_path / "shared").iterdir()
+    for path in [*folder.iterdir(), *(tmp_path / "run").iterdir()]:
+        path.unlink()
+    (folder / "train.log").symlink_to(tmp_path / "victim")
+    assert "train.log is a symbolic link" in fail(*arguments, "training.encoders=shared", cwd=tmp_path)
+    assert not (tmp_path / "victim").exists()
+
+
 def test_a_run_folder_may_lie_behind_a_link(tmp_path):
     (tmp_path / "disk").mkdir()
     (tmp_path / "run").symlink_to(tmp_path / "disk")

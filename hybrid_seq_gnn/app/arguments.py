@@ -1,5 +1,6 @@
 """The command line before Hydra sees it: studies by name, and what of a sweep is Hydra's business."""
 
+import itertools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,9 +10,10 @@ from typing import Any
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from hybrid_seq_gnn.errors import UserError
-from hybrid_seq_gnn.files import package_folder, read_yaml
+from hybrid_seq_gnn.files import MAX_DEPTH, expanded, package_folder, read_yaml
 
 MULTIRUN = {"-m", "--multirun"}
+OVERRIDE = r"~|[^-=][^=]*="
 MAY_SET = r"hydra\.sweep\.dir=|hydra/launcher=|[+~]*hydra\.launcher\."
 NO_EFFECT = {
     r"hydra[./]sweeper\b(?!=hybrid_seq_gnn$)": "sweeps are run by this program's own sweeper; leave it out and use "
@@ -52,6 +54,8 @@ class Command:
             ValueError: there is no such study, or its file is not one; or a setting of Hydra has no place here.
         """
         typed = ["-m" if a.lower() == "hydra.mode=multirun" else a for a in typed]
+        for argument in typed:
+            refuse_absurd(argument)
         named = [a.partition("=")[2] for a in typed if a.startswith("sweeps=")]
         refuse_without_effect(typed, sweep=bool(named or MULTIRUN & set(typed)))
         if not named:
@@ -65,7 +69,7 @@ class Command:
     @property
     def overrides(self) -> list[str]:
         """What is said of runs, and of the study; neither flags nor what is Hydra's own."""
-        return [a for a in self.arguments if re.match(r"~|[^-=][^=]*=", a) and not re.match(r"[+~]*hydra[./@]", a)]
+        return [a for a in self.arguments if re.match(OVERRIDE, a) and not re.match(r"[+~]*hydra[./@]", a)]
 
     @property
     def for_hydra(self) -> list[str]:
@@ -89,18 +93,25 @@ def refuse_without_effect(arguments: list[str], sweep: bool) -> None:
                 raise UserError(f"{argument}: {instead}")
 
 
+def refuse_absurd(argument: str) -> None:
+    """Refuse what Hydra cannot parse: numbers that no computer holds, and brackets in brackets in brackets."""
+    depth = max(itertools.accumulate((c in "[{(") - (c in "]})") for c in argument), default=0)
+    if depth > MAX_DEPTH or re.search(r"\d{400}", argument):
+        raise UserError(f"{argument[:60]}…: expected fewer {'brackets' if depth > MAX_DEPTH else 'digits'}.")
+
+
 def read_study(name: str) -> dict[str, Any]:
     """A file of sweeps/, by its name, or a file of the user's own, by its path.
 
     Raises:
         ValueError: it is not there, or not a study.
     """
-    path = Path(name).expanduser() if name.endswith((".yaml", ".yml")) else package_folder("sweeps") / f"{name}.yaml"
+    path = expanded(name) if name.endswith((".yaml", ".yml")) else package_folder("sweeps") / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in package_folder("sweeps").glob("*.yaml")))
         raise UserError(f"sweeps={name}: there is no such study. Studies: {known}; or the path of a file of your own.")
     study = read_yaml(path)
-    odd = ", ".join(sorted(set(study) - KEYS)) if isinstance(study, dict) else "no table"
+    odd = ", ".join(sorted(map(str, set(study) - KEYS))) if isinstance(study, dict) else "no table"
     if odd or "question" not in study:
         raise UserError(
             f"{path}: expected question, and any of overrides, variants, time and read; found {odd or 'none'}."
@@ -108,15 +119,18 @@ def read_study(name: str) -> dict[str, Any]:
     overrides, variants = study.get("overrides") or [], study.get("variants") or {}
     if not isinstance(overrides, list) or not all(isinstance(line, str) for line in overrides):
         raise UserError(f"{path}: overrides: expected a list of lines such as 'fusion.alpha=0.3,0.7'.")
-    if not isinstance(variants, dict) or not all("=" in str(text) for text in variants.values()):
+    if not isinstance(variants, dict) or not all(isinstance(text, str) and text.split() for text in variants.values()):
         raise UserError(f"{path}: variants: {variants!r}: expected a line 'label: override override ...' for each.")
-    for line in [*overrides, *(word for text in variants.values() for word in str(text).split())]:
-        if "hydra" in re.split(r"[./@=]", line.lstrip("+~"))[0] and not re.match(MAY_SET, line):
+    for line in [*overrides, *(word for text in variants.values() for word in text.split())]:
+        refuse_absurd(line)
+        if not re.match(OVERRIDE, line):
+            raise UserError(f"{path}: {line!r}: expected a setting and its value, such as fusion.alpha=0.3.")
+        if "hydra" in line.partition("=")[0] and not re.match(MAY_SET, line):
             raise UserError(
                 f"{path}: {line}: of hydra's settings a study may only set hydra.sweep.dir, hydra/launcher and "
                 "hydra.launcher.*; give others on the command line."
             )
-    return dict(study)
+    return {**study, "variants": {str(label): text for label, text in variants.items()}}
 
 
 def last_of_each(arguments: Iterable[str]) -> list[str]:

@@ -21,7 +21,7 @@ from hybrid_seq_gnn.app.arguments import MULTIRUN, Command, last_of_each
 from hybrid_seq_gnn.app.help import help_text
 from hybrid_seq_gnn.app.processes import one_of_several
 from hybrid_seq_gnn.app.run_folder import remove_if_refused
-from hybrid_seq_gnn.errors import REPORT, UserError, in_words
+from hybrid_seq_gnn.errors import REPORT, in_words, printable
 from hybrid_seq_gnn.files import package_folder, shown
 
 MAY_BE_MADE = ("logging.*", "hybrid_seq_gnn.app.run_folder.*")  # by Hydra
@@ -76,7 +76,7 @@ def job_of(config: DictConfig, watch: Callable[[list[dict[str, Any]]], None] | N
     with chdir(settings.runtime.cwd):  # relative paths are those of the command, also with hydra.job.chdir=true
         results = Run(whole, place, Asked(overrides, options, watch))()
     if "config" in results:  # the first of several processes
-        logging.getLogger(__name__).info("\n%s\nwritten to %s", run_table(results), shown(place))
+        logging.getLogger(__name__).info("\n%s\nwritten to %s", printable(run_table(results)), shown(place))
     return float(results["best_val_metric"])
 
 
@@ -113,10 +113,11 @@ def main() -> None:
     if {"--help", "-h"} & set(sys.argv[1:]):
         print(help_text(package_folder("conf"), package_folder("sweeps")))
         return
+    typed = sys.argv[1:]
     try:
-        program = Program(Command.read(sys.argv[1:]))
-    except UserError as error:
-        sys.exit(f"error: {error}")
+        program = Program(Command.read(typed))
+    except Exception as error:
+        Program(Command(typed, typed)).stop(error)
     prepared = hydra.main(
         config_path=str(package_folder("conf")), config_name="config", execution_whitelist=MAY_BE_MADE
     )

@@ -77,7 +77,7 @@ def times(column: Column, time_format: str | None = None) -> np.ndarray:
         if pa.types.is_temporal(target):
             return np.asarray(pc.cast(values, pa.int64()).to_numpy())
         return whole(values.to_numpy())
-    raise UnreadableColumn("holds neither numbers nor ISO 8601 dates (data.time_format reads others)")
+    raise UnreadableColumn("holds neither numbers nor ISO 8601 dates (data=table reads others with data.time_format)")
 
 
 DATES = [pa.timestamp(unit, zone) for unit in ("ns", "us") for zone in ("UTC", None)]

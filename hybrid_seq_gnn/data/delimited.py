@@ -3,9 +3,10 @@
 import csv
 import io
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -35,6 +36,7 @@ class Layout:
         quotes: `line` (quoted fields may contain separators), `multiline` (line breaks too) or `none` (a quote is an
             ordinary character).
         time_format: of dates, see `columns.times`.
+        settings: of the source, which messages may advise.
     """
 
     separator: str
@@ -43,6 +45,15 @@ class Layout:
     header: bool = True
     quotes: Quotes = "line"
     time_format: str | None = None
+    settings: frozenset[str] = frozenset()
+
+    def advice(self, setting: str, text: str) -> str:
+        """A sentence on a setting, or what helps where the source does not have it."""
+        return text if setting in self.settings else "data=table reads files of other layouts."
+
+    def column(self, field: str) -> str:
+        """The name of a column, and the setting that gives it."""
+        return f"{self.columns[field]!r}" + (f" (data.{field})" if field in self.settings else "")
 
 
 def read_delimited(parts: list[Part], layout: Layout) -> Events:
@@ -61,14 +72,12 @@ def read_delimited(parts: list[Part], layout: Layout) -> Events:
     except UnreadableColumn as error:
         for part in parts:
             validate(part, layout)
-        raise UserError(
-            f"{parts[0].name}: column {layout.columns[error.field]!r} (data.{error.field}) {error}."
-        ) from error
+        raise UserError(f"{parts[0].name}: column {layout.column(error.field)} {error}.") from error
 
 
 def read_part(part: Part, layout: Layout) -> pa.Table:
     """The columns in use as text, named by field."""
-    names = layout.names or header(part.raw, layout.separator)
+    names = layout.names or header(part, layout.separator)
     check_columns(names, layout, part)
     if part.raw.count(b"\r") > part.raw.count(b"\r\n") and b"\n" in part.raw.replace(b"\r\n", b""):
         raise UserError(f"{part.name} ends some lines with \\r alone and others with \\n; write all of them alike.")
@@ -112,29 +121,39 @@ def read_part(part: Part, layout: Layout) -> pa.Table:
     return table.select([str(k) for k in places.values()]).rename_columns(list(places))
 
 
-def header(raw: bytes, separator: str) -> list[str]:
-    """The fields of the first line."""
-    first = re.split(rb"\r\n|\n|\r", raw[:LONGEST], maxsplit=1)[0].decode("utf-8", "replace")
-    return next(csv.reader([first], delimiter=separator), []) if len(separator) == 1 else first.split(separator)
+def header(part: Part, separator: str) -> list[str]:
+    """The fields of the first line.
+
+    Raises:
+        ValueError: there are more than any table has.
+    """
+    first = re.split(rb"\r\n|\n|\r", part.raw[:LONGEST], maxsplit=1)[0].decode("utf-8", "replace")
+    if (columns := first.count(separator) + 1) > MOST_COLUMNS:
+        raise UserError(f"{part.name} has {columns:,} columns in its first line; is the separator right?")
+    return next(fields_of([first], separator), []) if len(separator) == 1 else first.split(separator)
+
+
+def fields_of(lines: Iterable[str], separator: str, strict: bool = False) -> Any:
+    """A reader of the fields of each line, however long they are."""
+    csv.field_size_limit(sys.maxsize)
+    return csv.reader(lines, delimiter=separator, strict=strict)
 
 
 def check_columns(names: list[str], layout: Layout, part: Part) -> None:
     """Raise ValueError if a column in use is missing, and list those that exist."""
-    if len(names) > MOST_COLUMNS:
-        raise UserError(f"{part.name} has {len(names):,} columns in its first line; is the separator right?")
     for field, name in layout.columns.items():
         if name in names:
             continue
         if len(names) == 1:
-            hint = f"The whole first line reads as one column; data.separator={layout.separator!r} does not fit it."
+            hint = "The whole first line reads as one column; "
+            hint += layout.advice("separator", f"data.separator={layout.separator!r} does not fit it.")
         elif all(re.fullmatch(r"[-+.\d]+", value) for value in names):
-            hint = (
-                "The first line looks like an event; data.columns=[user,item,timestamp] names columns without a header."
-            )
+            named = "data.columns=[user,item,timestamp] names columns without a header."
+            hint = f"The first line looks like an event; {layout.advice('columns', named)}"
         else:
-            hint = f"Set data.{field} to the column that holds the {field}."
-        have = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
-        raise UserError(f"{part.name} has no column {name!r} (data.{field}); it has {have}. {hint}")
+            hint = layout.advice(field, f"Set data.{field} to the column that holds the {field}.")
+        have = ", ".join(name[:60] for name in names[:20]) + (", …" if len(names) > 20 else "")
+        raise UserError(f"{part.name} has no column {layout.column(field)}; it has {have}. {hint}")
 
 
 def line_feeds(raw: bytes) -> bytes:
@@ -146,16 +165,18 @@ def check_quotes(part: Part, layout: Layout) -> None:
     """Raise ValueError at the first line where a quoted field is not closed, unless it may run over lines; slow."""
     if layout.quotes != "line" or b'"' not in part.raw:
         return
-    csv.field_size_limit(max(len(part.raw), 1 << 17))
     for number, line in text_lines(line_feeds(part.raw)):
         try:
-            next(csv.reader([line], delimiter=layout.separator, strict=True))
+            next(fields_of([line], layout.separator, strict=True))
         except csv.Error as error:
             if "unexpected end of data" in str(error):
+                hint = (
+                    "Or set data.quotes=none (quotes are ordinary characters) or data.quotes=multiline (quoted "
+                    "fields may contain line breaks)."
+                )
                 raise UserError(
                     f"{part.name}, line {number}: a quote opens a field and does not close it, {shown(line)}. "
-                    "Fix it, or set data.quotes=none (quotes are ordinary characters) or data.quotes=multiline "
-                    "(quoted fields may contain line breaks)."
+                    f"Fix it. {layout.advice('quotes', hint)}"
                 ) from None
 
 
@@ -171,7 +192,7 @@ def without_trailing(raw: bytes, layout: Layout, width: int) -> bytes | None:
 
 def validate(part: Part, layout: Layout) -> None:
     """Raise ValueError at the first line that is broken, if there is one; slow."""
-    names = layout.names or header(part.raw, layout.separator)
+    names = layout.names or header(part, layout.separator)
     places = {field: names.index(name) for field, name in layout.columns.items()}
     checks = {field: checker(field, layout.time_format) for field in places}
     for number, line, fields in split_lines(part.raw, layout):
@@ -181,7 +202,8 @@ def validate(part: Part, layout: Layout) -> None:
             fields = fields[:-1]
         if len(fields) != len(names):
             problem = f"expected {layout.separator.join(names)}"
-            hint = "Fix or remove the line, or set data.separator if the file uses another one."
+            other = layout.advice("separator", "Or set data.separator if the file uses another one.")
+            hint = f"Fix or remove the line. {other}"
         else:
             problem = next((p for field, k in places.items() if (p := checks[field](fields[k]))), "")
             hint = "Fix or remove the line"
@@ -198,8 +220,7 @@ def split_lines(raw: bytes, layout: Layout) -> Iterator[tuple[int, str, list[str
     if layout.quotes == "none" or len(layout.separator) > 1:
         yield from ((k, line, line.split(layout.separator)) for k, line in enumerate(lines, start=1) if line)
         return
-    csv.field_size_limit(max(len(raw), 1 << 17))
-    reader = csv.reader((line + "\n" for line in lines), delimiter=layout.separator)
+    reader = fields_of((line + "\n" for line in lines), layout.separator)
     for fields in reader:
         if fields:
             yield reader.line_num, lines[reader.line_num - 1], fields

@@ -31,6 +31,8 @@ def download(url: str, path: Path, md5: str) -> Path:
     if path.exists():
         return path
     part = path.with_name(f"{path.name}.part")
+    if part.is_symlink():
+        raise UserError(f"{part} is a symbolic link, which is not followed. Remove it.")
     instead = "Download it another way and pass it as data.path=…"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

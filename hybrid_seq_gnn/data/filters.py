@@ -39,9 +39,8 @@ def filter_events(events: Events, source: Source) -> tuple[Events, list[str]]:
         events = events.keep(~again) if dropped else events
     if (least := source.min_rating) is not None:
         if events.rating is None:
-            raise UserError(
-                f"data.min_rating={least:g}: these data have no ratings; set it to null or set data.rating to a column."
-            )
+            column = " or set data.rating to a column" if "rating" in source.settings else ""
+            raise UserError(f"data.min_rating={least:g}: these data have no ratings; set it to null{column}.")
         step(f"data.min_rating={least:g}", lambda e: np.asarray(e.rating) >= least)
     if (k := source.k_core) > 1:
         step(f"data.k_core={k}", lambda e: (e.per_user() >= k) & (e.per_item() >= k), again=True)

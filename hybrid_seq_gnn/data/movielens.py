@@ -5,7 +5,6 @@ Its licence forbids redistribution, so the data are downloaded, or read from you
 """
 
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
@@ -16,7 +15,7 @@ from hybrid_seq_gnn.data.events import Events
 from hybrid_seq_gnn.data.prepare import cache_folder
 from hybrid_seq_gnn.data.raw import Part, read_parts
 from hybrid_seq_gnn.data.source import Source
-from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.errors import UserError, reading
 
 COLUMNS = ["user", "item", "rating", "timestamp"]
 
@@ -55,20 +54,17 @@ class MovieLens(Source):
         """
         if not path.exists():
             raise UserError(f"{path}: there is no such file. Check data.path.")
-        try:
-            with zipfile.ZipFile(path) as archive:
-                members = archive.namelist()
-                for member in members:
-                    if PurePosixPath(member).is_absolute() or ".." in PurePosixPath(member.replace("\\", "/")).parts:
-                        raise UserError(f"{path} is not read: its member {member!r} points outside its folder.")
-                if self.member not in members:
-                    raise UserError(f"{path} has no {self.member}; it has {', '.join(members[:8]) or 'nothing'}.")
-                size, most = archive.getinfo(self.member).file_size, self.max_bytes
-                if size > most:
-                    raise UserError(f"{path}: {self.member} unpacks to {size:,} bytes, over data.max_bytes={most:,}.")
-                raw = archive.read(self.member)  # never more than it says: zipfile checks
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-            raise UserError(f"{path} cannot be read as a zip: {error}.") from error
+        with reading(f"{path} cannot be read as a zip"), zipfile.ZipFile(path) as archive:
+            members = archive.namelist()
+            for member in members:
+                if PurePosixPath(member).is_absolute() or ".." in PurePosixPath(member.replace("\\", "/")).parts:
+                    raise UserError(f"{path} is not read: its member {member!r} points outside its folder.")
+            if self.member not in members:
+                raise UserError(f"{path} has no {self.member}; it has {', '.join(members[:8]) or 'nothing'}.")
+            size, most = archive.getinfo(self.member).file_size, self.max_bytes
+            if size > most:
+                raise UserError(f"{path}: {self.member} unpacks to {size:,} bytes, over data.max_bytes={most:,}.")
+            raw = archive.read(self.member)  # never more than it says: zipfile checks
         if not raw.strip():
             raise UserError(f"{path}: {self.member} is empty.")
         return [Part(f"{path}: {self.member}", raw)]
@@ -77,7 +73,9 @@ class MovieLens(Source):
         header = {"user": "userId", "item": "movieId", "rating": "rating", "timestamp": "timestamp"}
         columns = header if self.columns is None else {name: name for name in COLUMNS}
         plain = self.columns is not None
-        layout = Layout(self.separator, columns, self.columns, not plain, "none" if plain else "line")
+        layout = Layout(
+            self.separator, columns, self.columns, not plain, "none" if plain else "line", settings=self.settings
+        )
         return read_delimited(content, layout)
 
 

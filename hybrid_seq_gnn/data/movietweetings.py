@@ -31,4 +31,4 @@ class MovieTweetings(Source):
     def read(self, content: list[Part]) -> Events:
         """user::item::rating::timestamp."""
         columns = {name: name for name in COLUMNS}
-        return read_delimited(content, Layout("::", columns, COLUMNS, header=False, quotes="none"))
+        return read_delimited(content, Layout("::", columns, COLUMNS, False, "none", settings=self.settings))

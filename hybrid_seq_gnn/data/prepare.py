@@ -15,6 +15,7 @@ from hybrid_seq_gnn.data.filters import filter_events
 from hybrid_seq_gnn.data.sequences import Sequences, by_user
 from hybrid_seq_gnn.data.source import Source
 from hybrid_seq_gnn.data.split import Split, global_time, leave_one_out
+from hybrid_seq_gnn.files import expanded
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +50,10 @@ _cache: dict[str, Prepared] = {}
 def cache_folder(source: Source) -> Path:
     """The folder of prepared data and downloads."""
     if source.cache_dir is not None:
-        return Path(source.cache_dir).expanduser()
+        return expanded(source.cache_dir)
     if folder := os.environ.get("HYBRID_SEQ_GNN_CACHE"):
-        return Path(folder).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hybrid_seq_gnn"
+        return expanded(folder)
+    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "hybrid_seq_gnn"
 
 
 def prepare(source: Source) -> Prepared:
@@ -78,7 +79,7 @@ def memory_key(source: Source) -> str | None:
     name = f"{type(source).__qualname__} {source!r} {cache_folder(source)}"
     if source.path is None:
         return name
-    path = Path(source.path).expanduser()
+    path = expanded(source.path)
     if not path.is_file():
         return None
     stat = path.stat()

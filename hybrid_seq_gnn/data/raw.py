@@ -3,7 +3,6 @@
 import glob
 import io
 import lzma
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import IO
 
 import pyarrow as pa
 
-from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.errors import UserError, reading
 
 CODECS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz"}  # by first bytes
 CHUNK = 1 << 24
@@ -60,23 +59,20 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
     Raises:
         ValueError: it cannot be read, or it unpacks to more than `max_bytes` or to over 1 GiB and 200 times its size.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(8)
-            file.seek(0)
-            codec = next((codec for magic, codec in CODECS.items() if start.startswith(magic)), None)
-            size = path.stat().st_size
-            most = max_bytes if codec is None else min(max_bytes, max(FREE_BYTES, MOST_RATIO * size))
-            chunks, total = [], 0
-            for chunk in unpacked(file, codec):
-                total += len(chunk)
-                if total > most:
-                    limit = f"data.max_bytes={max_bytes:,}" if most == max_bytes else f"{MOST_RATIO} times its size"
-                    raise UserError(f"{path} unpacks to more than {limit}; is it what you expect?")
-                chunks.append(chunk)
-            return b"".join(chunks).removeprefix(b"\xef\xbb\xbf")  # a byte-order mark
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise UserError(f"{path} cannot be read: {error}.") from error
+    with reading(f"{path} cannot be read"), path.open("rb") as file:
+        start = file.read(8)
+        file.seek(0)
+        codec = next((codec for magic, codec in CODECS.items() if start.startswith(magic)), None)
+        size = path.stat().st_size
+        most = max_bytes if codec is None else min(max_bytes, max(FREE_BYTES, MOST_RATIO * size))
+        chunks, total = [], 0
+        for chunk in unpacked(file, codec):
+            total += len(chunk)
+            if total > most:
+                limit = f"data.max_bytes={max_bytes:,}" if most == max_bytes else f"{MOST_RATIO} times its size"
+                raise UserError(f"{path} unpacks to more than {limit}; is it what you expect?")
+            chunks.append(chunk)
+        return b"".join(chunks).removeprefix(b"\xef\xbb\xbf")  # a byte-order mark
 
 
 def unpacked(file: IO[bytes], codec: str | None) -> Iterator[bytes]:

@@ -29,7 +29,7 @@ class RecBole(Source):
     def read(self, content: list[Part]) -> Events:
         """Ids are needed; a time or rating column is used where it is there, and needed where the user named it."""
         separator = tab(self.separator) or "\t"
-        names = header(content[0].raw, separator)
+        names = header(content[0], separator)
         typed = {name.partition(":")[0]: name for name in names}
         columns, notes = {}, []
         for field in ("user", "item", "timestamp", "rating"):
@@ -39,4 +39,4 @@ class RecBole(Source):
                 columns[field] = typed.get(name, name)
             elif field == "timestamp":
                 notes.append(f"no column {name!r} (data.timestamp): the order of the rows is taken as that of time")
-        return replace(read_delimited(content, Layout(separator, columns)), notes=tuple(notes))
+        return replace(read_delimited(content, Layout(separator, columns, settings=self.settings)), notes=tuple(notes))

@@ -8,6 +8,7 @@ from typing import Literal
 from hybrid_seq_gnn.data.events import Events
 from hybrid_seq_gnn.data.raw import Part, read_parts
 from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.files import expanded
 from hybrid_seq_gnn.limits import AtLeast0, AtLeast1, Inside, Limited
 
 FORMAT = 2  # version of prepared data; raise it when preparation changes, so that old caches are ignored
@@ -62,6 +63,11 @@ class Source(Limited):
                 f"data.valid_share={self.valid_share} and data.test_share={self.test_share} leave nothing for training."
             )
 
+    @property
+    def settings(self) -> frozenset[str]:
+        """Names of its settings: what a message may advise."""
+        return frozenset(field.name for field in fields(self))
+
     def content(self) -> list[Part]:
         """The raw content of the source, which is also part of the cache key: the file or files that `path` names."""
         return read_parts(self.file(), self.max_bytes)
@@ -87,7 +93,7 @@ class Source(Limited):
         """
         if self.path is None:
             raise UserError("data.path is not set; it must name the file to read.")
-        return Path(self.path).expanduser()
+        return expanded(self.path)
 
 
 def tab(separator: str | None) -> str | None:

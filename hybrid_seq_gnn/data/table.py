@@ -11,9 +11,10 @@ from hybrid_seq_gnn.data.delimited import Layout, Quotes, check_columns, read_de
 from hybrid_seq_gnn.data.events import Events, UnreadableColumn
 from hybrid_seq_gnn.data.raw import Part
 from hybrid_seq_gnn.data.source import Source, tab
-from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.errors import UserError, reading
 
 PARQUET = b"PAR1"
+NUMBER = 8  # bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,14 +59,15 @@ class Table(Source):
             header=self.columns is None if self.header is None else self.header,
             quotes=self.quotes,
             time_format=self.time_format,
+            settings=self.settings,
         )
         parquet = [part.raw.startswith(PARQUET) for part in content]
         if any(parquet) and not all(parquet):
             raise UserError(f"{self.path} holds Parquet and other files; data.path may name some of them by a glob.")
-        return read_parquet(content, layout) if all(parquet) else read_delimited(content, layout)
+        return read_parquet(content, layout, self.max_bytes) if all(parquet) else read_delimited(content, layout)
 
 
-def read_parquet(parts: list[Part], layout: Layout) -> Events:
+def read_parquet(parts: list[Part], layout: Layout, max_bytes: int) -> Events:
     """Like text, but for the types.
 
     Raises:
@@ -73,16 +75,17 @@ def read_parquet(parts: list[Part], layout: Layout) -> Events:
     """
     tables = []
     for part in parts:
-        try:
+        with reading(f"{part.name} cannot be read as Parquet"):
             file = pq.ParquetFile(pa.BufferReader(part.raw))
             check_columns(file.schema_arrow.names, layout, part)
+            if size_of(file, len(layout.columns)) > max_bytes:
+                raise UserError(f"{part.name} unpacks to more than data.max_bytes={max_bytes:,}.")
             table = file.read(list(dict.fromkeys(layout.columns.values())))
-        except (pa.ArrowException, OSError) as error:
-            raise UserError(f"{part.name} cannot be read as Parquet: {error}.") from error
+            table.validate(full=True)
         for field, name in layout.columns.items():
             if (column := table[name]).null_count:
                 row = column.is_null().index(True).as_py()
-                raise UserError(f"{part.name}, row {row + 1}: column {name!r} (data.{field}) has no value.")
+                raise UserError(f"{part.name}, row {row + 1}: column {layout.column(field)} has no value.")
         tables.append(table)
     try:
         table = pa.concat_tables(tables, promote_options="permissive")
@@ -94,8 +97,14 @@ def read_parquet(parts: list[Part], layout: Layout) -> Events:
     try:
         return from_columns(columns, layout.time_format)
     except UnreadableColumn as error:
-        where = f"{parts[0].name}: column {layout.columns[error.field]!r} (data.{error.field})"
-        raise UserError(f"{where} {error}.") from error
+        raise UserError(f"{parts[0].name}: column {layout.column(error.field)} {error}.") from error
+
+
+def size_of(file: pq.ParquetFile, columns: int) -> int:
+    """Bytes of a file when it is read, at least: a column that repeats one value takes nearly none in the file."""
+    about = file.metadata
+    pages = sum(about.row_group(k).total_byte_size for k in range(about.num_row_groups))
+    return int(max(pages, about.num_rows * columns * NUMBER))
 
 
 def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:

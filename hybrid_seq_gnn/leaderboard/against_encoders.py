@@ -48,7 +48,7 @@ def against_encoders(runs: Iterable[Run]) -> str:
 def encoders_of(hybrids: Sequence[Run], beside: Sequence[Run]) -> dict[Path, Run]:
     """The finished run of each hybrid's encoder alone, by the hybrid's folder: as recorded, or any that is found."""
     wanted = {run.folder: identity_alone(run) for run in hybrids}
-    known = {run.results["identity"]: run for run in beside}
+    known = {str(run.results.get("identity")): run for run in beside}
     recorded = [Path(run.results["baseline"]["folder"]) for run in hybrids if run.results.get("baseline")]
     for folder in dict.fromkeys(recorded):
         add(known, folder)
@@ -125,7 +125,7 @@ def no_baseline(missing: Sequence[Run]) -> str:
     assert config is not None
     mine = identity_alone(run, seed=False)
     seeds = {other.seed for other in missing if identity_alone(other, seed=False) == mine}
-    _, overrides = asked_alone(run.results["options"], run.results["overrides"], config)
+    _, overrides = asked_alone(run.results["options"], run.results.get("overrides", []), config)
     overrides = [line for line in overrides if not line.startswith("seed=")]
     overrides.append(f"seed={','.join(map(str, sorted(seeds)))}")
     command = shlex.join(["python", "-m", "hybrid_seq_gnn", *overrides, *(["-m"] if len(seeds) > 1 else [])])

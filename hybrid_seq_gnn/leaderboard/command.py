@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> str:
     tables, notes = {}, list(found.left_out)
     for heading, same in by_split(select(found.runs, args.filter, "--filter")):
         found_here, more = configurations(same)
-        notes += more
+        notes += [*more, *(f"{change} The table is of results.json." for run in same if (change := run.change))]
         tables[heading] = sorted(found_here, key=lambda one: known(one.mean(first)), reverse=True)
     if args.csv:
         return in_csv(tables, first)

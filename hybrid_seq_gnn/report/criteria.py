@@ -86,10 +86,7 @@ def read(path: Path) -> Criteria:
     Raises:
         ValueError: it cannot be read, or has a key, metric, group or value that makes no sense; names the place.
     """
-    try:
-        content = read_yaml(path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    content = read_yaml(path)
     if not isinstance(content, dict) or not any(content.get(level) for level in LEVELS):
         raise UserError(f"{path}: expected lists of criteria under {', '.join(LEVELS)}; see conf/criteria/study.yaml.")
     if unknown := set(content) - {*LEVELS, "about"}:

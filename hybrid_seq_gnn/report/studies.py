@@ -1,17 +1,32 @@
 """The Optuna studies behind sweeps, read and never written."""
 
-import json
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.files import read_json
+from hybrid_seq_gnn.limits import conform
 
 if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
+
+
+class About(TypedDict, total=False):
+    """What is read of study.json."""
+
+    name: str
+    storage: str
+    question: str
+    objective: str | list[str]
+    space: dict[str, str]
+    variants: dict[str, str]
+    fixed: list[str]
+    searched: bool
+    sampler: str
+    pruner: str
 
 
 @dataclass
@@ -84,10 +99,8 @@ def read(folder: Path) -> Sweep:
     about: dict[str, Any] = {}
     card, journal = folder / "study.json", folder / "study.journal"
     try:
-        about = json.loads(card.read_text(encoding="utf-8")) if card.exists() else {}
-        if not isinstance(about, dict):
-            raise UserError("it is not a mapping")
-    except (OSError, ValueError) as error:
+        about = conform("", read_json(card) if card.exists() else {}, About)
+    except ValueError as error:
         return Sweep(folder, None, f"{card} cannot be read: {error}")
     url = about.get("storage")
     try:

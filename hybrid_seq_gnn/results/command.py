@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hybrid_seq_gnn.errors import REPORT, UserError, in_words
+from hybrid_seq_gnn.errors import REPORT, UserError, in_words, printable
 from hybrid_seq_gnn.results.labels import suggest, value_in_words
 from hybrid_seq_gnn.results.runs import Run
 
@@ -41,7 +41,7 @@ def run(module: str, args: argparse.Namespace) -> None:
         module: imported here and not before, so that --help costs nothing.
     """
     try:
-        print(import_module(module).run(args))
+        print(printable(import_module(module).run(args)))
         sys.stdout.flush()
     except BrokenPipeError:  # | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -1,6 +1,5 @@
 """One finished run, read back from its folder and checked. What cannot be read is an error and never a number."""
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
-from hybrid_seq_gnn.files import checksum
 from hybrid_seq_gnn.run.identity import counts, flatten, identity
+from hybrid_seq_gnn.run.per_user import change_of, read_per_user
 from hybrid_seq_gnn.run.record import read_results
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 GROUPS = (OVERALL, *LengthGroups.names)
 HEADLINE = ("HR@10", "NDCG@10", "MRR@10")
 VALIDATION = "validation NDCG@10"
-PER_USER = ("user", "target", "length", "group", "rank", "alpha")
 RANKING = ("evaluation.groups.short", "evaluation.groups.long", "evaluation.mask_history")  # what is ranked, for whom
 
 
@@ -80,7 +78,12 @@ class Run:
         Raises:
             ValueError: it is missing, cannot be read, or says something else than results.json.
         """
-        return read_per_user(self.folder, self.results)
+        return read_per_user(self.folder, self.results).sort_values("user", ignore_index=True)
+
+    @property
+    def change(self) -> str | None:
+        """What to say if per_user.parquet is not the one that the run wrote."""
+        return change_of(self.folder, self.results)
 
     def metric(self, name: str) -> float | None:
         """`NDCG@10`, `HR@10/short` of the test split, or `validation NDCG@10`; None for a group without users."""
@@ -94,7 +97,7 @@ def read_run(folder: Path) -> Run:
     """One finished run.
 
     Raises:
-        ValueError: it has not finished, or results.json is damaged or lacks something.
+        UserError: it has not finished, or results.json is damaged or lacks something.
     """
     results = read_results(folder)
     if results is None:
@@ -102,60 +105,7 @@ def read_run(folder: Path) -> Run:
             f"{folder} has no results.json: the run has not finished. The same command with hydra.run.dir={folder} "
             "(in a sweep, with its hydra.sweep.dir) goes on with it."
         )
-    run = Run(folder, results)
-    try:
-        run.settings, run.seed, run.identity, run.given_name, run.alpha, results["best_epoch"]
-        results["seconds"]["total"]
-        for group in GROUPS:
-            results["grouped_metrics"][group]["count"]
-            for name in HEADLINE:
-                run.metric(f"{name}/{group}")
-            run.metric(f"{VALIDATION}/{group}")
-        if not math.isfinite(run.validation):
-            raise UserError(f"{VALIDATION} is {run.validation}.")
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise UserError(f"{folder / 'results.json'} is incomplete: {error!r}.") from error
-    except ValueError as error:
-        raise UserError(f"{folder / 'results.json'}: {error}") from error
-    return run
-
-
-def read_per_user(folder: Path, results: dict[str, Any]) -> "pd.DataFrame":
-    """per_user.parquet of a run, ordered by user and held against results.json.
-
-    Raises:
-        ValueError: it is missing, cannot be read, or says something else than results.json.
-    """
-    import pandas as pd
-
-    from hybrid_seq_gnn.evaluation.metrics import metrics
-
-    path = folder / "per_user.parquet"
-    if not path.exists():
-        raise UserError(f"{folder} has no per_user.parquet, without which nothing can be tested; run it again.")
-    try:
-        frame = pd.read_parquet(path)
-    except Exception as error:  # pyarrow has many ways to say that a file is damaged
-        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
-    if missing := [column for column in PER_USER if column not in frame.columns]:
-        raise UserError(f"{path} lacks the column {', '.join(missing)}; it has {', '.join(frame.columns)}.")
-    other = "the two are not of the same run."
-    for group in GROUPS:
-        rows = frame if group == OVERALL else frame[frame["group"] == group]
-        expected = results["grouped_metrics"][group]
-        if len(rows) != expected["count"]:
-            raise UserError(
-                f"{path} has {len(rows)} users ({group}), results.json beside it says {expected['count']}: {other}"
-            )
-        for name, value in metrics(rows["rank"].to_numpy()).items():
-            said = expected.get(name)
-            if said is not None and (value is None or abs(value - said) > 1e-9):
-                raise UserError(f"{path} gives {name} {value} ({group}), results.json beside it says {said}: {other}")
-    if frame["user"].duplicated().any():
-        raise UserError(f"{path} has a user twice: {frame['user'][frame['user'].duplicated()].iloc[0]}.")
-    if (recorded := results.get("sha256", {}).get(path.name)) is not None and recorded != checksum(path):
-        raise UserError(f"{path} was changed after the run: its checksum is not the one in results.json.")
-    return frame.sort_values("user", ignore_index=True)
+    return Run(folder, results)
 
 
 def require_comparable(runs: Sequence[Run]) -> None:

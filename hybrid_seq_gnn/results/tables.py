@@ -37,7 +37,7 @@ def csv_of(frame: "pd.DataFrame") -> str:
         formula = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r")
         return f"'{value}" if formula and not re.fullmatch(r"[-+][\d.eE+-]*", str(value)) else value
 
-    return frame.map(harmless).to_csv(index=False)
+    return frame.map(harmless).rename(columns=harmless).to_csv(index=False)
 
 
 def numeric(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[bool]:

@@ -11,6 +11,7 @@ from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
 from hybrid_seq_gnn.evaluation.metrics import per_user
 from hybrid_seq_gnn.evaluation.significance import combined_p, holm, paired
 from hybrid_seq_gnn.files import shown
+from hybrid_seq_gnn.run.per_user import COLUMNS, NAME, read_per_user
 from hybrid_seq_gnn.run.record import read_results
 
 METRICS = ("NDCG@10", "HR@10")
@@ -33,8 +34,11 @@ def compare_with(baseline: Path, folder: Path, seed: int) -> dict[str, Any]:
         ValueError: the baseline ranked different users or targets.
     """
     results = read_results(baseline)
-    theirs, ours = (pd.read_parquet(path / "per_user.parquet") for path in (baseline, folder))
-    if results is None or not theirs[["user", "target"]].equals(ours[["user", "target"]]):
+    if results is None:
+        raise UserError(f"{baseline} has no results.json and cannot be a baseline.")
+    theirs = read_per_user(baseline, results)
+    ours = pd.read_parquet(folder / NAME, columns=list(COLUMNS))
+    if not theirs[["user", "target"]].equals(ours[["user", "target"]]):
         raise UserError(f"{baseline} ranked different users or targets than {folder} and cannot be its baseline.")
     values = [
         np.stack([per_user(table["rank"].to_numpy())[name] for name in METRICS], axis=1) for table in (theirs, ours)
@@ -61,8 +65,8 @@ def compare_with(baseline: Path, folder: Path, seed: int) -> dict[str, Any]:
             row |= {key: None if value != value else float(value) for key, value in row.items() if key != "users"}
     return {
         "folder": shown(baseline),
-        "identity": results["identity"],
-        "model": results["options"]["model"],
+        "identity": results.get("identity"),
+        "model": str(results["options"].get("model")),
         "best_val_metric": results["best_val_metric"],
         "seconds": results["seconds"]["total"],
         "metrics": metrics,

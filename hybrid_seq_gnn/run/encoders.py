@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hybrid_seq_gnn.files import expanded
 from hybrid_seq_gnn.run.build import without_fusion
 from hybrid_seq_gnn.run.check import target_class
 from hybrid_seq_gnn.run.identity import Config, address
@@ -59,7 +60,7 @@ def encoder_folder(run: "Run") -> Path:
     if shared is None:
         return run.folder / "encoder"
     key = address(config, run.prepared.split_hash, run.device.type)
-    return Path(shared).expanduser() / f"{option_of(config['model'])}-{key[:12]}"
+    return expanded(shared) / f"{option_of(config['model'])}-{key[:12]}"
 
 
 def find(run: "Run") -> Path | None:
@@ -88,7 +89,7 @@ def finished_runs(key: str, searches: list[Iterator[Path]]) -> Iterator[Path]:
 @contextmanager
 def log_to(folder: Path) -> Iterator[None]:
     """Write log lines also to train.log in `folder`."""
-    handler = logging.FileHandler(folder / "train.log", encoding="utf-8")
+    handler = logging.FileHandler(folder / "train.log", encoding="utf-8", delay=True)  # after `refuse_links`
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)

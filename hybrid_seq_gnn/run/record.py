@@ -1,6 +1,5 @@
 """results.json: a versioned schema with metrics, settings, machine and software."""
 
-import json
 import os
 import platform
 import resource
@@ -15,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.alpha import alpha_statistics
 from hybrid_seq_gnn.evaluation.groups import OVERALL, grouped_metrics
+from hybrid_seq_gnn.files import read_json
+from hybrid_seq_gnn.limits import conform
+from hybrid_seq_gnn.run.schema import Results
 
 if TYPE_CHECKING:
     from hybrid_seq_gnn.evaluation.evaluate import Ranking
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from hybrid_seq_gnn.training.strategy import Outcome
 
 SCHEMA_VERSION = 1
-MAX_BYTES = 1 << 28  # of results.json
 LONGEST_ON_CURVE = 200  # events
 PACKAGES = ("hybrid_seq_gnn", "torch", "torch-geometric", "numpy", "pandas", "hydra-core", "omegaconf", "optuna")
 
@@ -31,21 +32,20 @@ def read_results(folder: Path) -> dict[str, Any] | None:
     """Content of results.json in a run folder; None if the run has not finished.
 
     Raises:
-        ValueError: the file is damaged, or has another schema version.
+        UserError: the file is damaged, or has another schema version; see `Results`.
     """
     path = folder / "results.json"
     if not path.exists():
         return None
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"it is larger than {MAX_BYTES:,} bytes")
-        results = json.loads(path.read_text(encoding="utf-8"))
-        schema = results["schema_version"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UserError(f"{path} is not a results file of hybrid_seq_gnn: {error!r}.") from error
+    results = read_json(path)
+    schema = results.get("schema_version") if isinstance(results, dict) else None
     if schema != SCHEMA_VERSION:
         raise UserError(f"{path} has schema version {schema}; this version reads {SCHEMA_VERSION}.")
-    return dict(results)
+    try:
+        found: dict[str, Any] = conform("", results, Results)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+    return found
 
 
 def results_of(run: "Run", outcome: "Outcome", valid: "Ranking", test: "Ranking") -> dict[str, Any]:
@@ -95,6 +95,7 @@ def results_of(run: "Run", outcome: "Outcome", valid: "Ranking", test: "Ranking"
     return results
 
 
+@lru_cache(maxsize=1)
 def versions() -> dict[str, str | None]:
     """Versions of Python and of the packages that results depend on."""
     installed: dict[str, str | None] = {"python": platform.python_version()}

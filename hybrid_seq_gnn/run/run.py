@@ -118,7 +118,7 @@ class Run:
         """
         reuse = self.strategy.resume or self.asked.shared
         results = distributed.broadcast(read_results(self.folder)) if reuse else None
-        if results is not None and results["identity"] != self.identity:
+        if results is not None and results.get("identity") != self.identity:
             raise UserError(
                 f"{self.folder} holds a finished run with another configuration or other data. "
                 "Choose another folder with hydra.run.dir=…, or set training.resume=false to replace it."

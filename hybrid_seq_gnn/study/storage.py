@@ -16,7 +16,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import StudyDirection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.errors import UserError, reading
 from hybrid_seq_gnn.files import locked
 from hybrid_seq_gnn.run import record
 from hybrid_seq_gnn.study.queue import COMPLETE, RUNNING, is_lost
@@ -82,6 +82,26 @@ class JournalLock(JournalFileOpenLock):
         self.held.close()
 
 
+class JournalFile(JournalFileBackend):
+    """The journal as a file; an error in writing it says which."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path), lock_obj=JournalLock(path))
+        self.path = path
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Write some lines.
+
+        Raises:
+            OSError: the disk is full, or may not be written.
+        """
+        try:
+            super().append_logs(logs)
+        except OSError as error:
+            error.filename = error.filename or str(self.path)
+            raise
+
+
 def cut_half_line(path: Path) -> None:
     """Cut a last line whose writer was killed or ran out of disk; Optuna would append to it and never read it again."""
     if not path.exists():
@@ -106,20 +126,20 @@ def journal(path: Path) -> JournalStorage:
     Raises:
         ValueError: a line cannot be read; the message says which.
     """
-    lock = JournalLock(path)
-    backend = JournalFileBackend(str(path), lock_obj=lock)
+    backend, lock = JournalFile(path), JournalLock(path)
     lock.acquire()
     lock.release()
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
                 json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise UserError(
                     f"{path}, line {number} is damaged ({error}). The lines before it are whole: keep a copy of the "
                     "file, and cut it there."
                 ) from error
-    return JournalStorage(backend)
+    with reading(f"{path} is no journal of Optuna; keep a copy of it"):
+        return JournalStorage(backend)
 
 
 def open_study(

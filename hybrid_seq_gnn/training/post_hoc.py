@@ -11,7 +11,6 @@ The test metric has no such bias. `fusion=gated`, with a thousand weights, is st
 users, see `fusion_fit`. With a fixed alpha, nothing is fitted.
 """
 
-import json
 import logging
 import time
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from typing import Any, ClassVar, Literal
 from torch import nn
 
 from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.files import expanded, read_json
 from hybrid_seq_gnn.limits import Weight
 from hybrid_seq_gnn.model.hybrid import Hybrid
 from hybrid_seq_gnn.training import checkpoint
@@ -82,7 +82,7 @@ class PostHoc(Strategy):
             baseline: Path | None = run.encoder()
             path = baseline / "model.pt"  # type: ignore[operator]
         else:
-            baseline, path = None, Path(self.encoder_checkpoint).expanduser()
+            baseline, path = None, expanded(self.encoder_checkpoint)
         checkpoint.load_encoder(hybrid.encoder, path, run)
         baseline = baseline or run_of(path)
         hybrid.encoder.requires_grad_(False)
@@ -155,8 +155,11 @@ def run_of(path: Path) -> Path | None:
     results = path.parent / "results.json"
     if not results.is_file():
         return None
-    record = json.loads(results.read_text(encoding="utf-8"))
-    if record["config"]["fusion"] is None:
-        return path.parent
-    folders = [path.parent / "encoder", Path((record.get("baseline") or {}).get("folder", "encoder"))]
+    record = read_json(results)
+    try:
+        if record["config"]["fusion"] is None:
+            return path.parent
+        folders = [path.parent / "encoder", Path((record.get("baseline") or {}).get("folder", "encoder"))]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{results} is damaged: {error!r}.") from error
     return next((folder for folder in folders if (folder / "results.json").is_file()), None)

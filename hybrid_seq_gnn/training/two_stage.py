@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.files import expanded
 from hybrid_seq_gnn.limits import AtLeast1, Positive
 from hybrid_seq_gnn.loss.bpr import BPR
 from hybrid_seq_gnn.model.graph_side import GraphSide
@@ -70,7 +71,7 @@ class TwoStage(Strategy):
         check_chosen(run.model.fusion)
         path = run.folder / "graph.pt"
         if self.graph_checkpoint is not None:
-            record = load(side, Path(self.graph_checkpoint).expanduser(), run, None)
+            record = load(side, expanded(self.graph_checkpoint), run, None)
         elif self.resume and distributed.broadcast(path.exists()):
             record = load(side, path, run, run.identity)
         else:

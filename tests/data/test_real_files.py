@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hybrid_seq_gnn.data import delimited
 from hybrid_seq_gnn.data.pairs import Pairs
 from hybrid_seq_gnn.data.prepare import prepare
 from hybrid_seq_gnn.data.recbole import RecBole
@@ -200,6 +201,12 @@ def test_a_bomb_is_refused_before_it_fills_the_memory(tmp_path):
     refused(source, "data.max_bytes=1,048,576")
 
 
+def test_a_parquet_file_that_repeats_one_value_is_no_bomb_either(tmp_path):
+    source = parquet(tmp_path, user=["a"] * 10**6, item=[1] * 10**6, timestamp=[1] * 10**6)
+    assert (tmp_path / "log.parquet").stat().st_size < 1 << 16
+    refused(replace(source, max_bytes=1 << 20), "data.max_bytes=1,048,576")
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_a_folder_or_a_glob_of_parts_is_one_table_in_the_order_of_names(ending, tmp_path):
     folder = tmp_path / "log"
@@ -240,6 +247,17 @@ def test_a_broken_line_of_a_part_is_named_with_the_part(tmp_path):
 
 def test_a_field_longer_than_the_csv_module_likes_is_no_traceback(tmp_path):
     refused(table(tmp_path, HEADER + f"1,{'x' * 200_000},3\n1,2\n"), "log.csv, line 3")
+    text = f"user,item,timestamp,{'x' * 200_000}\n1,2,3,4\n"
+    assert told(read(table(tmp_path, text))) == [(1, 2, 3)]
+    with pytest.raises(ValueError, match="no column 'who'") as error:
+        read(table(tmp_path, text, user="who"))
+    assert len(str(error.value)) < 1000
+
+
+def test_a_first_line_of_a_million_columns_is_refused_before_it_is_split(tmp_path, monkeypatch):
+    monkeypatch.setattr(delimited, "fields_of", None)
+    for separator in (",", "::"):
+        refused(table(tmp_path, separator * 10**6 + "\n", separator=separator), "1,000,001 columns", "separator right?")
 
 
 @settings(max_examples=200, deadline=None)

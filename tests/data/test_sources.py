@@ -151,7 +151,7 @@ BROKEN = [
     ("1::2::3::nan\n", r"line 1: expected a number or an ISO 8601 date as timestamp"),
     ("1::2::3::inf\n", r"line 1: expected a number or an ISO 8601 date as timestamp"),
     ("::2::3::4\n", r"line 1: expected a user"),
-    ("1,2,3,4\n", r"line 1: expected user::item::rating::timestamp, got '1,2,3,4'.*separator"),
+    ("1,2,3,4\n", r"line 1: expected user::item::rating::timestamp, got '1,2,3,4'.*data=table"),
     ("  \n\n", r"is empty"),
 ]
 

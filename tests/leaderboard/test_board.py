@@ -4,6 +4,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from hybrid_seq_gnn.evaluation.metrics import NAMES
 from hybrid_seq_gnn.leaderboard.board import Slot, read_slots, show, table, write
 from hybrid_seq_gnn.results.run_table import run_table
 from hybrid_seq_gnn.results.runs import Run
@@ -11,7 +12,8 @@ from hybrid_seq_gnn.results.tables import markdown
 
 
 def results(validation, test, alpha=None, model="hybrid", seed=0):
-    metrics = {"HR@10": test, "NDCG@10": test / 2, "MRR@10": test / 3}
+    parts = {"HR": 1, "NDCG": 2, "MRR": 3}
+    metrics = {name: test / parts[name.partition("@")[0]] for name in NAMES}
     groups = {name: {**metrics, "count": 5} for name in ("short", "medium", "overall")}
     groups["long"] = {**dict.fromkeys(metrics), "count": 0}
     found = {
@@ -25,7 +27,7 @@ def results(validation, test, alpha=None, model="hybrid", seed=0):
             "fusion": {"alpha": alpha} if alpha is not None else None,
         },
         "seed": seed,
-        "data": {"split_hash": "a" * 64},
+        "data": {"split_hash": "a" * 64, "users": 5, "items": 9, "events": 30},
         "grouped_metrics": groups,
         "validation_grouped_metrics": {
             "short": {"NDCG@10": 1 - validation},

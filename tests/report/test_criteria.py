@@ -145,7 +145,7 @@ def test_a_bad_criterion_is_refused_with_its_place(entry, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("minimum: [", "is not YAML"),
+        ("minimum: [", "cannot be read as YAML"),
         ("- 1", "expected lists of criteria under minimum, target, stretch"),
         ("about: x", "expected lists of criteria"),
         ("minimum: 3", "minimum: expected a list of criteria, got 3"),

@@ -138,6 +138,9 @@ def test_a_half_written_run_among_others_is_said_and_alone_is_an_error(study, tm
 def test_missing_parts_are_marked_gaps(tmp_path):
     for k, model in enumerate(("sasrec", "hybrid")):
         write_run(tmp_path / f"o/{k}", random_ranks(k, 20), lengths=np.full(20, 5), model=model)
+    told = json.loads((tmp_path / "o/1/results.json").read_text())
+    told["alpha_curve"] = {"length": [1, 2], "alpha": [0.5]}  # of two lengths, one alpha
+    (tmp_path / "o/1/results.json").write_text(json.dumps(told))
     (tmp_path / "o/0/metrics.jsonl").write_text('{"epoch": 1, "lo')
     (tmp_path / "o/study.journal").write_text("rubbish\n")
     page = report(tmp_path / "r", tmp_path / "o")

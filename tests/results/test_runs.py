@@ -1,13 +1,19 @@
 import json
 import os
+from argparse import Namespace
 
 import pandas as pd
 import pytest
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.files import checksum
+from hybrid_seq_gnn.leaderboard import command as leaderboard
+from hybrid_seq_gnn.report.facts import gather
 from hybrid_seq_gnn.results.configurations import configurations
 from hybrid_seq_gnn.results.load import load
 from hybrid_seq_gnn.results.runs import require_comparable
+from hybrid_seq_gnn.run.baseline import compare_with
+from tests.damage import DEEP
 from tests.results.folders import random_ranks, write_run
 
 
@@ -108,8 +114,28 @@ def test_a_results_file_that_lacks_anything_is_damaged(tmp_path):
     whole = json.loads((folder / "results.json").read_text())
     for key in ("config", "options", "seed", "grouped_metrics", "data", "best_val_metric"):
         (folder / "results.json").write_text(json.dumps({k: v for k, v in whole.items() if k != key}))
-        with pytest.raises(ValueError, match=f"incomplete: KeyError.*{key}"):
+        with pytest.raises(ValueError, match=rf"results\.json is damaged: {key}=null: expected "):
             load([folder])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("seconds", [], r"damaged: seconds=\[\]: expected a mapping"),
+        ("seconds", {"total": "long"}, "damaged: seconds.total=long: expected a number"),
+        ("best_epoch", "x", "damaged: best_epoch=x: expected a whole number"),
+        ("best_epoch", 10**30, "no number that can be used"),
+        ("best_val_metric", float("nan"), "NaN is no number"),
+        ("options", {"model": ["sasrec"]}, r"damaged: options.model=\['sasrec'\]: expected text"),
+        ("alpha_curve", {"length": [1]}, "damaged: alpha_curve.alpha=null: expected a list"),
+        ("graph", DEEP, "nested too deeply"),
+    ],
+)
+def test_a_value_of_another_kind_is_named_with_its_place(key, value, words, tmp_path):
+    path = write_run(tmp_path / "run", random_ranks(0)) / "results.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(UserError, match=words):
+        load([tmp_path / "run"])
 
 
 def test_where_there_is_no_run_that_is_said(tmp_path):
@@ -156,6 +182,11 @@ def test_ranks_that_changed_their_users_are_noticed_by_the_checksum(tmp_path):
     )
     with pytest.raises(ValueError, match=r"per_user\.parquet was changed after the run"):
         load([folder]).runs[0].per_user  # noqa: B018
+    asked = Namespace(paths=[str(folder)], filter=[], sort="validation", csv=False)
+    assert "per_user.parquet was changed after the run" in leaderboard.run(asked)
+    assert any("was changed after the run" in note for note in gather([str(folder)], None, resamples=100).notes)
+    with pytest.raises(ValueError, match=r"per_user\.parquet was changed after the run"):
+        compare_with(folder, folder, seed=0)
 
 
 def test_a_per_user_file_that_is_missing_or_damaged_is_named(tmp_path):

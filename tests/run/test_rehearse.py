@@ -8,8 +8,8 @@ from omegaconf import OmegaConf
 
 from hybrid_seq_gnn.run.build import checked
 from hybrid_seq_gnn.run.rehearse import build_all, rehearse
+from tests.commands import fail, succeed
 from tests.conftest import CONF, options
-from tests.test_command_line import fail, succeed
 
 UNREAD = ["data=table", "data.path=no.csv"]
 STUDY = "+experiment=study/embeddings"

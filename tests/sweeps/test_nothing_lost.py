@@ -9,17 +9,17 @@ import pytest
 from hybrid_seq_gnn.files import write_text
 from hybrid_seq_gnn.leaderboard import board
 from hybrid_seq_gnn.report.studies import read
+from tests.commands import results, succeed
 from tests.sweeps.common import ONE, alphas, trials
-from tests.test_command_line import results, succeed
 
 
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
         (lambda path: path.unlink(), "sweep/1/results.json is missing"),
-        (lambda path: path.write_text(""), "sweep/1/results.json is not a results file"),
-        (lambda path: path.write_text(path.read_text()[:500]), "sweep/1/results.json is not a results file"),
-        (lambda path: path.write_text('{"schema_version": 1}'), "sweep/1/results.json is incomplete"),
+        (lambda path: path.write_text(""), "sweep/1/results.json cannot be read as JSON"),
+        (lambda path: path.write_text(path.read_text()[:500]), "sweep/1/results.json cannot be read as JSON"),
+        (lambda path: path.write_text('{"schema_version": 1}'), "sweep/1/results.json is damaged"),
     ],
     ids=["missing", "empty", "cut", "incomplete"],
 )

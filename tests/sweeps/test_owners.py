@@ -5,14 +5,19 @@ import resource
 import signal
 import subprocess
 import time
+from contextlib import suppress
+from types import SimpleNamespace
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
+from hybrid_seq_gnn.app.sweep import worker
+from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.files import locked
 from hybrid_seq_gnn.study import queue
 from hybrid_seq_gnn.study.storage import journal
-from tests.sweeps.common import LONG, standing, wait_for
+from tests.sweeps.common import LONG, standing, trials, wait_for
 
 
 @pytest.fixture
@@ -92,6 +97,35 @@ def test_an_owner_that_was_robbed_notices_and_goes_on(start, tmp_path):
     assert standing(tmp_path / "sweep") == ["FAIL", "COMPLETE"]
 
 
+def test_a_sweep_that_is_stopped_for_longer_than_the_grace_keeps_its_trial(start, tmp_path, monkeypatch):
+    arguments = [*LONG, "fusion.alpha=0.3,0.7", "study.grace=10"]
+    first = start(*arguments)
+    wait_for(tmp_path / "sweep" / "0" / "metrics.jsonl", first)
+    stop_outside_the_journal(first, tmp_path / "sweep" / "study.journal.flock")
+    monkeypatch.setattr(queue, "time", SimpleNamespace(time=time.time, monotonic=lambda: 100 * time.monotonic()))
+    monkeypatch.setattr(worker, "LOOK_AGAIN", 0.1)
+    second = start(*arguments)
+    while "waiting for what runs elsewhere" not in second.said()[0]:
+        assert second.poll() is None, second.said()
+        time.sleep(0.01)
+    time.sleep(0.4)  # 40 seconds of its clock
+    first.send(signal.SIGCONT)
+    for done in (first.end(), second.end()):
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert standing(tmp_path / "sweep") == ["COMPLETE", "COMPLETE"]
+    assert len({trial.user_attrs["owner"]["pid"] for trial in trials(tmp_path / "sweep")}) == 2
+
+
+def stop_outside_the_journal(running, lock):
+    """Suspend a process at a moment at which it does not keep others from the journal."""
+    while True:
+        running.send(signal.SIGSTOP)
+        with suppress(BlockingIOError), locked(lock, wait=False):
+            return
+        running.send(signal.SIGCONT)
+        time.sleep(0.01)
+
+
 def test_a_line_that_was_cut_by_a_full_disk_is_no_trouble_for_those_at_work(tmp_path):
     path = tmp_path / "study.journal"
     at_work = optuna.create_study(storage=journal(path), study_name="x")
@@ -108,6 +142,15 @@ def test_a_line_that_was_cut_by_a_full_disk_is_no_trouble_for_those_at_work(tmp_
     at_work.enqueue_trial({"a": 3})
     again = optuna.load_study(storage=journal(path), study_name="x")
     assert [trial.system_attrs["fixed_params"]["a"] for trial in again.trials] == [1, 3]
+
+
+@pytest.mark.parametrize("line", ["[]", "7", '{"op_code": 99}', '{"op_code": 4, "worker_id": "x", "trial_id": 9}'])
+def test_a_line_that_is_none_of_optuna_is_named_with_its_file(line, tmp_path):
+    path = tmp_path / "study.journal"
+    optuna.create_study(storage=journal(path), study_name="x")
+    path.write_bytes(path.read_bytes() + line.encode() + b"\n")
+    with pytest.raises(UserError, match=r"study\.journal is no journal of Optuna"):
+        journal(path)
 
 
 def test_a_damaged_line_in_the_middle_is_named(tmp_path):

@@ -20,8 +20,8 @@ from hybrid_seq_gnn.app.sweep.board import write_board
 from hybrid_seq_gnn.app.sweep.launchers import number_of_workers, serve
 from hybrid_seq_gnn.app.sweep.plan import Plan
 from hybrid_seq_gnn.app.sweep.worker import TooManyFailures, Worker
-from hybrid_seq_gnn.errors import UserError
-from hybrid_seq_gnn.files import locked, shown
+from hybrid_seq_gnn.errors import UserError, printable
+from hybrid_seq_gnn.files import locked, refuse_links, shown
 from hybrid_seq_gnn.results.runs import read_run
 from hybrid_seq_gnn.study.queue import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, count, fill, replace, standing
 from hybrid_seq_gnn.study.settings import StudySettings
@@ -47,6 +47,7 @@ def run_study(config: DictConfig, hydra_context: HydraContext, command: Command)
         log.info("%s", plan.outline())
         return None
     folder.mkdir(parents=True, exist_ok=True)
+    refuse_links(folder)
     with locked(folder / ".lock"):
         study = plan.open(settings.fresh)
         plan.describe()
@@ -67,7 +68,7 @@ def run_study(config: DictConfig, hydra_context: HydraContext, command: Command)
         log.info("interrupted: %s; the same command goes on from there.", state(count(study)))
         raise
     board = write_board(study, settings, folder, final=True)
-    log.info("\n%s", board)
+    log.info("\n%s", printable(board))
     now = count(study)
     if failure is None and now and now[FAIL] == now.total():
         errors = [t.user_attrs["error"] for t in study.get_trials(deepcopy=False) if "error" in t.user_attrs]

@@ -22,9 +22,10 @@ def write(section: Section, facts: Facts) -> None:
     options = set()
     for one in facts.others:
         found = [curve for run in one.runs if (curve := run.results.get("alpha_curve"))]
-        if len(found) == len(one.runs) and one.settings.get("fusion") not in options:
+        alike = len({len(curve[key]) for curve in found for key in ("length", "alpha")}) == 1
+        if len(found) == len(one.runs) and alike and one.settings.get("fusion") not in options:
             at = found[0]["length"]
-            curves[one.name] = (np.array(at), np.array([curve["alpha"][: len(at)] for curve in found]))
+            curves[one.name] = (np.array(at), np.array([curve["alpha"] for curve in found]))
             options.add(one.settings.get("fusion"))
     kept = dict(list(curves.items())[:MOST])
     if kept and facts.users is not None and len(facts.users):

@@ -1,11 +1,11 @@
 """Validation and loss over epochs."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hybrid_seq_gnn.files import json_of
 from hybrid_seq_gnn.report.facts import METRIC, Facts
 from hybrid_seq_gnn.report.page import Section
 from hybrid_seq_gnn.report.style import HEIGHT, figure, legend, ordered, whole_numbers
@@ -35,7 +35,7 @@ def write(section: Section, facts: Facts) -> None:
 def read_history(path: Path) -> dict[str, Any] | str:
     """epoch, metric and loss of every epoch, NaN where there is none; or what is wrong with the file."""
     try:
-        records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        records = [json_of(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         found = {
             "epoch": [record["epoch"] for record in records],
             "metric": [(record.get("validation") or {}).get(METRIC) for record in records],
