@@ -43,5 +43,5 @@ def refuse_sweeps(arguments: list[str]) -> None:
     if asked := [a for a in arguments if a in ("-m", "--multirun") or a.lower() == "hydra.mode=multirun"]:
         sys.exit(
             f"error: {asked[0]} under torchrun: several processes share one run here, and a sweep has many. Leave out "
-            "torchrun; hydra/launcher=joblib runs trials side by side."
+            "torchrun; a sweep runs trials side by side by itself."
         )

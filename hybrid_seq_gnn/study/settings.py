@@ -32,8 +32,9 @@ class StudySettings(Limited):
         pruner_warmup: epochs that every run has.
         max_failures: stop with an error after more failed runs than this; null goes on to the end.
         retry_failed: a run that failed is tried again when the command is given again.
-        workers: processes or tasks at work at once; null is 1, and as many as there are cores for
-            hydra/launcher=joblib. Other launchers want a number.
+        workers: processes or tasks at work at once; null is as many as have a core and 2 GiB of free memory each, and 1
+            with CUDA. With 1, the trials of a search depend on nothing but its seed. Launchers of clusters want a
+            number.
         grace: seconds without a sign of life after which the run of a process on another machine counts as lost and
             is taken up by somebody else. Processes on the same machine are known to be dead at once.
         fresh: put the study of this name aside and start anew.

@@ -8,7 +8,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from tests.commands import SMALL, results
 
-STUDY = [*SMALL, "+experiment=study/embeddings"]  # every trial trains: these are about sweeps
+STUDY = [*SMALL, "+experiment=study/embeddings", "study.workers=1"]  # every trial trains: these are about sweeps
 ONE = [*STUDY, "training.epochs=1", "hydra.sweep.dir=sweep", "-m"]
 TINY = [*STUDY, "training.epochs=1"]
 LONG = [*STUDY, "data.users=400", "training.epochs=4", "training.patience=0", "hydra.sweep.dir=sweep", "-m"]

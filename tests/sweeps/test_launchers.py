@@ -8,10 +8,12 @@ import time
 
 import optuna
 import pandas as pd
+import psutil
 import pytest
 from optuna.trial import TrialState
 
-from tests.commands import SMALL, command, process
+from hybrid_seq_gnn.app.sweep import launchers
+from tests.commands import SMALL, command, fail, process, succeed
 from tests.sweeps.common import trials
 from tests.sweeps.postgres import postgres_server
 
@@ -87,9 +89,8 @@ def test_ray_serves_a_sweep_on_two_nodes(tmp_path, monkeypatch):
     assert len(owners(trials(tmp_path / "sweep"))) == 2
 
 
-def test_a_sweep_of_joblib_is_complete_though_a_worker_is_killed(start, tmp_path):
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs hybrid_seq_gnn[parallel]")
-    given = [*GRID, *SLOW, "hydra.sweep.dir=sweep", "fusion.alpha=0.3,0.7", "hydra/launcher=joblib"]
+def test_a_sweep_is_complete_though_a_worker_is_killed(start, tmp_path):
+    given = [*GRID, *SLOW, "hydra.sweep.dir=sweep", "fusion.alpha=0.3,0.7"]
     running = start(*given, "study.workers=2", cwd=tmp_path)
     wait_for((tmp_path / "sweep" / "1" / "checkpoint.pt").exists, running)
     (victim,) = {t.user_attrs["owner"]["pid"] for t in trials(tmp_path / "sweep") if t.user_attrs["slot"] == 1}
@@ -100,6 +101,36 @@ def test_a_sweep_of_joblib_is_complete_though_a_worker_is_killed(start, tmp_path
     assert complete(trials(tmp_path / "sweep")) == [0.3, 0.7]
     assert {path.parent.name for path in (tmp_path / "sweep").glob("*/results.json")} == {"0", "1"}
     assert "resumed after epoch" in (tmp_path / "sweep" / "1" / "train.log").read_text()
+
+
+def test_a_sweep_has_a_worker_a_core_by_default_and_each_point_is_run_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(launchers, "most_workers", lambda threads: 3)
+    done = succeed(*GRID, "hydra.sweep.dir=sweep", "fusion.alpha=0.2,0.3,0.4,0.5,0.6,0.7,null", cwd=tmp_path)
+    assert "3 workers side by side" in done.stdout
+    assert "[7/7]" in done.stdout
+    assert "  loss " not in done.stdout  # runs that share a console are quiet
+    assert complete(trials(tmp_path / "sweep")) == [0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
+    assert len(owners(trials(tmp_path / "sweep"))) == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_workers_end_with_their_parent_and_the_same_command_goes_on(number, start, tmp_path):
+    given = [*GRID, *SLOW, "hydra.sweep.dir=sweep", "fusion.alpha=0.3,0.7", "study.workers=2"]
+    running = start(*given, cwd=tmp_path)
+    wait_for((tmp_path / "sweep" / "1" / "checkpoint.pt").exists, running)
+    pids = [t.user_attrs["owner"]["pid"] for t in trials(tmp_path / "sweep")]
+    running.send(number)
+    assert running.end().returncode in (1, -signal.SIGKILL)
+    while any(map(psutil.pid_exists, pids)):
+        time.sleep(0.05)
+    assert "0 done, 2 to run" in succeed(*given, cwd=tmp_path).stdout
+    assert complete(trials(tmp_path / "sweep")) == [0.3, 0.7]
+    assert "resumed after epoch" in (tmp_path / "sweep" / "1" / "train.log").read_text()
+
+
+def test_too_many_failures_in_workers_end_the_sweep(tmp_path):
+    given = [*GRID, "fusion.alpha=null", "seed=0,1,2,3", "study.workers=2", "study.max_failures=1"]
+    assert "more than study.max_failures=1" in fail(*given, cwd=tmp_path)
 
 
 # --- a database for machines that share no disk
@@ -126,6 +157,7 @@ def test_two_hosts_without_a_shared_disk_run_a_grid_once(start, tmp_path):
     with postgres_server() as url:
         alphas = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
         given = [*GRID, "training.epochs=2", f"fusion.alpha={','.join(map(str, alphas))}", "study.name=shared"]
+        given.append("study.workers=1")
         hosts = two_hosts(tmp_path)
         both = [start(*given, f"study.storage={url}", cwd=host) for host in hosts]
         said = [ends_well(running) for running in both]
@@ -144,6 +176,7 @@ def test_what_a_killed_host_ran_is_taken_up_by_the_other(start, tmp_path):
     with postgres_server() as url:
         alphas = [0.3, 0.4, 0.5]
         given = [*GRID, *SLOW, "fusion.alpha=0.3,0.4,0.5", "study.name=shared", f"study.storage={url}"]
+        given.append("study.workers=1")
         hosts = two_hosts(tmp_path)
         killed, survivor = [start(*given, cwd=host) for host in hosts]
         for host, running in zip(hosts, (killed, survivor), strict=True):

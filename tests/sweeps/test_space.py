@@ -42,7 +42,6 @@ def test_a_search_asks_only_for_what_exists_beside_its_options(tmp_path):
         (["seed=0,1", "study.seeds=2"], "give only one"),
         (["study.objective=HR@7"], "expected a validation metric"),
         (["study.objective=[NDCG@10,HR@10]", "study.pruner=median"], "study.pruner=median wants one"),
-        (["study.workers=2"], "hydra/launcher=joblib"),
         (["study.storage=studies.db"], "sqlite:///studies.db"),
         (["study.storage=sqlite:////no/such/folder/s.db"], "cannot be opened"),
         (["study.name=a/b"], "study.name=a/b"),

@@ -18,13 +18,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from hybrid_seq_gnn.app.arguments import Command
 from hybrid_seq_gnn.app.cli import explain_trial
+from hybrid_seq_gnn.app.sweep.forks import most_workers, run_forks
 from hybrid_seq_gnn.app.sweep.plan import Plan
 from hybrid_seq_gnn.app.sweep.worker import TooManyFailures, Worker, log
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.files import locked
 from hybrid_seq_gnn.study.progress import Progress
 from hybrid_seq_gnn.study.queue import RUNNING, WAITING, count, every, fill
-from hybrid_seq_gnn.study.settings import StudySettings
 
 LOOK_AGAIN = 1.0  # seconds between two looks at what the workers have done
 A_YEAR = 60 * 24 * 365  # in minutes
@@ -44,20 +44,16 @@ def launcher_of(config: DictConfig) -> str:
     return str(config.hydra.runtime.choices["hydra/launcher"])
 
 
-def number_of_workers(config: DictConfig, settings: StudySettings) -> int | None:
-    """How many processes a launcher is to start; None where this process does all.
+def number_of_workers(plan: Plan) -> int | None:
+    """How many processes are to be started; None where this one does all.
 
     Raises:
-        ValueError: the launcher cannot start that many, or does not say how many it can.
+        ValueError: the launcher does not say how many it can start.
     """
-    launcher, workers = launcher_of(config), settings.workers
-    if launcher == "basic":  # Hydra's own starts none
-        if workers in (None, 1):
-            return None
-        raise UserError(
-            f"study.workers={workers} needs a launcher that starts processes: hydra/launcher=joblib "
-            "(pip install 'hybrid_seq_gnn[parallel]'), ray or submitit_slurm."
-        )
+    config, launcher, workers = plan.config, launcher_of(plan.config), plan.settings.workers
+    if launcher == "basic":  # Hydra's own starts none, so we fork
+        found = min(workers or most_workers(plan.threads), len(plan.slots))
+        return found if found > 1 else None
     if workers is None and launcher == "joblib":
         jobs = int(config.hydra.launcher.n_jobs)
         return jobs if jobs > 0 else max(len(os.sched_getaffinity(0)) + 1 + jobs, 1)
@@ -104,24 +100,32 @@ def launcher_for(plan: Plan, workers: int) -> Launcher:
     return launcher
 
 
+def launch(launcher: Launcher, workers: int) -> list[Exception]:
+    """Have a launcher start workers, and wait for them. Returns why some of them ended early."""
+    job = ["hydra.sweep.subdir=.", "hydra/job_logging=worker"]
+    try:
+        returned = launcher.launch([job] * workers, initial_job_idx=0)
+        return [each._return_value for each in returned if each.status != JobStatus.COMPLETED]
+    except Exception as error:  # a killed process: what that is differs between launchers
+        return [error]
+
+
 def serve(plan: Plan, study: optuna.Study, workers: int) -> None:
-    """Have a launcher start workers, again where some died, until nothing is left to do; say what each trial gave.
+    """Start workers, again where some died, until nothing is left to do; say what each trial gave.
 
     Raises:
         TooManyFailures: see study.max_failures.
         UserError: the workers end without having done anything.
     """
-    launcher, progress = launcher_for(plan, workers), Progress(study, plan.settings)
-    job = ["hydra.sweep.subdir=.", "hydra/job_logging=worker"]
+    progress = Progress(study, plan.settings)
+    start = partial(run_forks, plan)
+    if launcher_of(plan.config) != "basic":
+        start = partial(launch, launcher_for(plan, workers))
     while (before := count(study))[WAITING] or before[RUNNING]:
         tries = len(study.get_trials(deepcopy=False))
-        log.info("%d workers by hydra/launcher=%s", workers, launcher_of(plan.config))
+        log.info("%d workers side by side (study.workers)", workers)
         with every(LOOK_AGAIN, progress.tell):
-            try:
-                returned = list(launcher.launch([job] * workers, initial_job_idx=0))
-                reasons = [each._return_value for each in returned if each.status != JobStatus.COMPLETED]
-            except Exception as error:  # a killed process: what that is differs between launchers
-                reasons = [error]
+            reasons = start(workers)
         progress.tell()
         if over := [reason for reason in reasons if isinstance(reason, TooManyFailures)]:
             raise over[0]

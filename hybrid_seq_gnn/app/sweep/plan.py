@@ -91,6 +91,11 @@ class Plan:
         """Most steps of one run, for the pruner."""
         return max(int(config["training"]["epochs"]) for config in self.conditions.configurations())
 
+    @property
+    def threads(self) -> int:
+        """Most threads of one run."""
+        return max(int(config["training"]["threads"]) for config in self.conditions.configurations())
+
     def for_runs(self) -> DictConfig:
         """Hydra's configuration, for what is started in the folder of the sweep."""
         config = copy.deepcopy(self.config)

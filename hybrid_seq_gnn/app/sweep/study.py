@@ -42,7 +42,7 @@ def run_study(config: DictConfig, hydra_context: HydraContext, command: Command)
     )
     plan = Plan.of(config, hydra_context, command)
     settings, folder = plan.settings, plan.folder
-    workers = number_of_workers(config, settings)
+    workers = number_of_workers(plan)
     if settings.dry_run:
         log.info("%s", plan.outline())
         return None

@@ -68,7 +68,7 @@ class Worker:
             others = [t for t in queue.standing(self.study).values() if t.state in (queue.RUNNING, queue.WAITING)]
             if not others:
                 return
-            if not said:
+            if not said and not self.quiet:
                 log.info("waiting for what runs elsewhere: %s", ", ".join(map(queue.whereabouts, others)))
                 said = True
             time.sleep(LOOK_AGAIN)

@@ -1,0 +1,88 @@
+"""Attention in groups of histories of like length, and dropout from few random numbers, against slow versions."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from hybrid_seq_gnn.model.dropout import Dropout
+from hybrid_seq_gnn.model.layers import ROWS, Block, Layout, last_positions
+
+WIDTH, HEADS = 8, 2
+SIZES = [5, 1, 9, 9, 2, 7] * ROWS  # six groups, the last one of short histories only
+
+
+def mask_of(sizes):
+    return torch.arange(max(sizes)) < torch.tensor(sizes)[:, None]
+
+
+def slow_attention(block, x, sizes):
+    """One history and one head at a time, with the matrix of all weights."""
+    mixed = []
+    for rows in x.split(sizes):
+        q, k, v = (part.view(len(rows), HEADS, -1).transpose(0, 1) for part in block.qkv(rows).chunk(3, dim=1))
+        logits = q @ k.transpose(1, 2) / (WIDTH // HEADS) ** 0.5
+        if block.causal:
+            logits = logits.masked_fill(torch.ones(len(rows), len(rows)).triu(1).bool(), -torch.inf)
+        mixed.append((logits.softmax(2) @ v).transpose(0, 1).reshape(len(rows), WIDTH))
+    return block.project(torch.cat(mixed))
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_attention_in_groups_equals_one_history_at_a_time_in_value_and_gradient(causal):
+    torch.manual_seed(0)
+    block = Block(WIDTH, HEADS, 0.0, WIDTH, causal).double()
+    x = torch.randn(sum(SIZES), WIDTH, dtype=torch.float64, requires_grad=True)
+    layout = Layout(mask_of(SIZES), causal)
+    assert len(layout.groups) == 6
+    found, expected = block.attend(x, layout), slow_attention(block, x, SIZES)
+    assert torch.allclose(found, expected)
+    weight = torch.randn_like(found)
+    inputs = [x, *block.qkv.parameters()]
+    grads = [torch.autograd.grad((out * weight).sum(), inputs) for out in (found, expected)]
+    for ours, theirs in zip(*grads, strict=True):
+        assert torch.allclose(ours, theirs)
+
+
+def test_the_block_at_the_latest_positions_is_the_whole_block_there():
+    torch.manual_seed(0)
+    block = Block(WIDTH, HEADS, 0.3, WIDTH).double().eval()
+    x = torch.randn(sum(SIZES), WIDTH, dtype=torch.float64)
+    layout = Layout(mask_of(SIZES))
+    assert torch.allclose(block.at_last(x, layout), block(x, layout)[last_positions(layout.mask)])
+
+
+@pytest.mark.parametrize("p", [0.1, 0.3, 0.75])
+def test_dropout_drops_a_share_and_scales_the_rest_and_its_gradient(p):
+    torch.manual_seed(0)
+    x = torch.ones(501, 399, requires_grad=True)
+    out = Dropout(p)(x)
+    assert (out == 0).float().mean() == pytest.approx(p, abs=0.004)
+    assert out[out != 0].unique().tolist() == pytest.approx([1 / (1 - p)], rel=1e-4)
+    (gradient,) = torch.autograd.grad(out.sum(), x)
+    assert torch.equal(gradient, out)
+    beside = (out[1:] == 0) & (out[:-1] == 0)  # independent of its neighbours
+    assert beside.float().mean() == pytest.approx(p * p, abs=0.006)
+
+
+def test_dropout_is_added_to_what_stays():
+    x, change = torch.randn(2, 40, 8).requires_grad_().unbind()
+    drop = Dropout(0.5)
+    torch.manual_seed(1)
+    alone = drop(change)
+    torch.manual_seed(1)
+    total = drop.add(x, change)
+    assert torch.allclose(total, x + alone)
+    to_x, to_change = torch.autograd.grad(total.sum(), (x, change))
+    assert torch.equal(to_x, torch.ones(40, 8))
+    assert torch.equal(to_change != 0, alone != 0)
+
+
+def test_dropout_does_nothing_in_evaluation_or_with_share_0_and_leaves_bfloat16_to_pytorch():
+    x = torch.randn(30, 4)
+    for drop in (Dropout(0.5).eval(), Dropout(0.0)):
+        assert torch.equal(drop(x), x)
+        assert torch.equal(drop.add(x, x), x + x)
+    torch.manual_seed(2)
+    expected = F.dropout(x.bfloat16(), 0.5)
+    torch.manual_seed(2)
+    assert torch.equal(Dropout(0.5)(x.bfloat16()), expected)
