@@ -107,7 +107,7 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, sparse: "SparseMatrix | DroppedEdges") -> Tensor:
         ctx.sparse = sparse
-        return product(sparse, "", x)
+        return product(sparse, "", x.detach())  # embedding_bag prepares for gradients otherwise
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:

@@ -21,6 +21,14 @@ def chunks(rows: int, table: Tensor) -> Iterator[slice]:
     return (slice(start, min(start + size, rows)) for start in range(0, rows, size))
 
 
+def softmax_of(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Softmax over all items but padding, in the memory of the logits, and (rows, 1) the log of the sum of exp."""
+    logits[:, 0] = -torch.inf
+    peak = logits.amax(1, keepdim=True)
+    p = torch.softmax(logits, 1, out=logits)
+    return p, peak - p.amax(1, keepdim=True).log_()  # the largest p is exp(peak) / sum
+
+
 @dataclass(frozen=True)
 class Prior:
     """Scores added to the dot products, computed a chunk of rows at a time, without gradient.
@@ -72,10 +80,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if weight is not None and prior is not None:
                 extra = prior(chunk)
                 logits.addcmul_(weight[chunk, None], extra)
-            logits[:, 0] = -torch.inf  # padding
-            peak = logits.amax(1, keepdim=True)
-            probability = torch.softmax(logits, 1, out=logits)
-            torch.sub(peak, probability.amax(1, keepdim=True).log_(), out=total[chunk])  # the largest is e^peak / sum
+            probability, total[chunk] = softmax_of(logits)
             if weight_grad is not None:
                 extra_own[chunk] = extra.gather(1, targets[chunk, None])
                 extra[:, 0] = 0.0
@@ -163,25 +168,24 @@ class _LinearMixtureLoss(torch.autograd.Function):
     def forward(ctx: Any, alpha: Tensor, targets: Tensor, other: Tensor | None, *sides: Tensor) -> Tensor:
         pairs = [(query.to(table.dtype), table) for query, table in zip(sides[::2], sides[1::2], strict=True)]
         grads = [(torch.empty_like(query), torch.zeros_like(table)) for query, table in pairs]
-        logs = torch.empty(2, len(targets), dtype=alpha.dtype, device=alpha.device)
+        owns = [table[targets] for _, table in pairs]
+        logs = alpha.new_empty(2, len(targets))
         if other is not None:
             logs[1] = other
         weights = torch.stack([alpha, 1 - alpha])
-        shares = torch.empty_like(logs)
         for chunk in chunks(len(targets), pairs[0][1]):
-            target, found = targets[chunk, None], []
-            for side, (query, table) in enumerate(pairs):
-                logits = query[chunk] @ table.T
-                logits[:, 0] = -torch.inf  # padding
-                total = logits.logsumexp(1, keepdim=True)
-                logs[side, chunk] = (logits.gather(1, target) - total)[:, 0].to(logs.dtype)
-                found.append(logits.sub_(total).exp_())
-            shares[:, chunk] = torch.softmax(weights[:, chunk].log() + logs[:, chunk], 0)
-            for side, (p, (query, table), (query_grad, table_grad)) in enumerate(zip(found, pairs, grads, strict=True)):
-                share = shares[side, chunk, None].to(p.dtype)
-                p.mul_(share).scatter_add_(1, target, -share)
-                torch.mm(p, table, out=query_grad[chunk])
-                table_grad.addmm_(p.T, query[chunk])
+            softmaxes = []
+            for side, ((query, table), own) in enumerate(zip(pairs, owns, strict=True)):
+                p, total = softmax_of(query[chunk] @ table.T)
+                logs[side, chunk] = (query[chunk] * own[chunk]).sum(1) - total[:, 0]
+                softmaxes.append(p)
+            shares = torch.softmax(weights[:, chunk].log() + logs[:, chunk], 0)[:, :, None]
+            for p, share, (query, table), own, (query_grad, table_grad) in zip(
+                softmaxes, shares, pairs, owns, grads, strict=False
+            ):
+                weighted = share * query[chunk]
+                query_grad[chunk] = share * (p @ table - own[chunk])
+                table_grad.addmm_(p.T, weighted).index_add_(0, targets[chunk], weighted, alpha=-1)
         mixed = torch.logsumexp(weights.log() + logs, 0)
         ctx.save_for_backward((logs[1] - mixed).exp() - (logs[0] - mixed).exp(), *(g for pair in grads for g in pair))
         return -mixed.mean()

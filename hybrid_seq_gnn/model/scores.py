@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.model.chosen_scores import chosen_scores
 from hybrid_seq_gnn.model.linear_cross_entropy import Prior, linear_cross_entropy, linear_mixture_loss
 from hybrid_seq_gnn.model.memory_scores import MemoryScores
 
@@ -31,8 +32,8 @@ class DotScores:
         return self.query @ self.table.T
 
     def at(self, items: Int[Tensor, "M K"]) -> Float[Tensor, "M K"]:
-        """Scores of K items per row. Memory: M * K * D."""
-        return (self.table[items] @ self.query.unsqueeze(-1)).squeeze(-1)
+        """Scores of K items per row."""
+        return chosen_scores(self.query, self.table, items)
 
     def cross_entropy(self, targets: Int[Tensor, "M"], smoothing: float = 0.0) -> Float[Tensor, ""]:
         """Mean over rows of -log softmax(scores)[target], over all items except padding."""

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from hybrid_seq_gnn.data.batches import TrainingWindows
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.training import checkpoint, distributed
-from hybrid_seq_gnn.training.allocator import release_freed_memory
+from hybrid_seq_gnn.training.allocator import keep_freed_memory, release_freed_memory
 from hybrid_seq_gnn.training.average import WeightAverage
 from hybrid_seq_gnn.training.settings import TrainingSettings
 
@@ -115,6 +115,7 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None) -
     assert now.history is not None
     stage.on_epoch(now.history)
     distributed.same_weights(model, loss)
+    keep_freed_memory()
 
     while now.epoch < settings.epochs and not out_of_patience(now, settings):
         epoch = now.epoch + 1

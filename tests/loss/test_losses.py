@@ -9,6 +9,7 @@ from hybrid_seq_gnn.loss.bpr import BPR
 from hybrid_seq_gnn.loss.cross_entropy import CrossEntropy
 from hybrid_seq_gnn.loss.gbce import GBCE
 from hybrid_seq_gnn.loss.sampled_softmax import SampledSoftmax
+from hybrid_seq_gnn.model.chosen_scores import chosen_scores
 from hybrid_seq_gnn.model.linear_cross_entropy import linear_cross_entropy
 from hybrid_seq_gnn.model.scores import DotScores
 
@@ -41,6 +42,18 @@ def test_cross_entropy_is_the_same_without_gradients():
 def test_cross_entropy_survives_huge_logits():
     query, table, targets = problem(5)
     assert torch.isfinite(linear_cross_entropy(1e4 * query, table, targets))
+
+
+@pytest.mark.parametrize("rows", [1, 256, 300])
+def test_scores_of_chosen_items_have_the_value_and_gradient_of_the_formula(rows):
+    query, table, _ = problem(rows)
+    items = torch.randint(0, 20, (rows, 5))  # with repeats; three items are never chosen
+    weight = torch.randn(rows, 5, dtype=torch.float64)
+    found, expected = chosen_scores(query, table, items), (table[items] @ query.unsqueeze(-1)).squeeze(-1)
+    assert torch.allclose(found, expected)
+    grads = [torch.autograd.grad((out * weight).sum(), (query, table)) for out in (found, expected)]
+    for ours, theirs in zip(*grads, strict=True):
+        assert torch.allclose(ours, theirs)
 
 
 def test_padding_has_no_share_in_the_softmax():

@@ -30,6 +30,8 @@ def most_workers(threads: int) -> int:
 
 def run_forks(plan: Plan, workers: int) -> list[Exception]:
     """Have forks serve the queue of a study until it is empty. Returns why some of them ended early."""
+    import torch._dynamo  # every optimizer imports it, which takes 1.5 s: once for all forks  # noqa: F401
+
     context = multiprocessing.get_context("fork")
     reasons = context.SimpleQueue()
     forks = [context.Process(target=work, args=(plan, os.getpid(), reasons)) for _ in range(workers)]

@@ -1,0 +1,49 @@
+"""Scores of a few items per row, with a gradient that costs no more than the scores."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+ROWS = 256  # rows whose items are gathered at a time
+
+
+class _ChosenScores(torch.autograd.Function):
+    """Both gradients are sums of bags: of a row's items, and of an item's rows. PyTorch's would add item by item."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, table: Tensor, items: Tensor) -> Tensor:
+        ctx.save_for_backward(query, table, items)
+        scores = query.new_empty(items.shape)
+        for k in range(0, len(items), ROWS):
+            part = slice(k, k + ROWS)
+            torch.bmm(table[items[part]], query[part, :, None], out=scores[part, :, None])
+        return scores
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+        query, table, items = ctx.saved_tensors
+        each, weights = items.flatten(), grads[0].flatten()
+        first = torch.arange(0, items.numel() + 1, items.shape[1])
+        query_grad = sum_of_bags(each, table, first, weights)
+        by_item = each.argsort()
+        first = F.pad(torch.bincount(each, minlength=len(table)).cumsum(0), (1, 0))
+        table_grad = sum_of_bags(by_item // items.shape[1], query, first, weights[by_item])
+        return query_grad, table_grad, None
+
+
+def sum_of_bags(index: Tensor, rows: Tensor, first: Tensor, weights: Tensor) -> Tensor:
+    """Weighted sums of rows[index[first[b] : first[b + 1]]], one for each bag b."""
+    return F.embedding_bag(index, rows, first, mode="sum", per_sample_weights=weights, include_last_offset=True)
+
+
+def chosen_scores(
+    query: Float[Tensor, "M D"], table: Float[Tensor, "N D"], items: Int[Tensor, "M K"]
+) -> Float[Tensor, "M K"]:
+    """query . table[items], row by row. On a CPU, the gradient is two to three times as fast as PyTorch's."""
+    if query.device.type != "cpu" or query.dtype != table.dtype or not items.numel():
+        return (table[items] @ query.unsqueeze(-1)).squeeze(-1)
+    scores: Tensor = _ChosenScores.apply(query, table, items)  # type: ignore[no-untyped-call]
+    return scores
