@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid_seq_gnn.data.events import events
-from hybrid_seq_gnn.data.filters import filter_events
+from hybrid_seq_gnn.data.filters import filter_events, repeated
 from hybrid_seq_gnn.data.prepare import from_disk, prepare
 from hybrid_seq_gnn.data.sequences import by_user
 from hybrid_seq_gnn.data.source import Source
@@ -39,6 +39,21 @@ def test_sequences_equal_a_slow_stable_sort(rows):
         ]
     assert sequences.items.min() >= 1
     assert sequences.items.max() == sequences.num_items
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=40))
+def test_an_event_repeats_where_an_earlier_row_is_the_same(rows):
+    user, item, time = (np.array(column) for column in zip(*rows, strict=True))
+    expected = [row in rows[:k] for k, row in enumerate(rows)]
+    assert repeated(events(user, item, timestamp=time)).tolist() == expected
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.booleans()), min_size=1, max_size=40))
+def test_users_and_items_are_numbered_as_they_appear_among_the_events_that_are_left(rows):
+    user, item, keep = (np.array(column) for column in zip(*rows, strict=True))
+    sequences = by_user(events(user, item).keep(keep))
+    assert sequences.user_ids.tolist() == list(dict.fromkeys(user[keep].tolist()))
+    assert sequences.item_ids.tolist() == list(dict.fromkeys(item[keep].tolist()))
 
 
 def test_leave_one_out_holds_out_the_last_two():
