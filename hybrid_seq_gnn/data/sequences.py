@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,7 @@ class Sequences:
         timestamps: (events,) int64 or float64 seconds, or None if the source has no times.
         user_ids: (users,) the ids in the source, int64 or text.
         item_ids: (num_items,) the same for items; `item_ids[i - 1]` is the id of item i.
+        cache: folder where slow results derived from these data may be cached, such as graphs; None: nowhere.
     """
 
     indptr: np.ndarray
@@ -30,6 +32,7 @@ class Sequences:
     timestamps: np.ndarray | None
     user_ids: np.ndarray
     item_ids: np.ndarray
+    cache: Path | None = None
 
     @property
     def num_users(self) -> int:

@@ -1,10 +1,13 @@
 """The weighted graph of items."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy.sparse import csr_array
 
+from hybrid_seq_gnn.data.cache import keep
 from hybrid_seq_gnn.graph.normalize import entries, symmetric
 from hybrid_seq_gnn.graph.sparse import SparseMatrix
 
@@ -32,6 +35,19 @@ class ItemGraph:
     def of(cls, weights: csr_array, top_k: int | None) -> "ItemGraph":
         """The graph of a matrix of items, with padding."""
         return cls(weights.shape[0] - 1, *entries(weights), top_k=top_k)
+
+    @classmethod
+    def cached(cls, folder: Path | None, key: str, build: Callable[[], "ItemGraph"]) -> "ItemGraph":
+        """The graph that `build` returns, from the folder if an earlier run stored it there."""
+
+        def arrays() -> dict[str, np.ndarray]:
+            graph = build()
+            sizes = np.array([graph.num_items, graph.num_users, graph.top_k or 0])
+            return {"source": graph.source, "target": graph.target, "weight": graph.weight, "sizes": sizes}
+
+        found, _ = keep(folder, key, arrays)
+        num_items, num_users, top_k = found["sizes"].tolist()
+        return cls(num_items, found["source"], found["target"], found["weight"], num_users, top_k or None)
 
     @property
     def nodes(self) -> int:

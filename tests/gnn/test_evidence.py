@@ -1,9 +1,12 @@
 """The evidence memory against its formula written slowly, and what must never change it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from hybrid_seq_gnn.data import cache
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.gnn import evidence
@@ -251,6 +254,19 @@ def test_runs_of_one_process_count_once_and_share_no_tensor(world, monkeypatch):
     sequences.items[0] = sequences.items[0] % 14 + 1
     with pytest.raises(TypeError):
         Successors(sequences, split, 3, 0.7)
+
+
+def test_counts_that_took_long_are_taken_from_the_disk_by_the_next_process(world, tmp_path, monkeypatch):
+    sequences, split = replace(world[0], cache=tmp_path), world[1]
+    monkeypatch.setattr(cache, "SLOW", 0)
+    monkeypatch.setattr(successors, "_cache", {})
+    first = Successors(sequences, split, 3, 0.7, top_k=2)
+    monkeypatch.setattr(successors, "_cache", {})
+    monkeypatch.setattr(successors, "count_rows", None)  # cannot be called
+    second = Successors(sequences, split, 3, 0.7, top_k=2)
+    assert second.top_k == 2
+    for one, other in zip(first.buffers(), second.buffers(), strict=True):
+        assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize("read", READS)
