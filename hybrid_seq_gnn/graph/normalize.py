@@ -87,7 +87,7 @@ def heaviest(matrix: csr_array, top_k: int) -> csr_array:
         block = slice(matrix.indptr[low], matrix.indptr[high])
         keep[block] = heavy(matrix.data[block], np.diff(matrix.indptr[low : high + 1]), top_k)
         low = high
-    first = np.concatenate([[0], np.cumsum(keep)])[matrix.indptr]
+    first = np.concatenate([[0], np.cumsum(np.minimum(np.diff(matrix.indptr), top_k))])
     return csr_array((matrix.data[keep], matrix.indices[keep], first), shape=matrix.shape)
 
 

@@ -50,5 +50,6 @@ def rows_of(items: np.ndarray, after: np.ndarray, between: tuple[int, int], deca
         i, j = items[event], items[event + steps + 1]
         differ = i != j
         pairs = np.ones(differ.sum(), dtype=np.int32), (i[differ] - low, j[differ])
-        rows = rows + coo_array(pairs, shape=rows.shape).tocsr() * decay**steps
+        counted = coo_array(pairs, shape=rows.shape).tocsr() * decay**steps
+        rows = rows + counted if steps else counted
     return rows
