@@ -121,7 +121,11 @@ def within(value: Any, hint: Any) -> bool:
     """Whether a value is within the limits of its annotation; its type is not checked."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return value is not None and all(SIGNS[sign](value, bound) for sign, bound in bounds(hint).items())
+        return not isinstance(value, str | None) and all(
+            SIGNS[sign](value, bound) for sign, bound in bounds(hint).items()
+        )
+    if origin is Literal:
+        return value in arguments
     if origin in (Union, types.UnionType):
         return value is None or any(within(value, option) for option in arguments if option is not type(None))
     if origin in (list, tuple) and isinstance(value, list | tuple):

@@ -86,7 +86,6 @@ def read_part(part: Part, layout: Layout) -> pa.Table:
     delimiter = layout.separator if single else UNIT
     places = {field: names.index(name) for field, name in layout.columns.items()}
     types = {str(k): pa.string() for k in places.values()}
-    types |= {str(places[field]): pa.dictionary(pa.int32(), pa.string()) for field in ("user", "item")}
     try:
         table = pa.csv.read_csv(
             io.BytesIO(text),
@@ -112,11 +111,13 @@ def read_part(part: Part, layout: Layout) -> pa.Table:
         validate(part, layout)
         raise UserError(f"{part.name} cannot be read: {error}.") from error
     if layout.quotes == "line" and b'"' in part.raw:
-        lines = sum(1 for line in io.BytesIO(line_feeds(part.raw)) if line.strip(b"\r\n"))
-        if lines - layout.header != len(table):  # a quote has swallowed line ends
+        lines = line_feeds(part.raw).rstrip(b"\n").count(b"\n") + 1
+        if lines - layout.header != len(table):  # empty lines, or a quote has swallowed line ends
+            lines = sum(1 for line in io.BytesIO(line_feeds(part.raw)) if line.strip(b"\r\n"))
+        if lines - layout.header != len(table):
             check_quotes(part, layout)
     for field in ("user", "item"):
-        if pc.any(pc.equal(table[str(places[field])].unify_dictionaries().chunk(0).dictionary, "")).as_py():
+        if pc.any(pc.equal(table[str(places[field])], "")).as_py():
             validate(part, layout)
     return table.select([str(k) for k in places.values()]).rename_columns(list(places))
 

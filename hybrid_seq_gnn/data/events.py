@@ -77,12 +77,23 @@ def encode(column: Column | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             column = pc.cast(column, pa.string())
         except pa.ArrowInvalid as error:
             raise UnreadableColumn("holds binary values that are no UTF-8 text") from error
-    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    encoded = encoded.unify_dictionaries()
+    if pa.types.is_string(column.type) and (numbers := as_numbers(column)) is not None:
+        column = numbers  # half as long to encode
+    encoded = column.dictionary_encode()  # one dictionary for all chunks
     if not encoded.num_chunks:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks]).astype(np.int64)
     return codes, plain(encoded.chunk(0).dictionary)
+
+
+def as_numbers(ids: pa.Array | Column) -> pa.Array | Column | None:
+    """Whole numbers or text as int64, if every value reads back the same; None otherwise."""
+    try:
+        numbers = pc.cast(ids, pa.int64())
+    except pa.ArrowInvalid:
+        return None
+    same = pa.types.is_integer(ids.type) or pc.all(pc.equal(pc.cast(numbers, pa.string()), ids)).as_py()
+    return numbers if same else None
 
 
 def plain(ids: pa.Array) -> np.ndarray:
@@ -96,12 +107,8 @@ def plain(ids: pa.Array) -> np.ndarray:
         ids = pc.cast(ids, pa.string())
         if pc.any(pc.match_substring_regex(ids, "[\r\n]")).as_py():
             raise UnreadableColumn("holds ids with a line break")
-    try:
-        numbers = pc.cast(ids, pa.int64())
-        if pa.types.is_integer(ids.type) or pc.all(pc.equal(pc.cast(numbers, pa.string()), ids)).as_py():
-            return np.asarray(numbers.to_numpy())
-    except pa.ArrowInvalid:
-        pass
+    if (numbers := as_numbers(ids)) is not None:
+        return np.asarray(numbers.to_numpy())
     values = np.empty(len(ids), dtype=object)
     values[:] = ids.to_pylist()
     return values

@@ -66,9 +66,12 @@ def repeated(events: Events) -> np.ndarray:
     repeats = np.zeros(len(events), dtype=bool)
     if events.timestamp is None:
         return repeats
-    order = np.lexsort((events.timestamp, events.item, events.user))  # stable
-    same = [np.diff(column[order]) == 0 for column in (events.user, events.item, events.timestamp)]
-    repeats[order[1:][np.logical_and.reduce(same)]] = True
+    pair = events.user * len(events.item_ids) + events.item
+    order = np.argsort(pair, kind="stable")
+    again = np.diff(pair[order]) == 0
+    some = order[np.append(again, False) | np.insert(again, 0, False)]  # of pairs that are there more than once
+    some = some[np.lexsort((events.timestamp[some], pair[some]))]  # stable
+    repeats[some[1:][(np.diff(pair[some]) == 0) & (np.diff(events.timestamp[some]) == 0)]] = True
     return repeats
 
 

@@ -1,25 +1,22 @@
 """Prepare sequences and their split from a source, and cache them for later runs."""
 
-import hashlib
-import io
-import logging
 import os
-import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from hybrid_seq_gnn.data import cache
 from hybrid_seq_gnn.data.filters import filter_events
+from hybrid_seq_gnn.data.raw import Part
 from hybrid_seq_gnn.data.sequences import Sequences, by_user
 from hybrid_seq_gnn.data.source import Source
 from hybrid_seq_gnn.data.split import Split, global_time, leave_one_out
 from hybrid_seq_gnn.files import expanded
 
-log = logging.getLogger(__name__)
-
 MOST_REPEATS = 0.1  # of held-out items that repeat the event before
+SEQUENCES = ("indptr", "items", "timestamps", "user_ids", "item_ids")  # the arrays of each class
+SPLIT = ("train_end", "valid", "test")
 MAX_KEPT = 4  # prepared data sets held in the memory of one process
 
 
@@ -89,9 +86,15 @@ def memory_key(source: Source) -> str | None:
 def from_disk(source: Source) -> Prepared:
     """`prepare` without the memory cache."""
     content = source.content()
-    path = cache_folder(source) / f"{source.key(content)}.npz"
-    if source.cache and (cached := load(path)) is not None:
-        return cached
+    if not source.cache:
+        return prepared(make(source, content))
+    folder = cache_folder(source)
+    arrays, found = cache.keep(folder, source.key(content), lambda: make(source, content), always=True)
+    return prepared(arrays, folder, found)
+
+
+def make(source: Source, content: list[Part]) -> cache.Arrays:
+    """Prepared data as the arrays that are cached."""
     events, lines = filter_events(source.read(content), source)
     lines = [*events.notes, *lines]
     sequences = by_user(events)
@@ -100,65 +103,19 @@ def from_disk(source: Source) -> Prepared:
     else:
         split = leave_one_out(sequences)
     lines += easy_targets(sequences, split)
-    prepared = Prepared(sequences, split, sequences.hash(), split.hash(sequences), tuple(lines))
-    if source.cache:
-        store(prepared, path)
-    return prepared
+    data_hash = sequences.hash()
+    arrays = {name: getattr(sequences, name) for name in SEQUENCES} | {name: getattr(split, name) for name in SPLIT}
+    arrays["log"] = np.array(lines, dtype=object)
+    arrays["hashes"] = np.array([data_hash, split.hash(sequences, data_hash)], dtype=object)
+    return {name: values for name, values in arrays.items() if values is not None}
 
 
-def store(prepared: Prepared, path: Path) -> None:
-    """Write to a temporary file and rename it, so that two processes can do it at once; a failure only warns."""
-    sequences, split = prepared.sequences, prepared.split
-    arrays = {
-        "indptr": sequences.indptr,
-        "items": sequences.items,
-        **{f"user_{k}": v for k, v in packed(sequences.user_ids).items()},
-        **{f"item_{k}": v for k, v in packed(sequences.item_ids).items()},
-        "train_end": split.train_end,
-        "valid": split.valid,
-        "test": split.test,
-        "log": np.array(prepared.log, dtype=str),
-    }
-    if sequences.timestamps is not None:
-        arrays["timestamps"] = sequences.timestamps
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    body = buffer.getvalue()
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem[:12]}.", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(hashlib.sha256(body).digest() + body)
-        temporary.replace(path)
-    except OSError as error:
-        log.warning("prepared data are not cached: %s; choose another folder with data.cache_dir=…", error)
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-
-
-def packed(ids: np.ndarray) -> dict[str, np.ndarray]:
-    """Ids as arrays without Python objects, and not larger than they are."""
-    if ids.dtype.kind == "i":
-        return {"ids": ids}
-    text = [str(value).encode() for value in ids.tolist()]
-    numbers = all(isinstance(value, int) for value in ids.tolist())
-    return {
-        "text": np.frombuffer(b"".join(text), dtype=np.uint8),
-        "ends": np.cumsum([len(value) for value in text]),
-        "numbers": np.array(numbers),
-    }
-
-
-def unpacked(name: str, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """What `packed` made ids of."""
-    if f"{name}_ids" in arrays:
-        return arrays[f"{name}_ids"]
-    text, ends = arrays[f"{name}_text"].tobytes(), arrays[f"{name}_ends"].tolist()
-    values = [text[start:end].decode() for start, end in zip([0, *ends], ends, strict=False)]
-    ids = np.empty(len(values), dtype=object)
-    ids[:] = [int(value) for value in values] if arrays[f"{name}_numbers"] else values
-    return ids
+def prepared(arrays: cache.Arrays, folder: Path | None = None, from_cache: bool = False) -> Prepared:
+    """Data from the arrays that `make` returned; what is derived from them may be cached in `folder`."""
+    sequences = Sequences(**{name: arrays.get(name) for name in SEQUENCES}, cache=folder)  # type: ignore[arg-type]
+    split = Split(**{name: arrays[name] for name in SPLIT})
+    data_hash, split_hash = arrays["hashes"]
+    return Prepared(sequences, split, data_hash, split_hash, tuple(arrays["log"]), from_cache)
 
 
 def easy_targets(sequences: Sequences, split: Split) -> list[str]:
@@ -172,29 +129,3 @@ def easy_targets(sequences: Sequences, split: Split) -> list[str]:
         f"warning: {100 * share:.0f} % of the held-out items repeat the event before them, so a model that repeats the "
         "last item looks good; data.duplicates=drop helps if the file has events twice"
     ]
-
-
-def load(path: Path) -> Prepared | None:
-    """Data written by `store`; None if the file is missing or damaged."""
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        log.warning("%s cannot be read (%s); preparing the data again", path, error)
-        return None
-    checksum, body = raw[:32], raw[32:]
-    if hashlib.sha256(body).digest() != checksum:
-        log.warning("%s is damaged; preparing the data again", path)
-        return None
-    with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
-        sequences = Sequences(
-            indptr=arrays["indptr"],
-            items=arrays["items"],
-            timestamps=arrays.get("timestamps"),
-            user_ids=unpacked("user", arrays),
-            item_ids=unpacked("item", arrays),
-        )
-        split = Split(train_end=arrays["train_end"], valid=arrays["valid"], test=arrays["test"])
-        lines = tuple(arrays["log"].tolist())
-    return Prepared(sequences, split, sequences.hash(), split.hash(sequences), lines, from_cache=True)

@@ -2,9 +2,11 @@
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from hybrid_seq_gnn.data.events import Events
 
@@ -22,6 +24,7 @@ class Sequences:
         timestamps: (events,) int64 or float64 seconds, or None if the source has no times.
         user_ids: (users,) the ids in the source, int64 or text.
         item_ids: (num_items,) the same for items; `item_ids[i - 1]` is the id of item i.
+        cache: folder where slow results derived from these data may be cached, such as graphs; None: nowhere.
     """
 
     indptr: np.ndarray
@@ -29,6 +32,7 @@ class Sequences:
     timestamps: np.ndarray | None
     user_ids: np.ndarray
     item_ids: np.ndarray
+    cache: Path | None = None
 
     @property
     def num_users(self) -> int:
@@ -78,10 +82,12 @@ def by_user(events: Events) -> Sequences:
     """
     user, user_ids = _renumber(events.user, events.user_ids)
     item, item_ids = _renumber(events.item, events.item_ids)
-    keys = (user,) if events.timestamp is None else (events.timestamp, user)
-    order = np.lexsort(keys)  # stable
+    row = np.arange(len(user)) if events.timestamp is None else np.argsort(events.timestamp, kind="stable")
+    one_a_row = csr_array((row, user[row], np.arange(len(row) + 1)), shape=(len(row), len(user_ids)))
+    by_column = one_a_row.tocsc()  # a counting sort by user, and stable
+    order = by_column.data
     return Sequences(
-        indptr=np.concatenate([[0], np.cumsum(np.bincount(user, minlength=len(user_ids)))]).astype(np.int64),
+        indptr=by_column.indptr.astype(np.int64),
         items=item[order] + 1,
         timestamps=None if events.timestamp is None else events.timestamp[order],
         user_ids=user_ids,
@@ -91,8 +97,9 @@ def by_user(events: Events) -> Sequences:
 
 def _renumber(codes: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Codes 0, 1, ... in order of first appearance, and the id of each code."""
-    present, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
-    by_appearance = np.argsort(first)
-    rank = np.empty_like(by_appearance)
-    rank[by_appearance] = np.arange(len(rank))
-    return rank[inverse].astype(np.int64), ids[present[by_appearance]]
+    first = np.full(len(ids), len(codes))
+    first[codes[::-1]] = np.arange(len(codes))[::-1]  # the first event of a code is the last to be assigned
+    by_appearance = np.argsort(first)[: int((first < len(codes)).sum())]
+    rank = np.zeros(len(ids), dtype=np.int64)
+    rank[by_appearance] = np.arange(len(by_appearance))
+    return rank[codes], ids[by_appearance]

@@ -5,13 +5,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
+from hybrid_seq_gnn.data.cache import FORMAT
 from hybrid_seq_gnn.data.events import Events
 from hybrid_seq_gnn.data.raw import Part, read_parts
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.files import expanded
 from hybrid_seq_gnn.limits import AtLeast0, AtLeast1, Inside, Limited
 
-FORMAT = 2  # version of prepared data; raise it when preparation changes, so that old caches are ignored
 NOT_IN_KEY = ("path", "cache", "cache_dir", "url", "max_bytes")  # settings that do not change the data themselves
 
 

@@ -23,9 +23,12 @@ class Split:
     valid: np.ndarray
     test: np.ndarray
 
-    def hash(self, sequences: Sequences) -> str:
-        """sha256 over ids, order and roles of all events: two runs with the same hash can be compared."""
-        digest = hashlib.sha256(sequences.hash().encode())
+    def hash(self, sequences: Sequences, data_hash: str | None = None) -> str:
+        """sha256 over ids, order and roles of all events: two runs with the same hash can be compared.
+
+        `data_hash` is `sequences.hash()`, if it is known.
+        """
+        digest = hashlib.sha256((data_hash or sequences.hash()).encode())
         for part in (self.train_end, self.valid, self.test):
             digest.update(np.ascontiguousarray(part, dtype="<i8").tobytes())
         return digest.hexdigest()

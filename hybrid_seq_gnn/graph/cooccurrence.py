@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array, diags_array
 
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.graph.items import ItemGraph
-from hybrid_seq_gnn.graph.normalize import Weighting, heaviest, reweight
+from hybrid_seq_gnn.graph.normalize import Weighting, fitting_top_k, heaviest, reweight
 from hybrid_seq_gnn.graph.pairs import ordered_pairs
 from hybrid_seq_gnn.limits import AtLeast1, Decay, Limited
 
@@ -26,7 +27,8 @@ class Cooccurrence(Limited):
         min_count: minimum number of pairs for an edge.
         decay: weight factor per extra step of distance, in (0, 1]; 1 weighs all distances equally.
         weighting: of the edges, see `normalize.reweight`.
-        top_k: keep an edge if it is among the top_k heaviest of either of its items; null keeps all.
+        top_k: keep an edge if it is among the top_k heaviest of either of its items. null keeps all; if they are more
+            than 2 ** 23, it keeps as many per item as fit.
         self_loops: add an edge from each item to itself, as heavy as its heaviest other edge (1 if it has none).
 
     Raises:
@@ -42,28 +44,23 @@ class Cooccurrence(Limited):
 
     def build(self, sequences: Sequences, split: Split) -> ItemGraph:
         """Build the graph from the training part; held-out events do not affect it."""
-        stride = sequences.num_items + 1
-        i, j, weight, count = ordered_pairs(sequences, split, self.window, self.decay)
-        low, high = np.minimum(i, j), np.maximum(i, j)
-        pairs, inverse = np.unique(low * stride + high, return_inverse=True)
-        weight = np.bincount(inverse, weights=weight, minlength=len(pairs))
-        enough = np.bincount(inverse, weights=count, minlength=len(pairs)) >= self.min_count
-        low, high = np.divmod(pairs[enough], stride)
-        source, target = np.concatenate([low, high]), np.concatenate([high, low])
-        weight = np.concatenate([weight[enough], weight[enough]])
-        weight = reweight(source, target, weight, stride, self.weighting)
-        keep = weight > 0
-        if self.top_k is not None:
-            heavy = heaviest(source, target, weight, self.top_k)
-            half = len(low)
-            either = heavy[:half] | heavy[half:]
-            keep &= np.concatenate([either, either])
-        source, target, weight = source[keep], target[keep], weight[keep]
+
+        def both_directions(decay: float) -> csr_array:
+            follows = ordered_pairs(sequences, split, self.window, decay)
+            return follows + follows.T.tocsr()
+
+        weight = both_directions(self.decay)
+        if self.min_count > 1:
+            enough = both_directions(1.0) >= self.min_count
+            weight = weight.multiply(enough).tocsr()
+        weight = reweight(weight, self.weighting)
+        top_k = self.top_k or fitting_top_k(weight, directions=2)
+        if top_k is not None:
+            kept = heaviest(weight, top_k).astype(bool)
+            weight = weight.multiply(kept + kept.T).tocsr()
         if self.self_loops:
-            largest = np.zeros(stride)
-            np.maximum.at(largest, source, weight)
-            nodes = np.arange(1, stride)
-            source, target = np.concatenate([source, nodes]), np.concatenate([target, nodes])
-            weight = np.concatenate([weight, np.where(largest > 0, largest, 1.0)[1:]])
-        order = np.lexsort((target, source))
-        return ItemGraph(sequences.num_items, source[order], target[order], weight[order])
+            largest = weight.max(axis=1).toarray()
+            loops = np.where(largest > 0, largest, 1.0)
+            loops[0] = 0.0  # padding
+            weight = (weight + diags_array(loops)).tocsr()
+        return ItemGraph.of(weight, top_k)

@@ -1,10 +1,14 @@
 """The weighted graph of items."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from scipy.sparse import csr_array
 
-from hybrid_seq_gnn.graph.normalize import symmetric
+from hybrid_seq_gnn.data.cache import keep
+from hybrid_seq_gnn.graph.normalize import entries, symmetric
 from hybrid_seq_gnn.graph.sparse import SparseMatrix
 
 
@@ -17,6 +21,7 @@ class ItemGraph:
         num_users: users if they are nodes too: num_items + 1 .. num_items + num_users.
         source, target: (E,) int64 nodes; an undirected graph holds both directions.
         weight: (E,) float64, positive.
+        top_k: the heaviest edges kept of each item; None if all are.
     """
 
     num_items: int
@@ -24,6 +29,25 @@ class ItemGraph:
     target: np.ndarray
     weight: np.ndarray
     num_users: int = 0
+    top_k: int | None = None
+
+    @classmethod
+    def of(cls, weights: csr_array, top_k: int | None) -> "ItemGraph":
+        """The graph of a matrix of items, with padding."""
+        return cls(weights.shape[0] - 1, *entries(weights), top_k=top_k)
+
+    @classmethod
+    def cached(cls, folder: Path | None, key: str, build: Callable[[], "ItemGraph"]) -> "ItemGraph":
+        """The graph that `build` returns, from the folder if an earlier run stored it there."""
+
+        def arrays() -> dict[str, np.ndarray]:
+            graph = build()
+            sizes = np.array([graph.num_items, graph.num_users, graph.top_k or 0])
+            return {"source": graph.source, "target": graph.target, "weight": graph.weight, "sizes": sizes}
+
+        found, _ = keep(folder, key, arrays)
+        num_items, num_users, top_k = found["sizes"].tolist()
+        return cls(num_items, found["source"], found["target"], found["weight"], num_users, top_k or None)
 
     @property
     def nodes(self) -> int:
@@ -36,7 +60,7 @@ class ItemGraph:
         return SparseMatrix(self.source, self.target, value, self.nodes)
 
     def statistics(self) -> dict[str, int | float | dict[str, float]]:
-        """Nodes, edges (both directions), density, isolated items, and quantiles of the number of neighbours."""
+        """Nodes, edges (both directions), density, isolated items, quantiles of the number of neighbours, top_k."""
         nodes = self.nodes - 1
         neighbours = np.bincount(self.source, minlength=self.nodes)[1:]
         degree = neighbours + np.bincount(self.target, minlength=self.nodes)[1:]
@@ -47,4 +71,5 @@ class ItemGraph:
             "density": len(self.source) / max(nodes, 1) ** 2,
             "isolated_items": int((degree[: self.num_items] == 0).sum()),
             "degree": dict(zip(("min", "q25", "median", "q75", "max"), quantiles.tolist(), strict=True)),
+            **({} if self.top_k is None else {"top_k": self.top_k}),
         }

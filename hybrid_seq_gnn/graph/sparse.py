@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from scipy.sparse import coo_array, csr_array
 from torch import Tensor, nn
 
 
@@ -27,22 +28,22 @@ class SparseMatrix(nn.Module):
     def __init__(self, row: np.ndarray, column: np.ndarray, value: np.ndarray, size: int) -> None:
         super().__init__()
         self.size = size
-        order, back = np.lexsort((column, row)), np.lexsort((row, column))
+        matrix = coo_array((value, (row, column)), shape=(size, size)).tocsr()
+        back = matrix.T.tocsr()
         self.symmetric = (
-            np.array_equal(row[order], column[back])
-            and np.array_equal(column[order], row[back])
-            and np.allclose(value[order], value[back], rtol=1e-6, atol=0.0)
+            np.array_equal(matrix.indptr, back.indptr)
+            and np.array_equal(matrix.indices, back.indices)
+            and np.allclose(matrix.data, back.data, rtol=1e-6, atol=0.0)
         )
-        self.register_entries("", row[order], column[order], value[order])
+        self.register_entries("", matrix)
         if not self.symmetric:
-            self.register_entries("back_", column[back], row[back], value[back])
+            self.register_entries("back_", back)
 
-    def register_entries(self, prefix: str, row: np.ndarray, column: np.ndarray, value: np.ndarray) -> None:
-        """Register entries, sorted by row and column, as compressed sparse rows."""
-        first = np.searchsorted(row, np.arange(self.size + 1))
-        self.register_buffer(f"{prefix}first", torch.from_numpy(first.astype(np.int32)))
-        self.register_buffer(f"{prefix}column", torch.from_numpy(column.astype(np.int32)))
-        self.register_buffer(f"{prefix}value", torch.from_numpy(value.astype(np.float32)))
+    def register_entries(self, prefix: str, matrix: csr_array) -> None:
+        """Register the compressed sparse rows of a matrix."""
+        self.register_buffer(f"{prefix}first", torch.from_numpy(matrix.indptr.astype(np.int32)))
+        self.register_buffer(f"{prefix}column", torch.from_numpy(matrix.indices.astype(np.int32)))
+        self.register_buffer(f"{prefix}value", torch.from_numpy(matrix.data.astype(np.float32)))
 
     def matrix(self, prefix: str, dtype: torch.dtype, value: Tensor | None = None) -> Tensor:
         """The sparse tensor with the stored or other values; nothing is copied unless the dtype differs."""

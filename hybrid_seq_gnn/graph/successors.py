@@ -1,22 +1,23 @@
 """The directed item graph as compact rows: which items followed each item, and how often."""
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
+from scipy.sparse import csr_array, vstack
 from torch import Tensor, nn
 
+from hybrid_seq_gnn.data.cache import FORMAT, keep
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
-from hybrid_seq_gnn.graph.normalize import heaviest
+from hybrid_seq_gnn.graph.normalize import entries, heaviest
 from hybrid_seq_gnn.graph.pairs import blocks
 
 MAX_EDGES = 1 << 25  # limit on the number of edges if top_k is not set
 MAX_CACHED = 2  # sets of rows cached for the runs of a sweep, which share a process
-
-Block = tuple[np.ndarray, np.ndarray, np.ndarray]  # i, j and weight of a block of edges
 
 
 @dataclass(frozen=True)
@@ -127,34 +128,31 @@ _cache: dict[tuple[str, int, float, int | None, int], Rows] = {}
 
 
 def cached_rows(sequences: Sequences, split: Split, window: int, decay: float, top_k: int | None, limit: int) -> Rows:
-    """The rows, counted once per process and shared by its runs."""
+    """The rows, counted once per process and shared by its runs; cached on disk too if counting takes long."""
     key = split.hash(sequences), window, decay, top_k, limit
     if key not in _cache:
         while len(_cache) >= MAX_CACHED:
             del _cache[next(iter(_cache))]
-        _cache[key] = count_rows(sequences, split, window, decay, top_k, limit)
+
+        def arrays() -> dict[str, np.ndarray]:
+            rows = count_rows(sequences, split, window, decay, top_k, limit)
+            return {**vars(rows), "top_k": np.array([rows.top_k or 0])}
+
+        name = hashlib.sha256(f"{FORMAT} {key}".encode()).hexdigest()
+        found, _ = keep(sequences.cache, name, arrays)
+        _cache[key] = Rows(**{**found, "top_k": int(found["top_k"][0]) or None})  # type: ignore[arg-type]
     return _cache[key]
 
 
 def count_rows(sequences: Sequences, split: Split, window: int, decay: float, top_k: int | None, limit: int) -> Rows:
     """Count and prune the rows block by block, with about `limit` edges at most if top_k is None."""
-    parts: list[Block] = []
-    for i, j, weight, _ in blocks(sequences, split, window, decay):
-        parts.append(prune((i.astype(np.int32), j.astype(np.int32), weight.astype(np.float32)), top_k))
-        if top_k is None and sum(len(block[0]) for block in parts) > limit:
+    parts: list[csr_array] = []
+    for block in blocks(sequences, split, window, decay):
+        block = block.astype(np.float32)
+        parts.append(block if top_k is None else heaviest(block, top_k))
+        if top_k is None and sum(part.nnz for part in parts) > limit:
             top_k = max(1, limit // sequences.num_items)
-            parts = [prune(block, top_k) for block in parts]
-    parts = parts or [(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32))]
-    i, j, weight = (np.concatenate(part) for part in zip(*parts, strict=True))
-    size = sequences.num_items + 1
-    total = np.bincount(i, weights=weight, minlength=size).astype(np.float32)
-    return Rows(np.searchsorted(i, np.arange(size + 1)), j, weight, total, top_k)
-
-
-def prune(block: Block, top_k: int | None) -> Block:
-    """The heaviest `top_k` edges of each item; None keeps all."""
-    if top_k is None:
-        return block
-    keep = heaviest(*block, top_k)
-    i, j, weight = block
-    return i[keep], j[keep], weight[keep]
+            parts = [heaviest(part, top_k) for part in parts]
+    counts = vstack(parts, format="csr")
+    total = np.bincount(entries(counts)[0], weights=counts.data, minlength=len(counts.indptr) - 1).astype(np.float32)
+    return Rows(counts.indptr.astype(np.int64), counts.indices.astype(np.int32), counts.data, total, top_k)

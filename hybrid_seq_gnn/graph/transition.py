@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.graph.items import ItemGraph
-from hybrid_seq_gnn.graph.normalize import Weighting, heaviest, reweight
+from hybrid_seq_gnn.graph.normalize import Weighting, fitting_top_k, heaviest, reweight
 from hybrid_seq_gnn.graph.pairs import ordered_pairs
 from hybrid_seq_gnn.limits import AtLeast1, Decay, Limited
 
@@ -23,7 +23,8 @@ class Transition(Limited):
         min_count: minimum number of pairs for an edge.
         decay: weight factor per extra step of distance, in (0, 1].
         weighting: of the edges, see `normalize.reweight`.
-        top_k: number of heaviest outgoing edges kept per item; null keeps all.
+        top_k: number of heaviest outgoing edges kept per item. null keeps all; if they are more than 2 ** 23, it keeps
+            as many per item as fit.
 
     Raises:
         ValueError: a value is out of range.
@@ -37,11 +38,10 @@ class Transition(Limited):
 
     def build(self, sequences: Sequences, split: Split) -> ItemGraph:
         """Build the graph from the training part; held-out events do not affect it."""
-        source, target, weight, count = ordered_pairs(sequences, split, self.window, self.decay)
-        enough = count >= self.min_count
-        source, target, weight = source[enough], target[enough], weight[enough]
-        weight = reweight(source, target, weight, sequences.num_items + 1, self.weighting)
-        keep = weight > 0
-        if self.top_k is not None:
-            keep &= heaviest(source, target, weight, self.top_k)
-        return ItemGraph(sequences.num_items, source[keep], target[keep], weight[keep])
+        weight = ordered_pairs(sequences, split, self.window, self.decay)
+        if self.min_count > 1:
+            enough = ordered_pairs(sequences, split, self.window, decay=1.0) >= self.min_count
+            weight = weight.multiply(enough).tocsr()
+        weight = reweight(weight, self.weighting)
+        top_k = self.top_k or fitting_top_k(weight)
+        return ItemGraph.of(weight if top_k is None else heaviest(weight, top_k), top_k)

@@ -7,6 +7,7 @@ from torch import nn
 from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
+from hybrid_seq_gnn.graph.normalize import entries
 from hybrid_seq_gnn.graph.pairs import ordered_pairs
 from hybrid_seq_gnn.graph.sparse import SparseMatrix
 from hybrid_seq_gnn.limits import AtLeast1, Decay, Limited
@@ -47,7 +48,7 @@ class Markov(Limited, nn.Module):
         super().__init__()
         self.max_length, self.recency = last, recency
         self.size = sequences.num_items + 1
-        source, target, weight, _ = ordered_pairs(sequences, split, window, decay)
+        source, target, weight = entries(ordered_pairs(sequences, split, window, decay))
         total = np.bincount(source, weights=weight, minlength=self.size)
         self.follows = SparseMatrix(target, source, weight / total[source], self.size)
         self.register_buffer("count", torch.from_numpy(sequences.training_counts(split)).float())

@@ -5,10 +5,12 @@ from typing import Annotated, Any
 import torch
 from annotated_types import Interval
 
+from hybrid_seq_gnn.data.cache import FORMAT
 from hybrid_seq_gnn.data.prepare import Prepared
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.graph.items import ItemGraph
 from hybrid_seq_gnn.graph.sparse import SparseMatrix
 from hybrid_seq_gnn.limits import conform
 from hybrid_seq_gnn.run.check import check_node, needs_of, settings_of, target_class
@@ -103,11 +105,12 @@ _graphs: dict[str, tuple[SparseMatrix, dict[str, Any]]] = {}
 
 
 def graph_of(node: Config, prepared: Prepared) -> tuple[SparseMatrix, dict[str, Any]]:
-    """The item graph and its statistics, cached for other runs in this process that use the same graph."""
-    key = digest([node, prepared.split_hash])
+    """The item graph and its statistics, cached for other runs in this process; on disk too if it takes long."""
+    key = digest([FORMAT, node, prepared.split_hash])
     if key not in _graphs:
         while len(_graphs) >= GRAPHS_KEPT:
             del _graphs[next(iter(_graphs))]
-        graph = build(node).build(prepared.sequences, prepared.split)
+        sequences, split = prepared.sequences, prepared.split
+        graph = ItemGraph.cached(sequences.cache, key, lambda: build(node).build(sequences, split))
         _graphs[key] = graph.adjacency(), graph.statistics()
     return _graphs[key]

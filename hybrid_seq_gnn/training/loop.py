@@ -18,6 +18,7 @@ from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.training import checkpoint, distributed
 from hybrid_seq_gnn.training.allocator import keep_freed_memory, release_freed_memory
 from hybrid_seq_gnn.training.average import WeightAverage
+from hybrid_seq_gnn.training.pace import advice, foretell
 from hybrid_seq_gnn.training.settings import TrainingSettings
 
 log = logging.getLogger(__name__)
@@ -117,6 +118,7 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None) -
     distributed.same_weights(model, loss)
     keep_freed_memory()
 
+    begun_at, slow = now.epoch, advice(model, loss, settings)
     while now.epoch < settings.epochs and not out_of_patience(now, settings):
         epoch = now.epoch + 1
         started = time.perf_counter()
@@ -125,7 +127,8 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None) -
         model.train()
         total = 0.0
         bar = tqdm(windows.epoch(rng), f"epoch {epoch}", len(windows), leave=False, disable=quiet, unit="batch")
-        for step, item in enumerate(bar, start=1):
+        batches = foretell(bar, len(windows), settings.epochs, slow) if now.epoch == begun_at else bar
+        for step, item in enumerate(batches, start=1):
             optimizer.zero_grad(set_to_none=True)
             value, positions = 0.0, 0
             if len(item.targets):  # a process may get no rows of a small batch
@@ -159,13 +162,12 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None) -
             started = time.perf_counter()
             with average.in_place_of(model):
                 metrics = stage.validate()
-                weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
+                metric = metrics[MONITOR]
+                if metric is not None and metric > now.best_metric:
+                    now.best_epoch, now.best_metric = epoch, metric
+                    now.best_weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
             now.evaluation_seconds += time.perf_counter() - started
             record["validation"] = metrics
-            metric = metrics[MONITOR]
-            if metric is not None and metric > now.best_metric:
-                now.best_epoch, now.best_metric = epoch, metric
-                now.best_weights = weights
         release_freed_memory()
         now.epoch = epoch
         now.history.append(record)

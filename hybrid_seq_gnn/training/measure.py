@@ -15,6 +15,10 @@ from hybrid_seq_gnn.evaluation.metrics import metrics
 from hybrid_seq_gnn.evaluation.settings import EvaluationSettings
 from hybrid_seq_gnn.training import distributed
 from hybrid_seq_gnn.training.loop import NO_TARGETS
+from hybrid_seq_gnn.training.settings import ValidUsers
+
+SCORES_A_POSITION = 10_000  # of a step of two attention blocks with 256 negatives, forward and backward
+FEWEST_USERS = 10_000  # a standard error of NDCG@10 of about 0.003
 
 
 @dataclass(frozen=True)
@@ -25,13 +29,14 @@ class Measure:
         prepared: histories and split.
         settings: settings of the evaluation.
         device: the device of the models.
-        valid_users: number of users, the first ones, that are validated during training; None means all.
+        valid_users: which users are validated during training: a number of them, the first ones; None means all; auto:
+            all, or as many of a fixed random sample as `affordable` says.
     """
 
     prepared: Prepared
     settings: EvaluationSettings
     device: torch.device
-    valid_users: int | None
+    valid_users: ValidUsers
 
     def card(self) -> dict[str, Any]:
         """Statistics of the data, for results.json; groups count test users."""
@@ -50,9 +55,11 @@ class Measure:
         """The statistics of `card` in one line, for the log."""
         card = self.card()
         groups = ", ".join(f"{count:,} {name}" for name, count in card["groups"].items())
+        chosen, valid = (int((where >= 0).sum()) for where in (self.valid_positions, self.prepared.split.valid))
+        some = f"; training is validated on {chosen:,} of {valid:,} users" if chosen < valid else ""
         return (
             f"data: {card['users']:,} users, {card['items']:,} items, {card['events']:,} events; "
-            f"test users by history: {groups}; split {self.prepared.split_hash[:12]}"
+            f"test users by history: {groups}; split {self.prepared.split_hash[:12]}{some}"
         )
 
     def rank(self, model: Any, positions: np.ndarray) -> Ranking:
@@ -82,8 +89,22 @@ class Measure:
 
     @property
     def valid_positions(self) -> np.ndarray:
-        """Positions of the validation targets that are used during training."""
-        return first_targets(self.prepared.split.valid, self.valid_users)
+        """Positions of the validation targets that are used during training, -1 for other users."""
+        positions = self.prepared.split.valid
+        users = np.flatnonzero(positions >= 0)
+        if self.valid_users == "auto":
+            most = affordable(self.prepared)
+            chosen = users if most >= len(users) else np.random.default_rng(0).choice(users, most, replace=False)
+        else:
+            chosen = users[: self.valid_users]
+        kept = np.full_like(positions, -1)
+        kept[chosen] = positions[chosen]
+        return kept
+
+    @property
+    def validates_all(self) -> bool:
+        """Whether validations during training rank all users."""
+        return np.array_equal(self.valid_positions, self.prepared.split.valid)
 
     def validate(self, model: Any) -> dict[str, float | None]:
         """Validation metrics: of all users (`NDCG@10`) and of each length group (`NDCG@10/short`)."""
@@ -98,9 +119,11 @@ class Measure:
         return values
 
 
-def first_targets(positions: np.ndarray, users: int | None) -> np.ndarray:
-    """`positions` for the first `users` users who have a target, -1 for the rest; None keeps all."""
-    positions = positions.copy()
-    if users is not None:
-        positions[np.flatnonzero(positions >= 0)[users:]] = -1
-    return positions
+def affordable(prepared: Prepared) -> int:
+    """How many users can be ranked in half an epoch with sampled negatives, but 10,000 at least.
+
+    It follows from the sizes of the data alone, so that it is the same on every machine: a user costs the scores of all
+    items, and a position of training about as much as `SCORES_A_POSITION`.
+    """
+    positions = int(np.maximum(prepared.split.train_end - 1, 0).sum())
+    return max(FEWEST_USERS, int(0.5 * positions * SCORES_A_POSITION / prepared.sequences.num_items))

@@ -101,7 +101,7 @@ class PostHoc(Strategy):
         stage = replace(stage_of(run, hybrid, run.loss), validate=lambda: run.measure.metrics_of(valid))
         progress = evaluate_once(stage)
         progress.training_seconds = time.perf_counter() - started - progress.evaluation_seconds
-        return Outcome(progress, stages, baseline, valid if self.valid_users is None else None)
+        return Outcome(progress, stages, baseline, valid if run.measure.validates_all else None)
 
     def criterion(self, fusion: nn.Module) -> str | None:
         """The criterion for fitting the fusion, `ndcg` or `likelihood`; None if there is nothing to fit.

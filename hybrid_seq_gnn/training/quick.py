@@ -12,6 +12,7 @@ from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import AtLeast1
 from hybrid_seq_gnn.training.joint import Joint
 from hybrid_seq_gnn.training.post_hoc import PostHoc, can_be_fitted
+from hybrid_seq_gnn.training.settings import ValidUsers
 from hybrid_seq_gnn.training.strategy import Outcome, Run
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ class Quick(PostHoc):
 
     epochs: AtLeast1 = 5
     train_users: AtLeast1 | None = 1000
-    valid_users: AtLeast1 | None = 200
+    valid_users: ValidUsers = 200
     alone: ClassVar[str | None] = None
 
     def check(self, model: nn.Module) -> None:

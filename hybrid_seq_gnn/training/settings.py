@@ -11,6 +11,8 @@ from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import AtLeast0, AtLeast1, Limited, NotNegative, Positive, Share
 from hybrid_seq_gnn.training import distributed
 
+ValidUsers = AtLeast1 | Literal["auto"] | None
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings(Limited):
@@ -28,7 +30,9 @@ class TrainingSettings(Limited):
         ema: decay of a moving average of the weights, which is validated and tested instead; in [0, 1), 0 is off.
         amp: `bf16` computes products in bfloat16, on CPU and CUDA; results change slightly.
         compile: compile the attention blocks with torch.compile; needs a C++ compiler, changes only rounding.
-        train_users, valid_users: use only this many users, the first ones, for a quick look; null means all.
+        train_users: use only this many users, the first ones, for a quick look; null means all.
+        valid_users: the same for validations during training. `auto` is all, or a fixed random sample where ranking all
+            of them would take longer than half an epoch with sampled negatives; the end of a run validates all.
         eval_every: epochs between validations; the last epoch is always validated.
         device: auto (CUDA if available), cpu, cuda or cuda:0, cuda:1, ...; under torchrun, auto and cuda give each
             process its own device.
@@ -51,7 +55,7 @@ class TrainingSettings(Limited):
     amp: Literal["off", "bf16"] = "off"
     compile: bool = False
     train_users: AtLeast1 | None = None
-    valid_users: AtLeast1 | None = None
+    valid_users: ValidUsers = "auto"
     eval_every: AtLeast1 = 1
     device: str = "auto"
     threads: Annotated[int, Interval(ge=1, le=4096)] = 1

@@ -1,14 +1,17 @@
 import logging
 import multiprocessing
+import time
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hybrid_seq_gnn.data import cache
 from hybrid_seq_gnn.data.events import events
-from hybrid_seq_gnn.data.filters import filter_events
+from hybrid_seq_gnn.data.filters import filter_events, repeated
 from hybrid_seq_gnn.data.prepare import from_disk, prepare
 from hybrid_seq_gnn.data.sequences import by_user
 from hybrid_seq_gnn.data.source import Source
@@ -39,6 +42,21 @@ def test_sequences_equal_a_slow_stable_sort(rows):
         ]
     assert sequences.items.min() >= 1
     assert sequences.items.max() == sequences.num_items
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=40))
+def test_an_event_repeats_where_an_earlier_row_is_the_same(rows):
+    user, item, time = (np.array(column) for column in zip(*rows, strict=True))
+    expected = [row in rows[:k] for k, row in enumerate(rows)]
+    assert repeated(events(user, item, timestamp=time)).tolist() == expected
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.booleans()), min_size=1, max_size=40))
+def test_users_and_items_are_numbered_as_they_appear_among_the_events_that_are_left(rows):
+    user, item, keep = (np.array(column) for column in zip(*rows, strict=True))
+    sequences = by_user(events(user, item).keep(keep))
+    assert sequences.user_ids.tolist() == list(dict.fromkeys(user[keep].tolist()))
+    assert sequences.item_ids.tolist() == list(dict.fromkeys(item[keep].tolist()))
 
 
 def test_leave_one_out_holds_out_the_last_two():
@@ -148,6 +166,50 @@ def test_a_damaged_cache_is_made_anew_and_not_believed(damage, source, tmp_path,
     assert not again.from_cache and same(made, again)
     assert "is damaged; preparing the data again" in caplog.text
     assert from_disk(source).from_cache
+
+
+def test_cached_data_are_mapped_into_memory_and_not_copied(source):
+    from_disk(source)
+    before = pa.total_allocated_bytes()
+    found = from_disk(source)
+    assert pa.total_allocated_bytes() - before < found.sequences.items.nbytes
+    assert not found.sequences.items.flags.writeable
+
+
+def test_text_and_whole_numbers_beyond_int64_come_back_from_the_cache(tmp_path):
+    arrays = {"text": np.array(["ä", "", "7"], object), "large": np.array([2**63 + 1], object), "none": np.zeros(0)}
+    for found in (True, False)[::-1]:
+        back = cache.keep(tmp_path, "x", lambda: arrays, always=True)
+        assert back[1] == found
+        assert {name: values.tolist() for name, values in back[0].items()} == {k: v.tolist() for k, v in arrays.items()}
+
+
+def test_what_is_made_quickly_is_not_stored(tmp_path):
+    cache.keep(tmp_path, "x", lambda: {"a": np.arange(3)})
+    assert not list(tmp_path.iterdir())
+
+
+def made_by(folder, made):
+    def make():
+        with made.get_lock():
+            made.value += 1
+        time.sleep(0.3)
+        return {"a": np.arange(3)}
+
+    assert cache.keep(folder, "x", make, always=True)[0]["a"].tolist() == [0, 1, 2]
+
+
+def test_of_processes_that_start_together_one_makes_and_the_others_wait(tmp_path):
+    fork = multiprocessing.get_context("fork")
+    made = fork.Value("i", 0)
+    workers = [fork.Process(target=made_by, args=(tmp_path, made)) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    assert made.value == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["x.arrow"]
 
 
 def test_the_runs_of_one_process_share_their_data_in_memory(source):

@@ -5,7 +5,9 @@ import pytest
 import scipy.sparse
 import torch
 
+from hybrid_seq_gnn.data import cache
 from hybrid_seq_gnn.graph.cooccurrence import Cooccurrence
+from hybrid_seq_gnn.graph.items import ItemGraph
 from hybrid_seq_gnn.graph.sparse import SparseMatrix
 from tests.conftest import leave_last_two_out, make_sequences
 
@@ -42,6 +44,15 @@ def test_the_graph_equals_two_slow_loops(window, decay, min_count):
             one, other = sorted(pair)
             expected[one, other] = expected[other, one] = pytest.approx(weight[pair])
     assert edges(graph) == expected
+
+
+def test_a_graph_that_took_long_is_taken_from_the_disk_by_the_next_process(sequences, split, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "SLOW", 0)
+    built = ItemGraph.cached(tmp_path, "x", lambda: Cooccurrence(top_k=3).build(sequences, split))
+    found = ItemGraph.cached(tmp_path, "x", lambda: pytest.fail("it is built again"))
+    assert edges(found) == edges(built)
+    assert found.statistics() == built.statistics()
+    assert torch.equal(found.adjacency().value, built.adjacency().value)
 
 
 def test_histories_shorter_than_the_window_count():

@@ -4,9 +4,14 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import coo_array
 
+from hybrid_seq_gnn.graph import normalize
 from hybrid_seq_gnn.graph.bipartite import Bipartite
 from hybrid_seq_gnn.graph.cooccurrence import Cooccurrence
+from hybrid_seq_gnn.graph.normalize import entries, heaviest
 from hybrid_seq_gnn.graph.transition import Transition
 from tests.conftest import leave_last_two_out, make_sequences
 
@@ -72,6 +77,41 @@ def test_top_k_of_transitions_keeps_the_heaviest_edges_out_of_each_item(repeats)
     for row, kept in zip(raw, found, strict=True):
         heaviest = sorted(np.flatnonzero(row), key=lambda j: (-row[j], j))[:2]
         assert set(np.flatnonzero(kept)) == set(heaviest)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), unique=True, max_size=40),
+    st.lists(st.sampled_from([0.5, 1.0, 1.5, 2.0]), min_size=40, max_size=40),
+    st.integers(1, 5),
+    st.integers(1, 50),
+)
+def test_the_heaviest_of_a_row_are_the_first_of_a_slow_sort(pairs, weights, top_k, at_a_time):
+    matrix = coo_array((weights[: len(pairs)], np.array(pairs, dtype=int).reshape(-1, 2).T), shape=(7, 7)).tocsr()
+    row, column, weight = entries(matrix)
+    order = sorted(range(len(row)), key=lambda e: (row[e], -weight[e], column[e]))
+    place = {e: k for i in range(7) for k, e in enumerate(e for e in order if row[e] == i)}
+    expected = [(row[e], column[e], weight[e]) for e in range(len(row)) if place[e] < top_k]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(normalize, "AT_A_TIME", at_a_time)
+        assert list(zip(*entries(heaviest(matrix, top_k)), strict=True)) == expected
+
+
+@pytest.mark.parametrize("graph", [Cooccurrence, Transition])
+@pytest.mark.parametrize("most", [5, 50, 80])
+def test_of_a_dense_graph_as_many_edges_are_kept_as_fit(graph, most, repeats, monkeypatch, caplog):
+    whole = graph().build(*repeats)
+    assert whole.top_k is None
+    assert "top_k" not in whole.statistics()
+    monkeypatch.setattr(normalize, "MOST_EDGES", most)
+    with caplog.at_level("INFO"):
+        found = graph().build(*repeats)
+    assert f"graph.top_k={found.top_k}: of {len(whole.source)} edges" in caplog.text
+    assert found.statistics()["top_k"] == found.top_k
+    assert len(found.source) <= most or found.top_k == 1
+    same = graph(top_k=found.top_k).build(*repeats)
+    assert np.array_equal(dense(found), dense(same))
+    counted = sum(min(found.top_k + 1, n) for n in np.bincount(whole.source))  # one more of each would be too many
+    assert counted * (2 if graph is Cooccurrence else 1) > most
 
 
 @pytest.mark.parametrize(("window", "decay", "min_count"), [(1, 1.0, 1), (3, 0.7, 1), (4, 0.5, 2)])

@@ -170,6 +170,12 @@ def test_a_model_without_a_graph_side_is_refused(tmp_path):
     assert "model.tied=true" in fail(*TWO, "model.tied=true", cwd=tmp_path)
 
 
+@pytest.mark.parametrize("training", ["joint", "post_hoc"])
+def test_the_end_of_a_run_validates_all_users(training, tmp_path):
+    succeed(*SMALL, f"training={training}", "training.valid_users=20", "hydra.run.dir=run", cwd=tmp_path)
+    assert results(tmp_path / "run")["validation_grouped_metrics"]["overall"]["count"] == 80
+
+
 def test_quick_prints_its_check_list_and_keeps_to_its_users(tmp_path):
     quick = ["data=synthetic", "data.users=300", "training=quick", "training.valid_users=50"]
     done = succeed(*quick, "hydra.run.dir=run", cwd=tmp_path)

@@ -1,0 +1,60 @@
+"""A warning at the start of a training that will take long, with what would make it shorter."""
+
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from torch import nn
+
+from hybrid_seq_gnn.graph.sparse import SparseMatrix
+from hybrid_seq_gnn.loss.cross_entropy import CrossEntropy
+from hybrid_seq_gnn.training.settings import TrainingSettings
+
+log = logging.getLogger(__name__)
+
+LONG = 600.0  # seconds of an epoch
+STEPS, SECONDS = 10, 10.0  # measured, whichever comes first, after a first step that is not typical
+
+Item = TypeVar("Item")
+
+
+def foretell(batches: Iterable[Item], steps: int, epochs: int, advice: str) -> Iterator[Item]:
+    """The batches of the first epoch; warns once if epochs of so many steps will take longer than `LONG`."""
+    started: float | None = None
+    for done, item in enumerate(batches):
+        now = time.perf_counter()
+        if done == 1:
+            started = now
+        elif started is not None and (done > STEPS or now - started > SECONDS):
+            epoch = steps * (now - started) / (done - 1)
+            if epoch > LONG:
+                log.warning(
+                    "an epoch will take about %s, and %d epochs up to %s, going by the first %d steps. Shorter: %s.",
+                    duration(epoch), epochs, duration(epochs * epoch), done, advice,
+                )  # fmt: skip
+            started = None
+        yield item
+
+
+def duration(seconds: float) -> str:
+    """In the largest unit of which there are two or more: `17 minutes`, `16 hours`, `3 days`."""
+    name, size = next((unit for unit in UNITS if seconds >= 2 * unit[1]), UNITS[-1])
+    return f"{seconds / size:.0f} {name}"
+
+
+UNITS = (("days", 86_400), ("hours", 3_600), ("minutes", 60))
+
+
+def advice(model: nn.Module, loss: nn.Module, settings: TrainingSettings) -> str:
+    """What would make an epoch shorter, the most promising first."""
+    graph = any(isinstance(part, SparseMatrix) for part in model.modules())
+    ways = {
+        "loss=sampled_softmax": isinstance(loss, CrossEntropy),
+        "a lower graph.top_k": graph,
+        f"a larger training.batch_size than {settings.batch_size}": True,
+        "a lower model.max_length": True,
+        "training.device=cuda": settings.torch_device().type == "cpu",
+        "training.train_users or data.max_users for a quick look": True,
+    }
+    return ", ".join(way for way, applies in ways.items() if applies)
