@@ -8,6 +8,7 @@ import argparse
 import math
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 
@@ -60,12 +61,12 @@ def three_products(items: int, dtype: torch.dtype) -> tuple[list[Callable[[], ob
     """Logits, gradient of the queries and gradient of the table of one chunk, and its number of rows."""
     table = torch.rand(items + 1, DIM).to(dtype)
     rows = next(chunk.stop for chunk in chunks(1 << 20, table))
-    query, logits, grad = torch.rand(rows, DIM).to(dtype), torch.rand(rows, items + 1).to(dtype), torch.zeros_like(table)
-    out = torch.empty_like(query)
+    query, logits = torch.rand(rows, DIM).to(dtype), torch.rand(rows, items + 1).to(dtype)
+    query_grad, table_grad = torch.empty_like(query), torch.zeros_like(table)
     return [
         lambda: torch.mm(query, table.T, out=logits),
-        lambda: torch.mm(logits, table, out=out),
-        lambda: grad.addmm_(logits.T, query),
+        lambda: torch.mm(logits, table, out=query_grad),
+        lambda: table_grad.addmm_(logits.T, query),
     ], rows
 
 
@@ -93,19 +94,19 @@ def loss_rows(options: argparse.Namespace, peak: float) -> Iterator[tuple[str, .
         weight = (0.1 * torch.randn(items + 1, DIM)).requires_grad_()
         targets = torch.randint(1, items + 1, (options.rows,))
         for name, dtype in TYPES.items():
-
-            def loss(half: bool = name == "bf16", q: torch.Tensor = query, w: torch.Tensor = weight) -> None:
-                q.grad = w.grad = None
-                with torch.autocast("cpu", torch.bfloat16, enabled=half):
-                    value = linear_cross_entropy(q, w, targets)
-                value.backward()
-
             calls, rows = three_products(items, dtype)
-            whole, *parts = fastest([loss, *calls], seconds=1.0)
+            whole, *parts = fastest([partial(loss, query, weight, targets, name == "bf16"), *calls], seconds=1.0)
             speed = 6e-9 * options.rows * items * DIM / whole
             alone = 6e-9 * rows * items * DIM / sum(parts)
             label = f"{options.rows} rows, {items:,} items"
             yield label, name, f"{speed:.1f}", f"{speed / peak:.0%}", f"{alone / peak:.0%}"
+
+
+def loss(query: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, half: bool) -> None:
+    query.grad = weight.grad = None
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        value = linear_cross_entropy(query, weight, targets)
+    value.backward()
 
 
 def step_rows(options: argparse.Namespace, peak: float) -> Iterator[tuple[str, ...]]:

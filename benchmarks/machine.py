@@ -24,7 +24,9 @@ cpu = time.process_time  # of all threads; unlike the clock on the wall, it igno
 def description() -> str:
     """One paragraph: processor, threads, versions and commit."""
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    fields = dict(line.split(":", 1) for line in info.partition("\n\n")[0].replace("\t", "").splitlines() if ":" in line)
+    fields = dict(
+        line.split(":", 1) for line in info.partition("\n\n")[0].replace("\t", "").splitlines() if ":" in line
+    )
     flags = fields.get("flags", "").split()
     has = [name for flag, name in INSTRUCTIONS.items() if flag in flags]
     checkout = Path(hybrid_seq_gnn.__file__).parent.parent

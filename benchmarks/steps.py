@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import nn
 
 from benchmarks.machine import cpu
 from benchmarks.worlds import BLOCKS, DIM, World
 from hybrid_seq_gnn.data.batches import TrainingBatch, TrainingWindows
+from hybrid_seq_gnn.evaluation.settings import EvaluationSettings
 from hybrid_seq_gnn.training.loop import MONITOR, Stage, train
+from hybrid_seq_gnn.training.measure import Measure
 from hybrid_seq_gnn.training.settings import TrainingSettings
 
 BATCH = 64
@@ -68,6 +71,11 @@ class Case:
             settings = TrainingSettings(epochs=1, patience=0, batch_size=BATCH, device="cpu", resume=False)
             train(stage, settings, quiet=True)
         return self.windows.seconds
+
+    def validate(self) -> None:
+        """Rank the validation item of every user."""
+        measure = Measure(self.world.prepared, EvaluationSettings(), torch.device("cpu"), None)
+        measure.validate(self.model)
 
 
 def in_turn(cases: dict[str, Case], rounds: int) -> dict[str, np.ndarray]:

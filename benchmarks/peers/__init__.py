@@ -48,7 +48,12 @@ def run(options: argparse.Namespace) -> None:
             columns = (f"an epoch of {world.name}", "CPU seconds", "÷ product (of each round)")
             table(columns, epoch_rows(pythons, file, world, options))
             if options.target:
-                columns = (f"{world.name} to NDCG@10 {options.target}", "CPU seconds of each seed", "epochs", "÷ product")
+                columns = (
+                    f"{world.name} to NDCG@10 {options.target}",
+                    "CPU seconds of each seed",
+                    "epochs",
+                    "÷ product",
+                )
                 table(columns, target_rows(pythons, file, world, options))
 
 

@@ -1,4 +1,4 @@
-"""What all sides share: the same windows, one evaluator, one clock. NumPy only, since each side has its own packages."""
+"""What all sides share: windows, evaluator and clock. NumPy and PyTorch only, since each has packages of its own."""
 
 import argparse
 import json
