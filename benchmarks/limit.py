@@ -27,6 +27,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=3072, help="M of the loss")
+    parser.add_argument("--items", type=int, nargs="+", default=ITEMS, help="N of the loss")
+    parser.add_argument("--seconds", type=float, default=0.25, help="of a measurement")
     parser.add_argument("--squares", type=int, nargs="+", default=SQUARES)
 
 
@@ -48,12 +50,13 @@ def products(options: argparse.Namespace) -> Iterator[tuple[object, str, float]]
     for name, dtype in TYPES.items():
         for size in options.squares:
             a, b, out = (torch.rand(size, size).to(dtype) for _ in range(3))
-            yield size, name, 2e-9 * size**3 / fastest([lambda a=a, b=b, out=out: torch.mm(a, b, out=out)])[0]
-        for items in ITEMS:
+            (seconds,) = fastest([partial(torch.mm, a, b, out=out)], options.seconds)
+            yield size, name, 2e-9 * size**3 / seconds
+        for items in options.items:
             calls, rows = three_products(items, dtype)
             what = (f"{rows} x {DIM} @ {DIM} x {items}", f"{rows} x {items} @ {items} x {DIM}")
             what = (*what, f"{items} x {rows} @ {rows} x {DIM}")
-            for label, seconds in zip(what, fastest(calls), strict=True):
+            for label, seconds in zip(what, fastest(calls, options.seconds), strict=True):
                 yield label, name, 2e-9 * rows * items * DIM / seconds
 
 
@@ -70,7 +73,7 @@ def three_products(items: int, dtype: torch.dtype) -> tuple[list[Callable[[], ob
     ], rows
 
 
-def fastest(calls: list[Callable[[], object]], seconds: float = 0.15, rounds: int = 4) -> list[float]:
+def fastest(calls: list[Callable[[], object]], seconds: float, rounds: int = 4) -> list[float]:
     """Shortest CPU seconds of a call of each, in turn; each round lasts a while, since clocks are coarse."""
     repeats = []
     for call in calls:
@@ -89,13 +92,14 @@ def fastest(calls: list[Callable[[], object]], seconds: float = 0.15, rounds: in
 
 
 def loss_rows(options: argparse.Namespace, peak: float) -> Iterator[tuple[str, ...]]:
-    for items in ITEMS:
+    for items in options.items:
         query = torch.randn(options.rows, DIM, requires_grad=True)
         weight = (0.1 * torch.randn(items + 1, DIM)).requires_grad_()
         targets = torch.randint(1, items + 1, (options.rows,))
         for name, dtype in TYPES.items():
             calls, rows = three_products(items, dtype)
-            whole, *parts = fastest([partial(loss, query, weight, targets, name == "bf16"), *calls], seconds=1.0)
+            call = partial(loss, query, weight, targets, name == "bf16")
+            whole, *parts = fastest([call, *calls], 4 * options.seconds)
             speed = 6e-9 * options.rows * items * DIM / whole
             alone = 6e-9 * rows * items * DIM / sum(parts)
             label = f"{options.rows} rows, {items:,} items"

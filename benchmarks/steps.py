@@ -19,21 +19,22 @@ from hybrid_seq_gnn.training.settings import TrainingSettings
 BATCH = 64
 
 
-class Timed:
+class Timed(TrainingWindows):
     """The first batches of an epoch, the same in every epoch; notes the CPU seconds from one to the next."""
 
-    def __init__(self, windows: TrainingWindows, steps: int) -> None:
-        self.windows, self.steps = windows, min(steps, len(windows))
+    def __init__(self, world: World, steps: int) -> None:
+        super().__init__(world.prepared.sequences, world.prepared.split, world.length, BATCH)
+        self.steps = min(steps, super().__len__())
         self.seconds: list[float] = []
-        self.num_targets = sum(len(item.targets) for item in self.epoch(np.random.default_rng(0)))
+        self.targets = sum(len(item.targets) for item in self.epoch()) / self.steps  # a step
 
     def __len__(self) -> int:
         return self.steps
 
-    def epoch(self, rng: np.random.Generator) -> Iterator[TrainingBatch]:
-        """As `TrainingWindows.epoch`; making a batch is part of its step."""
+    def epoch(self, rng: np.random.Generator | None = None) -> Iterator[TrainingBatch]:
+        """As in `TrainingWindows`; making a batch is part of its step."""
         self.seconds = []
-        batches = self.windows.epoch(np.random.default_rng(0))
+        batches = super().epoch(np.random.default_rng(0))
         for _ in range(self.steps):
             started = cpu()
             yield next(batches)
@@ -43,16 +44,11 @@ class Timed:
 class Case:
     """A model in training on some data."""
 
-    def __init__(self, world: World, model: nn.Module, loss: nn.Module, steps: int, batch: int = BATCH) -> None:
+    def __init__(self, world: World, model: nn.Module, loss: nn.Module, steps: int) -> None:
         self.world, self.model, self.loss = world, model, loss
-        windows = TrainingWindows(world.prepared.sequences, world.prepared.split, world.length, batch)
-        self.batches_in_epoch = len(windows)
-        self.windows = Timed(windows, steps)
-
-    @property
-    def targets(self) -> float:
-        """Targets a step."""
-        return self.windows.num_targets / len(self.windows)
+        self.windows = Timed(world, steps)
+        self.targets = self.windows.targets
+        self.batches_in_epoch = -(-len(self.windows.user) // BATCH)
 
     @property
     def flop(self) -> float:

@@ -22,7 +22,11 @@ from benchmarks.worlds import World, data_options, worlds
 from hybrid_seq_gnn.data.batches import TrainingWindows
 
 HERE = Path(__file__).resolve().parent
-PACKAGES = {"rectools": "rectools[torch]==0.19.0", "replay": "replay-rec[torch]==0.22.0", "recbole": "recbole==1.2.1"}
+PACKAGES = {
+    "rectools": ["rectools[torch]==0.19.0"],
+    "replay": ["replay-rec[torch]==0.22.0"],
+    "recbole": ["recbole==1.2.1", "numpy<2"],
+}
 TORCH = "torch==2.13.0"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hybrid_seq_gnn" / "peers"
 PRODUCT = "product"
@@ -62,7 +66,7 @@ def environment(cache: Path, peer: str) -> Path:
     python = cache / peer / "bin" / "python"
     if not (cache / peer / "complete").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", cache / peer], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", PACKAGES[peer], TORCH], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES[peer], TORCH], check=True)
         (cache / peer / "complete").touch()
     return python
 

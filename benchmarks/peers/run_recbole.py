@@ -11,14 +11,10 @@ from pathlib import Path
 
 warnings.filterwarnings("ignore")
 
-import numpy as np
 import torch
 from judge import Done, Judge
 
-for name in ("bool", "int", "float", "object", "str", "long", "unicode"):  # names that NumPy 2 no longer has
-    if not hasattr(np, name):
-        setattr(np, name, {"long": int, "unicode": str}.get(name, __builtins__.__dict__.get(name)))
-load = torch.load
+load = torch.load  # RecBole loads its own pickles
 torch.load = lambda *arguments, **more: load(*arguments, **{**more, "weights_only": False})
 
 from recbole.config import Config
