@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 torch.set_num_threads(1)
+WARM_UP = 2  # steps
 
 Score = Callable[[list[np.ndarray]], np.ndarray]
 
@@ -24,7 +25,8 @@ class Judge:
     """Data, evaluator and clock of one side in one process.
 
     Command line: DATA.npz LENGTH BATCH [--epochs E] [--steps S] [--seed S] [--target NDCG]
-    With --steps, an epoch is extrapolated from the first S steps; else epochs are trained until the target is reached.
+    With --steps, an epoch is extrapolated from its first S steps, except two; else epochs are trained until the target
+    is reached.
     """
 
     def __init__(self) -> None:
@@ -42,6 +44,7 @@ class Judge:
         arrays = np.load(self.options.data)
         self.indptr, self.items, self.valid = arrays["indptr"], arrays["items"], arrays["valid"]
         self.first, self.size, self.num_items = arrays["first"], arrays["size"], int(arrays["num_items"])
+        self.options.steps = min(self.options.steps, self.steps_in_epoch)
         self.cpu = self.wall = 0.0
         torch.manual_seed(self.options.seed)
 
@@ -77,15 +80,21 @@ class Judge:
     def start(self) -> None:
         self.started = time.process_time(), time.perf_counter()
 
+    def step(self, number: int) -> None:
+        """Called before each step; where an epoch is extrapolated, the first ones only warm up."""
+        if self.options.steps and number == WARM_UP:
+            self.start()
+
     def stop(self) -> None:
         self.cpu += time.process_time() - self.started[0]
         self.wall += time.perf_counter() - self.started[1]
 
-    def note(self, epoch: int, score: Score | None = None, steps: int = 0, steps_in_epoch: int | None = None) -> None:
-        """Print a record after an epoch, or after the first `steps` of one; raise `Done` when the target is reached."""
-        share = (steps_in_epoch or self.steps_in_epoch) / steps if steps else 1.0
+    def note(self, epoch: int, score: Score, steps_in_epoch: int | None = None) -> None:
+        """Print a record after an epoch, or after the first steps of one; raise `Done` when the target is reached."""
+        steps = self.options.steps
+        share = (steps_in_epoch or self.steps_in_epoch) / (steps - WARM_UP) if steps else 1.0
         record = {"epoch": epoch, "cpu": self.cpu * share, "wall": self.wall * share}
-        if score is not None and not steps:
+        if not steps:
             record["ndcg"] = self.evaluate(score)
         print(json.dumps(record), flush=True)
         if steps or record.get("ndcg", 0.0) >= self.options.target:

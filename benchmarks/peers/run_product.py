@@ -33,7 +33,9 @@ class Timed(TrainingWindows):
 
     def epoch(self, rng: np.random.Generator) -> Iterator[TrainingBatch]:
         judge.start()
-        yield from itertools.islice(super().epoch(rng), len(self))
+        for k, item in enumerate(itertools.islice(super().epoch(rng), len(self))):
+            judge.step(k)
+            yield item
         judge.stop()
 
 
@@ -54,7 +56,7 @@ def score(histories: list[np.ndarray]) -> np.ndarray:
 def validate() -> dict[str, float]:
     global epoch
     epoch += 1
-    judge.note(epoch, score, limit)
+    judge.note(epoch, score)
     return {MONITOR: 0.0}
 
 

@@ -1,6 +1,7 @@
 """RecBole 1.2.1: SASRec with cross-entropy. It learns the last position of every prefix, a row each.
 
-A step has 2,048 prefixes, as many targets as a step of the others on ML-100K. Always extrapolated from a few steps.
+A step has 2,048 prefixes, as many targets as a step of the others on ML-100K.
+Only the time of an epoch is measured, from a few steps.
 """
 
 import contextlib
@@ -23,7 +24,6 @@ from recbole.model.sequential_recommender import SASRec
 from recbole.utils import init_seed
 
 judge = Judge()
-steps = judge.options.steps or 2
 sys.argv = sys.argv[:1]
 with tempfile.TemporaryDirectory() as folder:
     (Path(folder) / "data").mkdir()
@@ -58,7 +58,8 @@ with tempfile.TemporaryDirectory() as folder:
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     batches = iter(training)
     judge.start()
-    for _ in range(steps):
+    for k in range(judge.options.steps):
+        judge.step(k)
         optimizer.zero_grad()
         loss = model.calculate_loss(next(batches))
         loss.backward()
@@ -66,4 +67,4 @@ with tempfile.TemporaryDirectory() as folder:
         optimizer.step()
     judge.stop()
     with contextlib.suppress(Done):
-        judge.note(0, None, steps, len(training))
+        judge.note(0, None, len(training))

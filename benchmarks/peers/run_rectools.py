@@ -32,6 +32,9 @@ class Watch(pl.Callback):
     def on_train_epoch_start(self, trainer, module):
         judge.start()
 
+    def on_train_batch_start(self, trainer, module, batch, k):
+        judge.step(k)
+
     def on_train_epoch_end(self, trainer, module):
         judge.stop()
         net = module.torch_model
@@ -51,7 +54,7 @@ class Watch(pl.Callback):
             out[:, column[1:]] = scores[:, 1:]
             return out
 
-        judge.note(trainer.current_epoch + 1, score, limit)
+        judge.note(trainer.current_epoch + 1, score)
         net.train()
 
 

@@ -64,7 +64,8 @@ with contextlib.suppress(Done):
         model.train()
         judge.start()
         order = rng.permutation(len(windows))[: limit * judge.batch or None]
-        for k in range(0, len(order), judge.batch):
-            step([windows[j] for j in order[k : k + judge.batch]])
+        for k, first in enumerate(range(0, len(order), judge.batch)):
+            judge.step(k)
+            step([windows[j] for j in order[first : first + judge.batch]])
         judge.stop()
-        judge.note(epoch, score, limit)
+        judge.note(epoch, score)
