@@ -1,0 +1,122 @@
+"""The peak of the machine's matrix products on one thread, and what share of it the loss and whole steps reach.
+
+The peak is the fastest of square float32 products. The loss is counted as 6 M N D operations (three products of M rows
+with a table of N x D), a step as M (6 N D + 36 L D²): see `steps.Case.flop`.
+"""
+
+import argparse
+import math
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+
+from benchmarks.machine import cpu, table
+from benchmarks.steps import Case, in_turn
+from benchmarks.worlds import DIM, data_options, model_of, worlds
+from hybrid_seq_gnn.model.linear_cross_entropy import chunks, linear_cross_entropy
+
+SQUARES = (512, 1024, 2048)
+ITEMS = (3_416, 12_101)
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    data_options(parser)
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=3072, help="M of the loss")
+    parser.add_argument("--items", type=int, nargs="+", default=ITEMS, help="N of the loss")
+    parser.add_argument("--seconds", type=float, default=0.25, help="of a measurement")
+    parser.add_argument("--squares", type=int, nargs="+", default=SQUARES)
+
+
+def run(options: argparse.Namespace) -> None:
+    torch.set_num_threads(1)
+    speeds = list(products(options))
+    peak = max(speed for size, name, speed in speeds if name == "fp32" and size in options.squares)
+    table(("product", "type", "GFLOP/s", "÷ peak"), (shown(*each, peak) for each in speeds))
+    table(("loss", "type", "GFLOP/s", "share of peak", "its three products alone"), loss_rows(options, peak))
+    table(("step of SASRec", "ms", "GFLOP/s", "share of peak"), step_rows(options, peak))
+
+
+def shown(size: object, name: str, speed: float, peak: float) -> tuple[str, str, str, str]:
+    return f"{size} x {size}" if isinstance(size, int) else str(size), name, f"{speed:.1f}", f"{speed / peak:.2f}"
+
+
+def products(options: argparse.Namespace) -> Iterator[tuple[object, str, float]]:
+    """GFLOP/s of square products, and of those of the loss for a chunk of rows."""
+    for name, dtype in TYPES.items():
+        for size in options.squares:
+            a, b, out = (torch.rand(size, size).to(dtype) for _ in range(3))
+            (seconds,) = fastest([partial(torch.mm, a, b, out=out)], options.seconds)
+            yield size, name, 2e-9 * size**3 / seconds
+        for items in options.items:
+            calls, rows = three_products(items, dtype)
+            what = (f"{rows} x {DIM} @ {DIM} x {items}", f"{rows} x {items} @ {items} x {DIM}")
+            what = (*what, f"{items} x {rows} @ {rows} x {DIM}")
+            for label, seconds in zip(what, fastest(calls, options.seconds), strict=True):
+                yield label, name, 2e-9 * rows * items * DIM / seconds
+
+
+def three_products(items: int, dtype: torch.dtype) -> tuple[list[Callable[[], object]], int]:
+    """Logits, gradient of the queries and gradient of the table of one chunk, and its number of rows."""
+    table = torch.rand(items + 1, DIM).to(dtype)
+    rows = next(chunk.stop for chunk in chunks(1 << 20, table))
+    query, logits = torch.rand(rows, DIM).to(dtype), torch.rand(rows, items + 1).to(dtype)
+    query_grad, table_grad = torch.empty_like(query), torch.zeros_like(table)
+    return [
+        lambda: torch.mm(query, table.T, out=logits),
+        lambda: torch.mm(logits, table, out=query_grad),
+        lambda: table_grad.addmm_(logits.T, query),
+    ], rows
+
+
+def fastest(calls: list[Callable[[], object]], seconds: float, rounds: int = 4) -> list[float]:
+    """Shortest CPU seconds of a call of each, in turn; each round lasts a while, since clocks are coarse."""
+    repeats = []
+    for call in calls:
+        call()
+        started = time.perf_counter()
+        call()
+        repeats.append(math.ceil(seconds / rounds / max(time.perf_counter() - started, 1e-6)))
+    best = [math.inf] * len(calls)
+    for _ in range(rounds):
+        for k, (call, repeat) in enumerate(zip(calls, repeats, strict=True)):
+            started = cpu()
+            for _ in range(repeat):
+                call()
+            best[k] = min(best[k], (cpu() - started) / repeat)
+    return best
+
+
+def loss_rows(options: argparse.Namespace, peak: float) -> Iterator[tuple[str, ...]]:
+    for items in options.items:
+        query = torch.randn(options.rows, DIM, requires_grad=True)
+        weight = (0.1 * torch.randn(items + 1, DIM)).requires_grad_()
+        targets = torch.randint(1, items + 1, (options.rows,))
+        for name, dtype in TYPES.items():
+            calls, rows = three_products(items, dtype)
+            call = partial(loss, query, weight, targets, name == "bf16")
+            whole, *parts = fastest([call, *calls], 4 * options.seconds)
+            speed = 6e-9 * options.rows * items * DIM / whole
+            alone = 6e-9 * rows * items * DIM / sum(parts)
+            label = f"{options.rows} rows, {items:,} items"
+            yield label, name, f"{speed:.1f}", f"{speed / peak:.0%}", f"{alone / peak:.0%}"
+
+
+def loss(query: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, half: bool) -> None:
+    query.grad = weight.grad = None
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        value = linear_cross_entropy(query, weight, targets)
+    value.backward()
+
+
+def step_rows(options: argparse.Namespace, peak: float) -> Iterator[tuple[str, ...]]:
+    for world in worlds(options):
+        case = Case(world, *model_of("sasrec", world), options.steps)
+        best = in_turn({"sasrec": case}, options.rounds)["sasrec"].min(0).mean()
+        speed = 1e-9 * case.flop / best
+        label = f"{world.name}, length {world.length}, {case.targets:.0f} targets"
+        yield label, f"{1e3 * best:.1f}", f"{speed:.1f}", f"{speed / peak:.0%}"

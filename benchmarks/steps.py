@@ -1,0 +1,85 @@
+"""Times steps of the real training loop."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks.machine import cpu
+from benchmarks.worlds import BLOCKS, DIM, World
+from hybrid_seq_gnn.data.batches import TrainingBatch, TrainingWindows
+from hybrid_seq_gnn.evaluation.settings import EvaluationSettings
+from hybrid_seq_gnn.training.loop import MONITOR, Stage, train
+from hybrid_seq_gnn.training.measure import Measure
+from hybrid_seq_gnn.training.settings import TrainingSettings
+
+BATCH = 64
+
+
+class Timed(TrainingWindows):
+    """The first batches of an epoch, the same in every epoch; notes the CPU seconds from one to the next."""
+
+    def __init__(self, world: World, steps: int) -> None:
+        super().__init__(world.prepared.sequences, world.prepared.split, world.length, BATCH)
+        self.steps = min(steps, super().__len__())
+        self.seconds: list[float] = []
+        self.targets = sum(len(item.targets) for item in self.epoch()) / self.steps  # a step
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def epoch(self, rng: np.random.Generator | None = None) -> Iterator[TrainingBatch]:
+        """As in `TrainingWindows`; making a batch is part of its step."""
+        self.seconds = []
+        batches = super().epoch(np.random.default_rng(0))
+        for _ in range(self.steps):
+            started = cpu()
+            yield next(batches)
+            self.seconds.append(cpu() - started)
+
+
+class Case:
+    """A model in training on some data."""
+
+    def __init__(self, world: World, model: nn.Module, loss: nn.Module, steps: int) -> None:
+        self.world, self.model, self.loss = world, model, loss
+        self.windows = Timed(world, steps)
+        self.targets = self.windows.targets
+        self.batches_in_epoch = -(-len(self.windows.user) // BATCH)
+
+    @property
+    def flop(self) -> float:
+        """Of a step's matrix products, with SASRec: M (6 N D + 36 L D²) for M targets and L blocks.
+
+        The loss multiplies three times by the table. A block has six weights of D x D, used once forward and twice
+        backward. Attention's own products, a few per cent, are not counted.
+        """
+        return self.targets * (6 * self.world.num_items * DIM + 36 * BLOCKS * DIM * DIM)
+
+    def epoch(self) -> list[float]:
+        """CPU seconds of each step of one round."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "checkpoint.pt"
+            stage = Stage(self.model, self.loss, self.windows, lambda: {MONITOR: 0.0}, 0, path, "benchmark")
+            settings = TrainingSettings(epochs=1, patience=0, batch_size=BATCH, device="cpu", resume=False)
+            train(stage, settings, quiet=True)
+        return self.windows.seconds
+
+    def validate(self) -> None:
+        """Rank the validation item of every user."""
+        measure = Measure(self.world.prepared, EvaluationSettings(), torch.device("cpu"), None)
+        measure.validate(self.model)
+
+
+def in_turn(cases: dict[str, Case], rounds: int) -> dict[str, np.ndarray]:
+    """(rounds, steps) CPU seconds of each case, A B A B; a first round is not counted."""
+    found: dict[str, list[list[float]]] = {name: [] for name in cases}
+    for k in range(rounds + 1):
+        for name, case in cases.items():
+            seconds = case.epoch()
+            if k:
+                found[name].append(seconds)
+    return {name: np.array(each) for name, each in found.items()}
