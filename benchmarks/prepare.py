@@ -47,7 +47,7 @@ def nothing() -> None:
 
 
 def prepared(events: Path, cache: bool) -> Prepared:
-    """The data of a CSV file, whose cache is beside it; few of its items occur often, so none is filtered."""
+    """The data of a CSV file, whose cache is beside it."""
     return prepare(Table(path=str(events), cache=cache, cache_dir=str(events.parent)))
 
 

@@ -45,9 +45,9 @@ class World:
         return self.prepared.sequences.num_items
 
 
-def data_options(parser: argparse.ArgumentParser, *more: str) -> None:
+def data_options(parser: argparse.ArgumentParser) -> None:
     """Options --data and --folder."""
-    parser.add_argument("--data", nargs="+", choices=(*DATA, "tiny", *more), help="default: all that are at hand")
+    parser.add_argument("--data", nargs="+", choices=(*DATA, "tiny"), help="default: all that are at hand")
     parser.add_argument("--folder", default=os.environ.get(VARIABLE), help=f"{', '.join(FILES.values())}; ${VARIABLE}")
 
 

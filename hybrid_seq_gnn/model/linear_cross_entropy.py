@@ -5,25 +5,33 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from hybrid_seq_gnn.errors import UserError
 
-CACHE = 2 << 20  # bytes of logits at a time on a CPU: they stay in its cache
+CACHE = 8 << 20  # bytes of logits at a time on a CPU: they stay in its cache
 MEMORY = 1 << 28  # the same elsewhere: a few large products
+ALIGNED = 16  # rows of logits are a multiple of so many numbers, 64 bytes
 
 
 def chunks(rows: int, table: Tensor) -> Iterator[slice]:
     """Slices of the rows whose logits are held at a time."""
-    size = MEMORY // (4 * len(table)) if table.device.type != "cpu" else CACHE // (4 * len(table)) // 64 * 64
-    size = max(size, 64) if table.device.type != "cpu" else min(max(size, 64), 192)
+    most = 128 if table.device.type == "cpu" else rows
+    size = (CACHE if table.device.type == "cpu" else MEMORY) // (4 * len(table))
+    size = min(max(size, 64), most)
     return (slice(start, min(start + size, rows)) for start in range(0, rows, size))
 
 
-def softmax_of(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Softmax over all items but padding, in the memory of the logits, and (rows, 1) the log of the sum of exp."""
-    logits[:, 0] = -torch.inf
+def padded(table: Tensor) -> Tensor:
+    """The table with rows of zeros up to a multiple of `ALIGNED`; the logits' product is a fifth faster for that."""
+    return F.pad(table, (0, 0, 0, -len(table) % ALIGNED))
+
+
+def softmax_of(logits: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Softmax over the items 1 to size - 1, in the memory of the logits, and (rows, 1) the log of the sum of exp."""
+    logits[:, 0] = logits[:, size:] = -torch.inf
     peak = logits.amax(1, keepdim=True)
     p = torch.softmax(logits, 1, out=logits)
     return p, peak - p.amax(1, keepdim=True).log_()  # the largest p is exp(peak) / sum
@@ -62,36 +70,38 @@ class _LinearCrossEntropy(torch.autograd.Function):
     ) -> Tensor:
         rows, items = len(query), len(table) - 1
         full = query.to(table.dtype)
-        query_grad, table_grad = torch.empty_like(full), torch.zeros_like(table)
+        query_grad = torch.empty_like(full)
         weight_grad = None if weight is None else torch.empty_like(weight)
         total = table.new_empty(rows, 1)  # log of the sum of exp(logits)
         own = table[targets]
         extra_own = table.new_zeros(rows, 1)
-        q, t = full, table
+        q, t = full, padded(table)
         if half := torch.is_autocast_enabled(query.device.type):
-            q, t = full.bfloat16(), table.bfloat16()
+            q, t = full.bfloat16(), t.bfloat16()
+        columns, sums = t.T.contiguous(), table.new_zeros(t.shape)
         buffer = t.new_empty(0)
         for chunk in chunks(rows, table):
             part = q[chunk]
             if len(part) > len(buffer):
                 buffer = t.new_empty(len(part), len(t))
-            logits = torch.mm(part, t.T, out=buffer[: len(part)])
+            logits = torch.mm(part, columns, out=buffer[: len(part)])
             logits = logits.float() if half else logits
             if weight is not None and prior is not None:
                 extra = prior(chunk)
-                logits.addcmul_(weight[chunk, None], extra)
-            probability, total[chunk] = softmax_of(logits)
+                logits[:, : len(table)].addcmul_(weight[chunk, None], extra)
+            probability, total[chunk] = softmax_of(logits, len(table))
             if weight_grad is not None:
                 extra_own[chunk] = extra.gather(1, targets[chunk, None])
                 extra[:, 0] = 0.0
-                weight_grad[chunk] = (probability * extra).sum(1) - extra_own[chunk, 0]
+                weight_grad[chunk] = (probability[:, : len(table)] * extra).sum(1) - extra_own[chunk, 0]
             if half:
                 probability = probability.bfloat16()
                 query_grad[chunk] = (probability @ t).to(full.dtype)
-                table_grad += (probability.T @ part).to(full.dtype)
+                sums += (probability.T @ part).to(full.dtype)
             else:
                 torch.mm(probability, t, out=query_grad[chunk])
-                table_grad.addmm_(probability.T, part)
+                sums.addmm_(probability.T, part)
+        table_grad = sums[: len(table)]
         chosen = (full * own).sum(1, keepdim=True)
         query_grad.sub_(own, alpha=1 - smoothing)
         table_grad.index_add_(0, targets, full, alpha=smoothing - 1)
@@ -167,27 +177,30 @@ class _LinearMixtureLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, alpha: Tensor, targets: Tensor, other: Tensor | None, *sides: Tensor) -> Tensor:
         pairs = [(query.to(table.dtype), table) for query, table in zip(sides[::2], sides[1::2], strict=True)]
-        grads = [(torch.empty_like(query), torch.zeros_like(table)) for query, table in pairs]
-        owns = [table[targets] for _, table in pairs]
+        pads = [padded(table) for _, table in pairs]
+        columns = [pad.T.contiguous() for pad in pads]
+        grads = [(torch.empty_like(query), torch.zeros_like(pad)) for (query, _), pad in zip(pairs, pads, strict=True)]
+        owns, size = [table[targets] for _, table in pairs], len(pairs[0][1])
         logs = alpha.new_empty(2, len(targets))
         if other is not None:
             logs[1] = other
         weights = torch.stack([alpha, 1 - alpha])
         for chunk in chunks(len(targets), pairs[0][1]):
             softmaxes = []
-            for side, ((query, table), own) in enumerate(zip(pairs, owns, strict=True)):
-                p, total = softmax_of(query[chunk] @ table.T)
+            for side, ((query, _), own) in enumerate(zip(pairs, owns, strict=True)):
+                p, total = softmax_of(query[chunk] @ columns[side], size)
                 logs[side, chunk] = (query[chunk] * own[chunk]).sum(1) - total[:, 0]
                 softmaxes.append(p)
             shares = torch.softmax(weights[:, chunk].log() + logs[:, chunk], 0)[:, :, None]
-            for p, share, (query, table), own, (query_grad, table_grad) in zip(
-                softmaxes, shares, pairs, owns, grads, strict=False
+            for p, share, (query, _), pad, own, (query_grad, table_grad) in zip(
+                softmaxes, shares, pairs, pads, owns, grads, strict=False
             ):
                 weighted = share * query[chunk]
-                query_grad[chunk] = share * (p @ table - own[chunk])
+                query_grad[chunk] = share * (p @ pad - own[chunk])
                 table_grad.addmm_(p.T, weighted).index_add_(0, targets[chunk], weighted, alpha=-1)
         mixed = torch.logsumexp(weights.log() + logs, 0)
-        ctx.save_for_backward((logs[1] - mixed).exp() - (logs[0] - mixed).exp(), *(g for pair in grads for g in pair))
+        of_sides = [each for query_grad, table_grad in grads for each in (query_grad, table_grad[:size])]
+        ctx.save_for_backward((logs[1] - mixed).exp() - (logs[0] - mixed).exp(), *of_sides)
         return -mixed.mean()
 
     @staticmethod
