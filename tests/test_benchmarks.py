@@ -44,7 +44,7 @@ def test_a_benchmark_prints_the_machine_and_a_table(name, here, capsys):
         assert rows and {row.count("|") for row in (head, *rows)} == {head.count("|")}
 
 
-@pytest.mark.parametrize("name", OWN_PROCESSES)
+@pytest.mark.parametrize("name", sorted(OWN_PROCESSES))
 def test_the_others_explain_their_options(name, capsys):
     with pytest.raises(SystemExit, match="0"):
         command.main([name, "--help"])
