@@ -1,17 +1,24 @@
 """A line on the console for each trial that ends."""
 
 import logging
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from statistics import median
 
 import optuna
 from optuna.trial import FrozenTrial
+from tqdm import tqdm
 
 from hybrid_seq_gnn.results.labels import words
 from hybrid_seq_gnn.study.queue import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, count
 from hybrid_seq_gnn.study.settings import StudySettings
 
 log = logging.getLogger(__name__)
+
+EPOCH = re.compile(r"epoch +\d+  loss")  # as the training loop logs it
 
 
 class Progress:
@@ -33,6 +40,21 @@ class Progress:
             if trial.number not in self.said:
                 self.said.add(trial.number)
                 log.info("%s", self.line(trial))
+
+    @contextmanager
+    def shown(self, folder: Path) -> Iterator[Callable[[], None]]:
+        """Yields what to call now and then while others work: it tells, and on a terminal shows how far they are."""
+        form = "{n_fmt} of {total_fmt} done, {elapsed}{postfix}"
+        with tqdm(total=count(self.study).total(), leave=False, disable=None, bar_format=form) as bar:
+
+            def look() -> None:
+                bar.clear()
+                self.tell()
+                now = count(self.study)
+                bar.n = now.total() - now[RUNNING] - now[WAITING]
+                bar.set_postfix_str(", ".join(at_work(self.study, folder)))
+
+            yield look
 
     def line(self, trial: FrozenTrial) -> str:
         """What a trial gave, the best so far, how many are done, and the time left."""
@@ -70,3 +92,12 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def at_work(study: optuna.Study, folder: Path) -> Iterator[str]:
+    """The folder and the last epoch of each run at work in the folder of a sweep, as far as they are known."""
+    for trial in study.get_trials(deepcopy=False, states=(RUNNING,)):
+        logs = [folder / name / "train.log" for name in trial.user_attrs.get("folders", ())]
+        begun = [path for path in logs if path.exists()]
+        if begun and (epochs := EPOCH.findall(begun[-1].read_text(encoding="utf-8", errors="replace"))):
+            yield f"{begun[-1].parent.name}: {' '.join(epochs[-1].split()[:2])}"

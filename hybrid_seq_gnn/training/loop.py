@@ -2,6 +2,7 @@
 
 import logging
 import math
+import multiprocessing
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None) -
 
     Args:
         stage, settings: what to train, and how.
-        quiet: True hides the progress bar; by default it is shown only on a terminal.
+        quiet: True hides the progress bar; by default it is shown only on a terminal, and not by a worker of a sweep.
 
     Raises:
         Diverged: the loss became infinite or NaN; the checkpoint of the last good epoch is kept.
@@ -100,6 +101,7 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None) -
     if windows.num_targets == 0:
         raise UserError("no user has two training events, so there is nothing to learn from; see data.min_user_events.")
     device = settings.torch_device()
+    quiet = True if multiprocessing.parent_process() else quiet  # tqdm: None looks for a terminal
     parameters = [p for p in (*model.parameters(), *loss.parameters()) if p.requires_grad]
     penalty: Callable[[], Tensor] | None = getattr(model, "penalty", None)
     now = Progress(history=[])

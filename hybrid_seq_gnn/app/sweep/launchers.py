@@ -124,7 +124,7 @@ def serve(plan: Plan, study: optuna.Study, workers: int) -> None:
     while (before := count(study))[WAITING] or before[RUNNING]:
         tries = len(study.get_trials(deepcopy=False))
         log.info("%d workers side by side (study.workers)", workers)
-        with every(LOOK_AGAIN, progress.tell):
+        with progress.shown(plan.folder) as look, every(LOOK_AGAIN, look):
             reasons = start(workers)
         progress.tell()
         if over := [reason for reason in reasons if isinstance(reason, TooManyFailures)]:

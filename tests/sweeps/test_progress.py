@@ -1,0 +1,47 @@
+"""What is shown while workers are at a sweep."""
+
+import io
+
+import optuna
+
+from hybrid_seq_gnn.study import progress
+from hybrid_seq_gnn.study.settings import StudySettings
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def at_work(folder):
+    """A study with one run that has ended, and one in its second epoch, the repeat with another seed."""
+    study = optuna.create_study(direction="maximize")
+    ended, running = study.ask(), study.ask()
+    for slot, trial in enumerate((ended, running)):
+        trial.set_user_attr("slot", slot)
+    study.tell(ended, 0.25)
+    running.set_user_attr("folders", ["1_seed0", "1_seed1", "1_seed2"])
+    for name, epochs in (("1_seed0", 9), ("1_seed1", 2)):
+        (folder / name).mkdir()
+        lines = [
+            f"2026-11-26 INFO loop: epoch {k:3d}  loss 4.2  validation NDCG@10 0.1\n" for k in range(1, epochs + 1)
+        ]
+        (folder / name / "train.log").write_text("".join(lines))
+    return study
+
+
+def test_the_last_epoch_of_each_run_at_work_is_known(tmp_path):
+    assert list(progress.at_work(at_work(tmp_path), tmp_path)) == ["1_seed1: epoch 2"]
+    (tmp_path / "1_seed1" / "train.log").write_text("model: 9 parameters on cpu\n")
+    assert list(progress.at_work(optuna.create_study(), tmp_path)) == []
+
+
+def test_a_terminal_shows_how_far_the_runs_are_and_a_file_does_not(tmp_path, monkeypatch):
+    for console, words in ((Terminal(), ["1 of 2 done", "1_seed1: epoch 2"]), (io.StringIO(), [])):
+        monkeypatch.setattr("sys.stderr", console)
+        folder = tmp_path / str(len(words))
+        folder.mkdir()
+        with progress.Progress(at_work(folder), StudySettings()).shown(folder) as look:
+            look()
+        assert all(word in console.getvalue() for word in words)
+        assert bool(console.getvalue()) == bool(words)
