@@ -15,6 +15,7 @@ from tqdm import tqdm
 from hybrid_seq_gnn.results.labels import words
 from hybrid_seq_gnn.study.queue import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, count
 from hybrid_seq_gnn.study.settings import StudySettings
+from hybrid_seq_gnn.training.pace import duration
 
 log = logging.getLogger(__name__)
 
@@ -84,14 +85,6 @@ class Progress:
 def seconds(trial: FrozenTrial) -> float:
     """How long a trial took."""
     return trial.duration.total_seconds() if trial.duration is not None else 0.0
-
-
-def duration(seconds: float) -> str:
-    """A time to read: 0.4 s, 42 s, 7 min, 2 h 05 min."""
-    if seconds < 100:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def at_work(study: optuna.Study, folder: Path) -> Iterator[str]:

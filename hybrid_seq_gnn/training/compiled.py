@@ -1,4 +1,4 @@
-"""`torch.compile` for the part of a model where it pays off: the attention blocks."""
+"""`torch.compile` for the part of a model where it pays off: the feed-forward layers of its attention blocks."""
 
 import logging
 import os
@@ -14,11 +14,12 @@ log = logging.getLogger(__name__)
 
 
 def compile_blocks(model: nn.Module) -> None:
-    """Compile all attention blocks of a model in place, for any batch size and length.
+    """Compile the feed-forward layers of all attention blocks in place, for any number of positions.
 
-    Embeddings, losses and ranking are not compiled: they are a few large products. Dropout draws the same numbers as
-    without compilation, so only rounding differs. The first training batch and the first ranking batch take a few
-    seconds longer. On one CPU core there is little to gain, on a GPU more.
+    Attention sees another number of groups in each batch, and would be compiled again and again. Embeddings, losses
+    and ranking are a few large products. Dropout draws the same numbers as without compilation, so only rounding
+    differs. The first training batch and the first ranking batch take a few seconds longer. On one CPU core there is
+    little to gain, on a GPU more.
 
     Raises:
         ValueError: there is no C++ compiler, which PyTorch needs to compile.

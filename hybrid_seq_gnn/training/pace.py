@@ -38,12 +38,11 @@ def foretell(batches: Iterable[Item], steps: int, epochs: int, advice: str) -> I
 
 
 def duration(seconds: float) -> str:
-    """In the largest unit of which there are two or more: `17 minutes`, `16 hours`, `3 days`."""
-    name, size = next((unit for unit in UNITS if seconds >= 2 * unit[1]), UNITS[-1])
-    return f"{seconds / size:.0f} {name}"
-
-
-UNITS = (("days", 86_400), ("hours", 3_600), ("minutes", 60))
+    """A time to read: 0.4 s, 42 s, 7 min, 2 h 05 min."""
+    if seconds < 100:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def advice(model: nn.Module, loss: nn.Module, settings: TrainingSettings) -> str:

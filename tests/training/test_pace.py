@@ -22,8 +22,8 @@ from tests.conftest import leave_last_two_out, make_sequences
 @pytest.mark.parametrize(
     ("seconds_a_step", "steps", "said"),
     [
-        (0.5, 20_000, "about 3 hours, and 4 epochs up to 11 hours, going by the first 11 steps. Shorter: x."),
-        (60.0, 50, "about 50 minutes, and 4 epochs up to 3 hours, going by the first 2 steps."),
+        (0.5, 20_000, "about 2 h 47 min, and 4 epochs up to 11 h 07 min, going by the first 11 steps. Shorter: x."),
+        (60.0, 50, "about 50 min, and 4 epochs up to 3 h 20 min, going by the first 2 steps."),
         (0.5, 1_000, ""),
         (700.0, 1, ""),  # the first step is not typical, and there is no other
     ],
@@ -37,7 +37,7 @@ def test_a_long_epoch_is_foretold_once_from_its_first_steps(seconds_a_step, step
 
 
 def test_a_duration_is_said_in_a_unit_of_which_there_are_several():
-    assert [duration(s) for s in (700, 7_100, 7_300, 200_000)] == ["12 minutes", "118 minutes", "2 hours", "2 days"]
+    assert [duration(s) for s in (0.4, 42, 700, 7_300)] == ["0.4 s", "42 s", "12 min", "2 h 02 min"]
 
 
 def test_advice_names_only_what_would_help():

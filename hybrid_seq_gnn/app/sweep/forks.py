@@ -24,8 +24,12 @@ def most_workers(threads: int) -> int:
 
     if torch.cuda.is_available() or "fork" not in multiprocessing.get_all_start_methods():
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(min(cores // threads, psutil.virtual_memory().available // MEMORY), 1)
+    return max(min(cores() // threads, psutil.virtual_memory().available // MEMORY), 1)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_forks(plan: Plan, workers: int) -> list[Exception]:
@@ -47,12 +51,12 @@ def run_forks(plan: Plan, workers: int) -> list[Exception]:
         for fork in forks:
             fork.join()
         raise
-    killed = [fork for fork in forks if fork.exitcode and fork.exitcode < 0]
-    told = [reasons.get() for _ in iter(lambda: reasons.empty(), True)]
-    return [
-        *(UserError(f"it was killed by {signal.Signals(-fork.exitcode).name}") for fork in killed if fork.exitcode),
-        *((TooManyFailures if is_over else UserError)(words) for is_over, words in told),
-    ]
+    codes = [fork.exitcode or 0 for fork in forks]
+    ended: list[Exception] = [UserError(f"it was killed by {signal.Signals(-code).name}") for code in codes if code < 0]
+    while not reasons.empty():
+        too_many, words = reasons.get()
+        ended.append((TooManyFailures if too_many else UserError)(words))
+    return ended
 
 
 def work(plan: Plan, parent: int, reasons: Any) -> None:
@@ -65,7 +69,7 @@ def work(plan: Plan, parent: int, reasons: Any) -> None:
         except KeyboardInterrupt:
             code = 1
         except Exception as error:
-            reasons.put((isinstance(error, TooManyFailures), explain_trial(error)))
+            reasons.put((isinstance(error, TooManyFailures), explain_trial(error)[:500]))  # a pipe, read at the end
             code = 1
     sys.stdout.flush()
     sys.stderr.flush()

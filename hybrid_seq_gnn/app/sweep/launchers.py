@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from hybrid_seq_gnn.app.arguments import Command
 from hybrid_seq_gnn.app.cli import explain_trial
-from hybrid_seq_gnn.app.sweep.forks import most_workers, run_forks
+from hybrid_seq_gnn.app.sweep.forks import cores, most_workers, run_forks
 from hybrid_seq_gnn.app.sweep.plan import Plan
 from hybrid_seq_gnn.app.sweep.worker import TooManyFailures, Worker, log
 from hybrid_seq_gnn.errors import UserError
@@ -56,7 +56,7 @@ def number_of_workers(plan: Plan) -> int | None:
         return found if found > 1 else None
     if workers is None and launcher == "joblib":
         jobs = int(config.hydra.launcher.n_jobs)
-        return jobs if jobs > 0 else max(len(os.sched_getaffinity(0)) + 1 + jobs, 1)
+        return jobs if jobs > 0 else max(cores() + 1 + jobs, 1)
     if workers is None:
         raise UserError(f"hydra/launcher={launcher}: say with study.workers=… how many tasks are to serve the sweep.")
     return workers

@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import optuna
+import torch
 from hydra.core.utils import configure_log
 from hydra.types import HydraContext
 from omegaconf import DictConfig
@@ -40,6 +41,7 @@ def run_study(config: DictConfig, hydra_context: HydraContext, command: Command)
     configure_log(
         config.hydra.hydra_logging, config.hydra.verbose, execution_whitelist=hydra_context.execution_whitelist
     )
+    torch.set_num_threads(1)  # of this process: threads do not survive a fork, and each run sets its own
     plan = Plan.of(config, hydra_context, command)
     settings, folder = plan.settings, plan.folder
     workers = number_of_workers(plan)
