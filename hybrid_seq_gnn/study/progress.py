@@ -60,9 +60,9 @@ class Progress:
     def line(self, trial: FrozenTrial) -> str:
         """What a trial gave, the best so far, how many are done, and the time left."""
         now = count(self.study)
-        line = (
-            f"[{now.total() - now[RUNNING] - now[WAITING]}/{now.total()}] {words(trial.params.items()) or 'one run'}: "
-        )
+        unsaid = sum(other.number not in self.said for other in self.ended())
+        done = now.total() - now[RUNNING] - now[WAITING] - unsaid
+        line = f"[{done}/{now.total()}] {words(trial.params.items()) or 'one run'}: "
         aims = [f"validation {objective}" for objective in self.settings.objectives]
         if trial.state == COMPLETE:
             line += ", ".join(f"{aim} {value:.4f}" for aim, value in zip(aims, trial.values, strict=True))

@@ -45,3 +45,16 @@ def test_a_terminal_shows_how_far_the_runs_are_and_a_file_does_not(tmp_path, mon
             look()
         assert all(word in console.getvalue() for word in words)
         assert bool(console.getvalue()) == bool(words)
+
+
+def test_trials_that_ended_together_are_counted_one_by_one(caplog):
+    study = optuna.create_study(direction="maximize")
+    told = progress.Progress(study, StudySettings())
+    for slot in range(3):
+        trial = study.ask()
+        trial.set_user_attr("slot", slot)
+        study.tell(trial, 0.1 * slot)
+    with caplog.at_level("INFO", logger=progress.__name__):
+        told.tell()
+    said = [record.getMessage() for record in caplog.records if record.name == progress.__name__]
+    assert [line[:5] for line in said] == ["[1/3]", "[2/3]", "[3/3]"]
