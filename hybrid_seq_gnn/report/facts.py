@@ -164,7 +164,10 @@ def gather(
     notes, by_folder = list(found.left_out), {run.folder.resolve(): run for run in found.runs}
     if baseline is None:
         wanted = [run for run in found.runs if run.settings.get("model") == "sasrec"]
-        why = "There is no baseline: none of the runs has model=sasrec. Name one with --baseline KEY=VALUE or FOLDER."
+        why = (
+            "There is no baseline: none of the runs has model=sasrec. Give outputs/encoders/* too, where encoders alone "
+            "are kept, or name one with --baseline KEY=VALUE or FOLDER."
+        )
     elif os.path.exists(baseline):
         wanted, more = load([baseline])
         notes += more
