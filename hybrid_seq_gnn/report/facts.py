@@ -165,8 +165,8 @@ def gather(
     if baseline is None:
         wanted = [run for run in found.runs if run.settings.get("model") == "sasrec"]
         why = (
-            "There is no baseline: none of the runs has model=sasrec. Give outputs/encoders/* too, where encoders alone "
-            "are kept, or name one with --baseline KEY=VALUE or FOLDER."
+            "There is no baseline: none of the runs has model=sasrec. Give outputs/encoders/* too, where encoders "
+            "alone are kept, or name one with --baseline KEY=VALUE or FOLDER."
         )
     elif os.path.exists(baseline):
         wanted, more = load([baseline])
