@@ -10,7 +10,7 @@ import operator
 import sys
 import types
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from annotated_types import Ge, Gt, Interval
 
@@ -89,13 +89,11 @@ def conform(key: str, value: Any, hint: Any) -> Any:
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         if abs(value) <= sys.float_info.max:
             return float(value)
-    elif hint is int and isinstance(value, float) and value.is_integer():
-        return int(value)
     elif hint is str and isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
-    elif hint is int and isinstance(value, int) and not isinstance(value, bool):
-        if abs(value) < WHOLE:
-            return value
+    elif hint is int and isinstance(value, int | float) and not isinstance(value, bool):
+        if abs(value) < WHOLE and value == int(value):
+            return int(value)
     elif isinstance(hint, type) and hint is not int and isinstance(value, hint):
         return value
     raise UserError(refusal(key, value, hint))
@@ -104,7 +102,8 @@ def conform(key: str, value: Any, hint: Any) -> Any:
 def inside(value: Mapping[str, Any], hint: Any) -> Iterable[tuple[str, Any]]:
     """The keys that a mapping needs, or has and may have, each with the annotation of its value."""
     if is_typeddict(hint):
-        kinds = get_type_hints(hint)
+        kinds = get_type_hints(hint, include_extras=True)
+        kinds = {name: get_args(kind)[0] if get_origin(kind) is NotRequired else kind for name, kind in kinds.items()}
         return [(name, kinds[name]) for name in kinds if name in hint.__required_keys__ or value.get(name) is not None]
     names, kind = get_args(hint)
     return [(name, kind) for name in (get_args(names) or value)]

@@ -1,6 +1,6 @@
 """Numbers of existing configurations do not move by accident.
 
-stored_metrics.json holds two epochs on 600 users of MovieTweetings for each line of overrides, as they were when the
+stored_metrics.json holds two epochs on 300 users of MovieTweetings for each line of overrides, as they were when the
 masks of dropout last changed (see CHANGELOG).
 Who moves a number on purpose writes the new one here, and says so in CHANGELOG.
 """
@@ -13,7 +13,7 @@ import pytest
 from tests.commands import results, succeed
 
 STORED = json.loads((Path(__file__).parent / "stored_metrics.json").read_text())
-A_FEW_RANKS = 0.004  # other processors round otherwise, and a user or two change places
+A_FEW_RANKS = 0.007  # other processors round otherwise, and a user or two change places
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize("overrides", STORED)
 def test_a_small_run_gives_the_stored_metrics(overrides, folder):
     run = f"outputs/{list(STORED).index(overrides)}"
-    succeed("data.max_users=600", "training.epochs=2", f"hydra.run.dir={run}", *overrides.split(), cwd=folder)
+    succeed("data.max_users=300", "training.epochs=2", f"hydra.run.dir={run}", *overrides.split(), cwd=folder)
     found = results(folder / run)
     metrics = {
         f"{split} {metric}": found[f"{split}_metrics"][metric]

@@ -3,10 +3,13 @@
 What is not required may be missing or null.
 """
 
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+from annotated_types import Interval
 
 ByGroup = Literal["overall", "short", "medium", "long"]
-Metric = int | float | None  # None where there are no users
+Number = Annotated[float, Interval(ge=-1e15, le=1e15)]  # larger ones overflow in a deviation over seeds
+Metric = int | Number | None  # None where there are no users
 Name = Literal["count", "HR@5", "HR@10", "HR@20", "NDCG@5", "NDCG@10", "NDCG@20", "MRR@5", "MRR@10", "MRR@20"]
 Node = dict[str, Any]
 
@@ -62,7 +65,7 @@ class Curve(TypedDict):
     """Alpha at some lengths of the history."""
 
     length: list[int]
-    alpha: list[float]
+    alpha: list[Number]
 
 
 class Results(TypedDict):
@@ -75,9 +78,9 @@ class Results(TypedDict):
     data: Data
     grouped_metrics: dict[ByGroup, dict[Name, Metric]]
     validation_grouped_metrics: dict[ByGroup, dict[Literal["NDCG@10"], Metric]]
-    best_val_metric: float
+    best_val_metric: Number
     best_epoch: int
-    seconds: dict[Literal["total"], float]
+    seconds: dict[Literal["total"], Number]
     identity: NotRequired[str]
     overrides: NotRequired[list[str]]
     command: NotRequired[str]
@@ -87,7 +90,7 @@ class Results(TypedDict):
     graph: NotRequired[Node]
     sha256: NotRequired[dict[str, str]]
     parameters: NotRequired[int]
-    peak_memory_mib: NotRequired[float]
+    peak_memory_mib: NotRequired[Number]
     device: NotRequired[str]
     threads: NotRequired[int]
     versions: NotRequired[dict[str, str | None]]

@@ -7,8 +7,6 @@ import subprocess
 
 import pytest
 
-from hybrid_seq_gnn.report.__main__ import main
-
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [
     "--headless",
@@ -47,25 +45,17 @@ addEventListener("load", () => {
 </script>"""
 
 
-@pytest.fixture(scope="module")
-def page(study, tmp_path_factory):
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium, which is not installed")
-    folder = tmp_path_factory.mktemp("browser")
-    main([str(study), "--output", str(folder / "report"), "--resamples", "100"])
-    return folder / "report/report.html"
-
-
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, which is not installed")
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_it_fits_the_screen_and_follows_the_theme_without_an_error(page, tmp_path, width, dark):
+def test_it_fits_the_screen_and_follows_the_theme_without_an_error(reported, tmp_path, width, dark):
     unfold = "true" if width == 1280 else "false"
-    probe = page.with_name(f"probe-{width}-{dark}.html")
-    frame = page.with_name(f"frame-{width}-{dark}.html")  # a window of Chromium has at least 500 pixels
-    frame.write_text(FRAME.replace("PAGE", probe.name).replace("WIDTH", str(width)))
-    probe.write_text(page.read_text().replace("</body>", PROBE.replace("OPEN", unfold) + "</body>"))
+    probe, frame = tmp_path / "probe.html", tmp_path / "frame.html"
+    frame.write_text(FRAME.replace("PAGE", probe.name).replace("WIDTH", str(width)))  # windows have at least 500 pixels
+    page = (reported[0] / "report.html").read_text()
+    probe.write_text(page.replace("</body>", PROBE.replace("OPEN", unfold) + "</body>"))
     scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
-    command = [CHROMIUM, *FLAGS, scheme, f"--user-data-dir={tmp_path}", "--dump-dom", f"file://{frame}"]
+    command = [CHROMIUM, *FLAGS, scheme, f"--user-data-dir={tmp_path / 'browser'}", "--dump-dom", f"file://{frame}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert "CONSOLE" not in done.stderr, done.stderr
     said = json.loads(re.search(r'<pre id="probe">(.*?)</pre>', done.stdout)[1])

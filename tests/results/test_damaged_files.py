@@ -63,6 +63,17 @@ def test_any_results_file_is_read_or_refused_in_words(outputs, data):
     in_words(gather, [str(folder)], None, resamples=100)
 
 
+def test_a_number_that_overflows_in_a_mean_is_refused(outputs):
+    folder = outputs.with_name("overflowing")
+    shutil.copytree(outputs, folder)
+    results = whole(outputs)
+    for value in (1e308, -1e300):
+        results["grouped_metrics"]["overall"]["NDCG@10"] = value
+        (folder / "0/results.json").write_text(json.dumps(results))
+        ask = Namespace(paths=[str(folder / "0")], filter=[], sort="validation", csv=True)
+        assert "grouped_metrics.overall.NDCG@10=" in in_words(leaderboard.run, ask)
+
+
 ABOUT = {
     "name": "sweep", "storage": None, "question": "?", "objective": ["NDCG@10"], "space": {"seed": "0,1"},
     "fixed": ["a=1"], "variants": {"a": "b=1"}, "searched": True, "sampler": "tpe", "pruner": "none",

@@ -18,7 +18,7 @@ from tests.sweeps.common import trials
 from tests.sweeps.postgres import postgres_server
 
 GRID = [*SMALL, "+experiment=study/embeddings", "data.cache=false", "training.patience=0", "-m"]
-SLOW = ["training.epochs=20", "data.users=300"]  # long enough to be killed in the middle
+SLOW = ["training.epochs=40", "data.users=200"]  # long enough to be killed in the middle
 
 TWO_NODES = """
 from ray.cluster_utils import Cluster

@@ -2,9 +2,11 @@
 
 import pytest
 
-from tests.commands import SMALL, results, succeed
+from tests.commands import SMALL as WORLD
+from tests.commands import results, succeed
 from tests.run.test_encoders import stored, times_trained
 
+SMALL = [*WORLD, "study.workers=1"]
 SWEEP = [*SMALL, "fusion.alpha=0.3,0.6,0.9", "hydra.sweep.dir=sweep", "-m"]
 
 

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, read_write
 
 from hybrid_seq_gnn.app.arguments import Command, quoted
 from hybrid_seq_gnn.app.cli import plain
-from hybrid_seq_gnn.app.sweep.space import Conditions, Config, parse, top
+from hybrid_seq_gnn.app.sweep.space import Conditions, parse, top
 from hybrid_seq_gnn.data.prepare import prepare
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.files import shown, write_json
@@ -52,16 +52,17 @@ class Plan:
             ValueError or a Hydra error: something on the command line is wrong.
         """
 
-        def compose(overrides: list[str]) -> Config:
-            return plain(hydra_context.config_loader.load_sweep_config(config, overrides))
+        def compose(overrides: list[str]) -> DictConfig:
+            return hydra_context.config_loader.load_sweep_config(config, overrides)
 
         own = [line for line in command.overrides if top(line) == OF_A_SWEEP]
         parse(own, {})  # refuses a choice among settings of the study
-        settings: StudySettings = build(check_node(OF_A_SWEEP, compose(own)[OF_A_SWEEP]))
         rest = [line for line in command.overrides if line not in own]
         space = parse(rest, command.variants, hydra_context.config_loader)
         here = config.hydra.runtime.choices["hydra/launcher"] not in ELSEWHERE
-        conditions = Conditions(space, compose, partial(rehearse, here=here))
+        conditions = Conditions(space, lambda overrides: plain(compose(overrides)), partial(rehearse, here=here))
+        first = compose([*own, *conditions.overrides(conditions.product(space.options)[0])])
+        settings: StudySettings = build(check_node(OF_A_SWEEP, plain(first)[OF_A_SWEEP]))
         if space.seeds is not None and settings.seeds > 1:
             both = f"study.seeds={settings.seeds} and seed={','.join(map(str, space.seeds))}"
             raise UserError(f"{both}: give only one.")
@@ -73,12 +74,10 @@ class Plan:
             slots = [Slot(point | ({"seed": seed} if len(seeds) > 1 else {}), (seed,)) for point, seed in each]
         splits = {prepare(build(node)).split_hash for node in conditions.data()}
         identity = space.identity(conditions.configurations(), splits, seeds, settings)
-        first = conditions.overrides(conditions.product(space.options)[0])
-        hydra = hydra_context.config_loader.load_sweep_config(config, first).hydra
         given = any(line.startswith("hydra.sweep.dir=") for line in config.hydra.overrides.hydra)
         made = "sweep" if given and settings.storage is None else space.name(identity, command.title)
         name = settings.name or made
-        folder = Path(hydra.sweep.dir, "" if given else name).absolute()
+        folder = Path(first.hydra.sweep.dir, "" if given else name).absolute()
         return cls(config, hydra_context, command, settings, conditions, slots, identity, name, folder)
 
     @property

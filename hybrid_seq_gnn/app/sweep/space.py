@@ -178,10 +178,12 @@ class Conditions:
         options = {name: params.get(name, self.first(name)) for name in self.space.options}
         key = tuple(options.values())
         if key not in self.known:
-            base = self.compose(self.lines([f for f in self.space.fixed if "." not in f.partition("=")[0]], options))
+            chosen = self.lines([f for f in self.space.fixed if "." not in f.partition("=")[0]], options)
+            base = self.compose(chosen) if options else {}  # without options, nothing stands beside only some
             fixed = tuple(f for f in self.space.fixed if self.may_be(base, f))
             here = [name for name in self.space.distributions if name not in options and self.may_be(base, name)]
-            config = checked(self.compose(self.lines(fixed, options | {name: self.first(name) for name in here})))
+            whole = self.lines(fixed, options | {name: self.first(name) for name in here})
+            config = checked(base if base and whole == chosen else self.compose(whole))
             unused = {group for group in GROUPS if config[group] is None}
             matter = frozenset(name for name in [*options, *here] if top(name) not in unused)
             self.known[key] = matter, fixed, config
@@ -228,8 +230,12 @@ class Conditions:
         of_data = [name for name in self.space.distributions if top(name) == "data" and "." in name]
         nodes = [config["data"] for config in self.configurations()]
         if of_data:
-            points = self.product([*self.space.options, *of_data])
-            nodes = [checked(self.compose(self.overrides(point)))["data"] for point in points]
+            values = self.product(of_data)
+            nodes = [
+                with_values(config, {name: value for name, value in each.items() if name in matter})["data"]
+                for matter, _, config in self.known.values()
+                for each in values
+            ]
         return list({json.dumps(node, sort_keys=True): node for node in nodes}.values())
 
 
