@@ -80,7 +80,7 @@ def test_the_page_has_a_file_and_its_twin_for_every_example(extended):
 def test_a_command_runs_with_what_the_page_adds(arguments, extended):
     takes_all = "model=sasrec,fading" not in arguments  # Fading has no blocks
     small = [setting for setting in SMALL if takes_all or not setting.startswith("model.num_blocks")]
-    said = in_copy(extended, "-m", "hybrid_seq_gnn", *small, *arguments)
+    said = in_copy(extended, "-m", "hybrid_seq_gnn", *small, "study.workers=1", "training.epochs=1", *arguments)
     assert "written to " in said
     assert "Traceback" not in said
 

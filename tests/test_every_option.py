@@ -31,11 +31,7 @@ CASES = [
     *([f"negatives={name}", "loss=sampled_softmax"] for name in options("negatives")),
     *([*STUDY, f"training={name}", "training.epochs=1"] for name in options("training") if name != "post_hoc"),
     ["training=quick"],
-    *(
-        [f"fusion={name}", f"fusion.mix={mix}", f"gnn={gnn}"]
-        for name in options("fusion")
-        for mix, gnn in (("linear", "transitions"), ("geometric", "evidence"))
-    ),
+    *([f"fusion={name}", "fusion.mix=geometric", "gnn=evidence"] for name in options("fusion")),
     *([f"gnn.read={read}", "training=joint", "fusion.mix=geometric"] for read in ("both", "bayes", "rows")),
     ["fusion.alpha=null", "training.select=likelihood", "data.items=60"],
     ["fusion=discrete", "fusion.alpha_mid=null"],

@@ -23,7 +23,6 @@ from hybrid_seq_gnn.run.folder import as_yaml, lock_folder, write_per_user
 from hybrid_seq_gnn.run.identity import Config, address, flatten, identity
 from hybrid_seq_gnn.run.record import read_results, results_of
 from hybrid_seq_gnn.training import checkpoint, distributed
-from hybrid_seq_gnn.training.compiled import compile_blocks
 from hybrid_seq_gnn.training.measure import Measure
 from hybrid_seq_gnn.training.precision import warn_slow_bf16
 from hybrid_seq_gnn.training.strategy import Outcome, Records, Strategy
@@ -138,8 +137,6 @@ class Run:
         self.model, self.loss = parts["model"].to(self.device), parts["loss"].to(self.device)
         if self.strategy.amp == "bf16" and self.device.type == "cpu" and not self.asked.inner:
             warn_slow_bf16()
-        if self.strategy.compile:
-            compile_blocks(self.model)
         trained = [p for p in (*self.model.parameters(), *self.loss.parameters()) if p.requires_grad]
         self.parameters = sum(p.numel() for p in trained)
         path = files.shown(self.folder)

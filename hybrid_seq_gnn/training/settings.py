@@ -29,8 +29,6 @@ class TrainingSettings(Limited):
         clip_norm: maximum norm of the gradient; null does not clip.
         ema: decay of a moving average of the weights, which is validated and tested instead; in [0, 1), 0 is off.
         amp: `bf16` computes products in bfloat16, on CPU and CUDA; results change slightly.
-        compile: compile the feed-forward layers of attention blocks with torch.compile; needs a C++ compiler, changes
-            only rounding.
         train_users: use only this many users, the first ones, for a quick look; null means all.
         valid_users: the same for validations during training. `auto` is all, or a fixed random sample where ranking all
             of them would take longer than half an epoch with sampled negatives; the end of a run validates all.
@@ -54,7 +52,6 @@ class TrainingSettings(Limited):
     clip_norm: Positive | None = None
     ema: Share = 0.0
     amp: Literal["off", "bf16"] = "off"
-    compile: bool = False
     train_users: AtLeast1 | None = None
     valid_users: ValidUsers = "auto"
     eval_every: AtLeast1 = 1

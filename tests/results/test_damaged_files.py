@@ -23,7 +23,7 @@ from tests.damage import damaged
 from tests.report.study_folder import complete
 from tests.results.folders import random_ranks, write_run
 
-bounded = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+bounded = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 DRAWS = {"resamples": 100, "seed": 0, "alpha": 0.05, "two_level": False}
 
 

@@ -13,34 +13,34 @@ from tests.commands import results, succeed
 from tests.sweeps.common import ONE, alphas, trials
 
 
-@pytest.mark.parametrize(
-    ("damage", "words"),
-    [
-        (lambda path: path.unlink(), "sweep/1/results.json is missing"),
-        (lambda path: path.write_text(""), "sweep/1/results.json cannot be read as JSON"),
-        (lambda path: path.write_text(path.read_text()[:500]), "sweep/1/results.json cannot be read as JSON"),
-        (lambda path: path.write_text('{"schema_version": 1}'), "sweep/1/results.json is damaged"),
-    ],
-    ids=["missing", "empty", "cut", "incomplete"],
-)
-def test_a_finished_run_without_sound_results_is_run_again(damage, words, tmp_path):
-    succeed(*ONE, "fusion.alpha=0.3,0.7", cwd=tmp_path)
-    path = tmp_path / "sweep" / "1" / "results.json"
-    before, other = results(path.parent), path.parent.with_name("0") / path.name
-    untouched = other.stat().st_mtime_ns
-    damage(path)
-    left = path.read_bytes() if path.exists() else None
-    done = succeed(*ONE, "fusion.alpha=0.3,0.7", cwd=tmp_path)
-    assert words in done.stdout
-    assert "1 done, 1 to run" in done.stdout
-    assert results(path.parent)["grouped_metrics"] == before["grouped_metrics"]
-    assert other.stat().st_mtime_ns == untouched
-    if left is not None:
-        assert path.with_name("results.json.damaged").read_bytes() == left
-    again = succeed(*ONE, "fusion.alpha=0.3,0.7", cwd=tmp_path)
-    assert "2 done, 0 to run" in again.stdout
+DAMAGE = {
+    1: (lambda path: path.unlink(), "is missing"),
+    2: (lambda path: path.write_text(""), "cannot be read as JSON"),
+    3: (lambda path: path.write_text(path.read_text()[:500]), "cannot be read as JSON"),
+    4: (lambda path: path.write_text('{"schema_version": 1}'), "is damaged"),
+}
+
+
+def test_finished_runs_without_sound_results_are_run_again(tmp_path):
+    grid = [*ONE, "fusion.alpha=0.3,0.4,0.5,0.6,0.7"]
+    succeed(*grid, cwd=tmp_path)
+    files = [tmp_path / "sweep" / str(k) / "results.json" for k in range(5)]
+    before = [results(path.parent)["grouped_metrics"] for path in files]
+    untouched = files[0].stat().st_mtime_ns
+    for k, (damage, _) in DAMAGE.items():
+        damage(files[k])
+    left = {k: files[k].read_bytes() for k in (2, 3, 4)}
+    done = succeed(*grid, cwd=tmp_path)
+    for k, (_, words) in DAMAGE.items():
+        assert f"sweep/{k}/results.json {words}" in done.stdout
+    assert "1 done, 4 to run" in done.stdout
+    assert [results(path.parent)["grouped_metrics"] for path in files] == before
+    assert files[0].stat().st_mtime_ns == untouched
+    assert {k: files[k].with_name("results.json.damaged").read_bytes() for k in left} == left
+    again = succeed(*grid, cwd=tmp_path)
+    assert "5 done, 0 to run" in again.stdout
     assert "run again" not in again.stdout
-    assert len(read(tmp_path / "sweep").trials("COMPLETE")) == 2  # in a report, each once
+    assert len(read(tmp_path / "sweep").trials("COMPLETE")) == 5  # in a report, each once
 
 
 def test_a_search_runs_every_seed_that_it_lost_again_with_the_same_settings(tmp_path):
