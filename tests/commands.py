@@ -1,6 +1,7 @@
 """The command line in tests: in a process of its own, or in a fork of this one, which has everything loaded already."""
 
 import functools
+import gc
 import importlib
 import json
 import multiprocessing
@@ -76,6 +77,7 @@ class Fork:
         os.environ |= environment
         os.chdir(cwd)
         os.setsid()
+        gc.freeze()  # what was there before the fork is not garbage
         signal.signal(signal.SIGINT, signal.default_int_handler)
         warnings.resetwarnings()
         jaxtyping.config.update("jaxtyping_disable", True)  # shapes are for the tests in this process; they take time
