@@ -152,7 +152,7 @@ def ranking_batches(
         max_length: the model reads only the latest `max_length` events.
         batch_size: users per batch.
     """
-    users = users[np.argsort(positions[users], kind="stable")]
+    users = users[np.argsort(-positions[users], kind="stable")]
     for start in range(0, len(users), batch_size):
         rows = users[start : start + batch_size]
         begin, length = sequences.indptr[rows], positions[rows]

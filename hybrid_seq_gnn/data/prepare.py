@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from hybrid_seq_gnn.data import cache
 from hybrid_seq_gnn.data.filters import filter_events
@@ -107,6 +108,7 @@ def make(source: Source, content: list[Part]) -> cache.Arrays:
     arrays = {name: getattr(sequences, name) for name in SEQUENCES} | {name: getattr(split, name) for name in SPLIT}
     arrays["log"] = np.array(lines, dtype=object)
     arrays["hashes"] = np.array([data_hash, split.hash(sequences, data_hash)], dtype=object)
+    pa.default_memory_pool().release_unused()  # Arrow keeps what reading needed
     return {name: values for name, values in arrays.items() if values is not None}
 
 

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 ROWS = 256  # rows whose items are gathered at a time
+LIKE = 4  # rows with the same items, on average, that are worth a product of their own
 
 
 class _ChosenScores(torch.autograd.Function):
@@ -42,8 +44,20 @@ def sum_of_bags(index: Tensor, rows: Tensor, first: Tensor, weights: Tensor) -> 
 def chosen_scores(
     query: Float[Tensor, "M D"], table: Float[Tensor, "N D"], items: Int[Tensor, "M K"]
 ) -> Float[Tensor, "M K"]:
-    """query . table[items], row by row. On a CPU, the gradient is two to three times as fast as PyTorch's."""
+    """query . table[items], row by row. On a CPU, the gradient is two to three times as fast as PyTorch's.
+
+    Where rows after each other have the same items, but for the first one (the target), their scores are one product.
+    """
     if query.device.type != "cpu" or query.dtype != table.dtype or not items.numel():
         return (table[items] @ query.unsqueeze(-1)).squeeze(-1)
+    differs = (items[1:, 1:] != items[:-1, 1:]).any(1).numpy()
+    starts = np.flatnonzero(np.concatenate([[True], differs]))
+    if items.shape[1] > 1 and len(items) >= LIKE * len(starts):
+        shared = items[starts, 1:]  # (runs, K - 1)
+        rows = F.embedding(torch.cat([items[:, 0], shared.flatten()]), table)  # once: its gradient is as large as table
+        own, shared_rows = rows[: len(items)], rows[len(items) :].view(*shared.shape, -1)
+        runs = query.split(np.diff(starts, append=len(items)).tolist())
+        others = torch.cat([each @ theirs.T for each, theirs in zip(runs, shared_rows, strict=True)])
+        return torch.cat([(query * own).sum(1, keepdim=True), others], dim=1)
     scores: Tensor = _ChosenScores.apply(query, table, items)  # type: ignore[no-untyped-call]
     return scores

@@ -1,9 +1,15 @@
-"""Keep freed memory within an epoch, and return it between two."""
+"""Keep freed memory from step to step, and return it now and then."""
 
 import ctypes
 import ctypes.util
+import time
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from typing import TypeVar
 
+T = TypeVar("T")
+
+EVERY = 5.0  # seconds
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
@@ -33,3 +39,13 @@ def release_freed_memory() -> None:
     """
     if (libc := _libc()) is not None:
         libc.malloc_trim(0)
+
+
+def releasing(batches: Iterable[T]) -> Iterator[T]:
+    """The batches; freed memory is returned between two of them, every few seconds."""
+    released = time.perf_counter()
+    for batch in batches:
+        yield batch
+        if time.perf_counter() - released > EVERY:
+            release_freed_memory()
+            released = time.perf_counter()

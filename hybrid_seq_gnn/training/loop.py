@@ -17,7 +17,7 @@ from tqdm import tqdm
 from hybrid_seq_gnn.data.batches import TrainingWindows
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.training import checkpoint, distributed
-from hybrid_seq_gnn.training.allocator import keep_freed_memory, release_freed_memory
+from hybrid_seq_gnn.training.allocator import keep_freed_memory, release_freed_memory, releasing
 from hybrid_seq_gnn.training.average import WeightAverage
 from hybrid_seq_gnn.training.pace import advice, foretell
 from hybrid_seq_gnn.training.settings import TrainingSettings
@@ -118,6 +118,7 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None) -
     assert now.history is not None
     stage.on_epoch(now.history)
     distributed.same_weights(model, loss)
+    release_freed_memory()  # that reading the data left
     keep_freed_memory()
 
     begun_at, slow = now.epoch, advice(model, loss, settings)
@@ -130,7 +131,7 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None) -
         total = 0.0
         bar = tqdm(windows.epoch(rng), f"epoch {epoch}", len(windows), leave=False, disable=quiet, unit="batch")
         batches = foretell(bar, len(windows), settings.epochs, slow) if now.epoch == begun_at else bar
-        for step, item in enumerate(batches, start=1):
+        for step, item in enumerate(releasing(batches), start=1):
             optimizer.zero_grad(set_to_none=True)
             value, positions = 0.0, 0
             if len(item.targets):  # a process may get no rows of a small batch

@@ -44,10 +44,12 @@ def test_cross_entropy_survives_huge_logits():
     assert torch.isfinite(linear_cross_entropy(1e4 * query, table, targets))
 
 
-@pytest.mark.parametrize("rows", [1, 256, 300])
-def test_scores_of_chosen_items_have_the_value_and_gradient_of_the_formula(rows):
-    query, table, _ = problem(rows)
+@pytest.mark.parametrize("runs", [[1], [1] * 256, [1] * 300, [7, 1, 12], [100, 200]], ids=sum)
+def test_scores_of_chosen_items_have_the_value_and_gradient_of_the_formula(runs):
+    query, table, _ = problem(rows := sum(runs))
     items = torch.randint(0, 20, (rows, 5))  # with repeats; three items are never chosen
+    # rows of a run differ in their first item alone
+    items[:, 1:] = torch.randint(0, 20, (len(runs), 4)).repeat_interleave(torch.tensor(runs), 0)
     weight = torch.randn(rows, 5, dtype=torch.float64)
     found, expected = chosen_scores(query, table, items), (table[items] @ query.unsqueeze(-1)).squeeze(-1)
     assert torch.allclose(found, expected)

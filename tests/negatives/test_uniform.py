@@ -33,6 +33,20 @@ def test_negatives_are_uniform_and_log_q_is_their_probability(sequences, split):
     assert torch.allclose(log_q.exp(), torch.tensor(1 / len(unseen)))
 
 
+def test_the_rows_of_a_user_may_share_negatives_that_follow_the_same_law(sequences, split):
+    torch.manual_seed(0)
+    sampler = Uniform(sequences, split, num_negatives=20_000, per="user")
+    ids, log_q = sampler(torch.tensor([3, 3, 3, 5, 3]), torch.arange(5), None)
+    assert (ids[0] == ids[1]).all() and (ids[1] == ids[2]).all()
+    assert (ids[0] != ids[4]).any()  # another window of the same user
+    for row, user in ((0, 3), (3, 5)):
+        unseen = sorted(set(range(1, 31)) - set(sequences.history(user, split.train_end[user]).tolist()))
+        counts = np.array([(ids[row] == item).sum().item() for item in unseen])
+        assert counts.sum() == 20_000
+        assert chisquare(counts).pvalue > 1e-3
+        assert torch.allclose(log_q[row].exp(), torch.tensor(1 / len(unseen)))
+
+
 def test_a_repeated_item_is_counted_once():
     sequences = make_sequences([40], num_items=5)
     sequences.items[:] = np.array([1, 2] * 20)
