@@ -56,7 +56,7 @@ def chosen_scores(
         shared = items[starts, 1:]  # (runs, K - 1)
         rows = F.embedding(torch.cat([items[:, 0], shared.flatten()]), table)  # once: its gradient is as large as table
         own, shared_rows = rows[: len(items)], rows[len(items) :].view(*shared.shape, -1)
-        runs = query.split(np.diff(starts, append=len(items)).tolist())
+        runs = torch.split(query, np.diff(starts, append=len(items)).tolist())
         others = torch.cat([each @ theirs.T for each, theirs in zip(runs, shared_rows, strict=True)])
         return torch.cat([(query * own).sum(1, keepdim=True), others], dim=1)
     scores: Tensor = _ChosenScores.apply(query, table, items)  # type: ignore[no-untyped-call]

@@ -70,9 +70,17 @@ class Encoder(Limited, nn.Module):
         """The requested states, computed from the embedding of every item in the reading."""
         raise TypeError(f"{type(self).__name__} must implement read().")
 
+    def states(self, reading: Reading) -> Float[Tensor, "R D"]:
+        """The requested states, computed from the encoder's own item embeddings."""
+        return self.read(self.items(reading.items), reading)
+
+    def compare(self, states: Float[Tensor, "R D"]) -> DotScores:
+        """Scores of all items for each state."""
+        return item_scores(states, self.items.weight, self.cosine)
+
     def scores(self, reading: Reading) -> DotScores:
         """Scores of all items for each request."""
-        return item_scores(self.read(self.items(reading.items), reading), self.items.weight, self.cosine)
+        return self.compare(self.states(reading))
 
     def training_scores(
         self, batch: Batch, targets: Int[Tensor, "M"]

@@ -1,5 +1,7 @@
 """A next-item recommender that mixes a sequence model with a graph network."""
 
+from functools import partial
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -8,14 +10,16 @@ from torch.nn.functional import normalize
 from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.interfaces import Fusion, GraphNetwork, Memory
+from hybrid_seq_gnn.limits import AtLeast1, Decay, Limited
 from hybrid_seq_gnn.model.causal import initialise
 from hybrid_seq_gnn.model.encoder import Reading
 from hybrid_seq_gnn.model.encoders import Name, make_encoder, standalone_config
+from hybrid_seq_gnn.model.ensemble import Ensemble
 from hybrid_seq_gnn.model.memory_scores import MemoryScores
 from hybrid_seq_gnn.model.scores import DotScores, MixtureScores, item_scores
 
 
-class Hybrid(nn.Module):
+class Hybrid(Limited, nn.Module):
     """A sequence model mixed with a graph network, at the level of embeddings or of scores.
 
     E is the encoder's item table, G = gnn(graph_items), and n_t the number of events up to and including position t,
@@ -42,6 +46,8 @@ class Hybrid(nn.Module):
         gnn: maps (N, D) item embeddings to (N, D).
         fusion: defines alpha and the level at which it mixes.
         encoder: the sequence model.
+        members: number of encoders whose scores are averaged, see `Ensemble`; above 1 only with training=post_hoc,
+            which trains each alone, with the run's seed and the seeds that follow it.
         tied: the graph network smooths the encoder's table (graph_items = E) instead of a table of its own.
         graph_recency: weight factor per step back, in (0, 1], see above.
         embedding_dim, num_blocks, num_heads, feed_forward_multiplier, max_length, dropout: see `SASRec`. For gru4rec,
@@ -61,8 +67,9 @@ class Hybrid(nn.Module):
         fusion: Fusion,
         *,
         encoder: Name = "sasrec",
+        members: AtLeast1 = 1,
         tied: bool = False,
-        graph_recency: float = 0.8,
+        graph_recency: Decay = 0.8,
         embedding_dim: int = 64,
         num_blocks: int = 2,
         num_heads: int = 1,
@@ -73,9 +80,8 @@ class Hybrid(nn.Module):
         cosine: float | None = None,
     ) -> None:
         super().__init__()
-        if not 0 < graph_recency <= 1:
-            raise UserError(f"model.graph_recency={graph_recency}: expected a number in (0, 1].")
-        self.encoder = make_encoder(
+        make_one = partial(
+            make_encoder,
             encoder,
             num_items,
             embedding_dim=embedding_dim,
@@ -87,16 +93,22 @@ class Hybrid(nn.Module):
             mask_share=mask_share,
             cosine=cosine,
         )
+        self.encoder = make_one() if members == 1 else Ensemble([make_one() for _ in range(members)])
         # the graph side is built after the encoder, so that a seed gives the encoder the same weights as standalone
-        self.max_length = max_length
+        self.embedding_dim, self.max_length = embedding_dim, max_length
         self.graph_recency = graph_recency
         self.gnn = gnn
         self.fusion = fusion
         self.remembers = fusion.level == "score" and isinstance(gnn, Memory)
-        self.graph_items: nn.Embedding | None = self.encoder.items
-        if self.remembers:
-            self.graph_items = None
-        elif not tied:
+        self.graph_items: nn.Embedding | None = None
+        if members > 1 and not self.remembers:
+            raise UserError(
+                f"model.members={members} averages the scores of encoders that were trained alone: use "
+                "fusion.level=score with a memory such as gnn=evidence, and training=post_hoc."
+            )
+        if tied and not self.remembers:
+            self.graph_items = self.encoder.items
+        elif not self.remembers:
             self.graph_items = nn.Embedding(num_items + 1, embedding_dim, padding_idx=0)
             self.graph_items.apply(initialise)
 
@@ -164,13 +176,14 @@ class Hybrid(nn.Module):
     def score(self, batch: Batch, reading: Reading, own: Int[Tensor, "R"] | None = None) -> DotScores | MixtureScores:
         """Scores of all items for each request; in training, `own` holds the correct items."""
         graph = self.graph_table()
-        states, length = self.read(reading, graph), reading.length
         if self.fusion.level == "embedding":
             assert graph is not None
-            return self.mix_embeddings(states, length, graph)
-        seq = item_scores(states, self.encoder.items.weight, self.encoder.cosine)
+            return self.mix_embeddings(self.read(reading, graph), reading.length, graph)
+        states = self.encoder.states(reading)
         side = self.graph_side(batch, graph, reading.after, own)
-        return MixtureScores(seq, side, self.fusion.alpha(length, states), states, self.fusion.geometric)
+        state = states[:, : self.embedding_dim]  # of the first member
+        alpha = self.fusion.alpha(reading.length, state)
+        return MixtureScores(self.encoder.compare(states), side, alpha, state, self.fusion.geometric)
 
     def training_scores(
         self, batch: Batch, targets: Int[Tensor, "M"]

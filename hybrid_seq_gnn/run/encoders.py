@@ -25,13 +25,18 @@ OUTPUTS = Path("outputs")
 SHARED = ("data", "loss", "negatives", "evaluation", "training", "model", "seed", "experiment")
 
 
-def config_alone(config: Config) -> Config | None:
-    """The configuration of a run of the model's encoder alone; None if the model has no encoder."""
+def config_alone(config: Config, ahead: int = 0) -> Config | None:
+    """The configuration of a run of the model's encoder alone; None if the model has no encoder.
+
+    Args:
+        ahead: added to the seed, for another member of an ensemble.
+    """
     alone = getattr(target_class("model", config["model"]), "encoder_alone", None)
     if alone is None:
         return None
     training = without_fusion(config["training"])
-    return {**config, "model": alone(config["model"]), "training": training} | dict.fromkeys(("graph", "gnn", "fusion"))
+    changed = {"model": alone(config["model"]), "training": training, "seed": config["seed"] + ahead}
+    return {**config, **changed} | dict.fromkeys(("graph", "gnn", "fusion"))
 
 
 def asked_alone(options: dict[str, str], overrides: list[str], config: Config) -> tuple[dict[str, str], list[str]]:
@@ -41,10 +46,12 @@ def asked_alone(options: dict[str, str], overrides: list[str], config: Config) -
     for override in overrides:
         group, _, setting = re.split(r"=", override.lstrip("+"), maxsplit=1)[0].partition(".")
         known = config["model"] if group == "model" else config["training"] if group == "training" else None
+        if group == "seed":
+            override = f"seed={config['seed']}"
         if group in SHARED and override != f"model={model}" and (setting in known if known else group != "model"):
             alone.append(override)
     used = {group: option for group, option in options.items() if config.get(group)}
-    return {**used, "model": model, "training": option_of(config["training"])}, alone
+    return {**used, "model": model, "training": option_of(config["training"])}, list(dict.fromkeys(alone))
 
 
 def option_of(node: Config) -> str:
@@ -52,24 +59,24 @@ def option_of(node: Config) -> str:
     return str(node["_target_"]).split(".")[-2]
 
 
-def encoder_folder(run: "Run") -> Path:
+def encoder_folder(run: "Run", ahead: int = 0) -> Path:
     """The folder in which a run's encoder is trained: in the shared folder, or in the run folder."""
-    config = config_alone(run.config)
+    config = config_alone(run.config, ahead)
     assert config is not None
     shared = getattr(run.strategy, "encoders", None)
     if shared is None:
-        return run.folder / "encoder"
+        return run.folder / (f"encoder-{ahead}" if ahead else "encoder")
     key = address(config, run.prepared.split_hash, run.device.type)
     return expanded(shared) / f"{option_of(config['model'])}-{key[:12]}"
 
 
-def find(run: "Run") -> Path | None:
+def find(run: "Run", ahead: int = 0) -> Path | None:
     """Find a finished run of this run's encoder alone: in the shared folder, next to this run, or below outputs/."""
-    config = config_alone(run.config)
+    config = config_alone(run.config, ahead)
     if config is None or getattr(run.strategy, "encoders", OUTPUTS) is None:
         return None
     key = address(config, run.prepared.split_hash, run.device.type)
-    shared = encoder_folder(run)
+    shared = encoder_folder(run, ahead)
     if read_results(shared) is not None:  # the address is in its name
         return shared
     return next(finished_runs(key, [run.folder.parent.glob("*/results.json"), OUTPUTS.rglob("results.json")]), None)

@@ -159,19 +159,24 @@ class Run:
         if self.asked.watch is not None:
             self.asked.watch(history)
 
-    def encoder(self) -> Path:
-        """Return the folder of a finished run of the model's encoder alone; train one if there is none."""
-        finished = distributed.broadcast(encoders.find(self))
+    def encoder(self, ahead: int = 0) -> Path:
+        """Return the folder of a finished run of the model's encoder alone; train one if there is none.
+
+        Args:
+            ahead: added to the seed.
+        """
+        finished = distributed.broadcast(encoders.find(self, ahead))
         if finished is not None:
             log.info("the encoder alone: taken from %s", files.shown(finished))
             return finished
-        config, folder = encoders.config_alone(self.config), encoders.encoder_folder(self)
+        config, folder = encoders.config_alone(self.config, ahead), encoders.encoder_folder(self, ahead)
         assert config is not None
         if distributed.is_first():
             folder.mkdir(parents=True, exist_ok=True)
         folder = distributed.broadcast(folder)  # the folder now exists for all processes
         log.info("training the encoder alone in %s", files.shown(folder))
-        options, overrides = encoders.asked_alone(self.asked.options, self.asked.overrides, config)
+        asked = [*self.asked.overrides, f"seed={config['seed']}"] if ahead else self.asked.overrides
+        options, overrides = encoders.asked_alone(self.asked.options, asked, config)
         with encoders.log_to(folder):
             Run(config, folder, Asked(overrides, options, inner=True, shared=folder.parent != self.folder))()
         return folder

@@ -22,6 +22,7 @@ from torch import nn
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.files import expanded, read_json
 from hybrid_seq_gnn.limits import Weight
+from hybrid_seq_gnn.model.ensemble import Ensemble
 from hybrid_seq_gnn.model.hybrid import Hybrid
 from hybrid_seq_gnn.training import checkpoint
 from hybrid_seq_gnn.training.fusion_fit import check_chosen, fit
@@ -78,15 +79,21 @@ class PostHoc(Strategy):
         fusion = hybrid.fusion
         assert isinstance(fusion, nn.Module)
         by = self.criterion(fusion)
+        members = hybrid.encoder.members if isinstance(hybrid.encoder, Ensemble) else [hybrid.encoder]
         if self.encoder_checkpoint is None:
-            baseline: Path | None = run.encoder()
-            path = baseline / "model.pt"  # type: ignore[operator]
+            folders = [run.encoder(ahead) for ahead in range(len(members))]
+            baseline: Path | None = folders[0]
+            paths = [folder / "model.pt" for folder in folders]
         else:
-            baseline, path = None, expanded(self.encoder_checkpoint)
-        checkpoint.load_encoder(hybrid.encoder, path, run)
-        baseline = baseline or run_of(path)
+            paths = [expanded(self.encoder_checkpoint)]
+            baseline = None
+            if len(members) > 1:
+                raise UserError(f"training.encoder_checkpoint is one encoder; model.members={len(members)} needs more.")
+        for member, path in zip(members, paths, strict=True):
+            checkpoint.load_encoder(member, path, run)
+        baseline = baseline or run_of(paths[0])
         hybrid.encoder.requires_grad_(False)
-        stages: dict[str, Any] = {"encoder": {"path": str(path)}}
+        stages: dict[str, Any] = {"encoder": {"path": ", ".join(map(str, paths))}}
         started = time.perf_counter()
         if by is not None:
             batches = run.measure.batches(run.measure.valid_positions, hybrid.max_length)

@@ -9,7 +9,9 @@ from torch import nn
 
 from hybrid_seq_gnn import files
 from hybrid_seq_gnn.data.batches import TrainingWindows
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.evaluate import Ranking
+from hybrid_seq_gnn.model.ensemble import ALONE, Ensemble
 from hybrid_seq_gnn.training import distributed
 from hybrid_seq_gnn.training.loop import Progress, Stage
 from hybrid_seq_gnn.training.measure import Measure
@@ -47,8 +49,12 @@ class Run(Protocol):
         """Called after each epoch with the records of all epochs so far."""
         ...
 
-    def encoder(self) -> Path:
-        """Return the folder of a finished run of the model's encoder alone; train one if there is none."""
+    def encoder(self, ahead: int = 0) -> Path:
+        """Return the folder of a finished run of the model's encoder alone; train one if there is none.
+
+        Args:
+            ahead: added to the seed of the run.
+        """
         ...
 
 
@@ -77,6 +83,8 @@ class Strategy(TrainingSettings):
 
     def check(self, model: nn.Module) -> None:
         """Raise a UserError if this strategy cannot train such a model; also called before the data are read."""
+        if isinstance(getattr(model, "encoder", None), Ensemble):
+            raise UserError(ALONE)
 
     def __call__(self, run: Run) -> Outcome:
         """Train the run's model, in place."""

@@ -12,7 +12,6 @@ from hybrid_seq_gnn.report.studies import read
 from tests.commands import results, succeed
 from tests.sweeps.common import ONE, alphas, trials
 
-
 DAMAGE = {
     1: (lambda path: path.unlink(), "is missing"),
     2: (lambda path: path.write_text(""), "cannot be read as JSON"),
