@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hybrid_seq_gnn.compare.sentences import findings, verdict
+from hybrid_seq_gnn.compare.table import BY_LENGTH, EXPLORATORY, FAMILIES, PRIMARY
 from hybrid_seq_gnn.results.configurations import Configuration
 from hybrid_seq_gnn.results.labels import interval, number, p_value, percent
 from hybrid_seq_gnn.results.tables import latex, left_out_paragraphs, markdown
@@ -37,11 +38,20 @@ def report(
         parts += [f"{metric}:", markdown(*cells(rows, alpha, whole=whole))]
     said = findings(found, baseline, others, alpha=alpha, two_level=two_level)
     parts += [
-        f"p (Holm) is corrected for all {found['p_holm'].notna().sum()} comparisons shown; detectable is the true "
-        "difference that 8 of 10 such samples of users would find.",
+        f"p (Holm) is corrected within each family: {families(found)}. Groups are tested only where a configuration "
+        "differs overall. detectable is the true difference that 8 of 10 such samples of users would find.",
         "\n".join(f"- {line}" for line in said),
     ]
     return "\n\n".join([*parts, *left_out_paragraphs(notes)])
+
+
+def families(found: "pd.DataFrame") -> str:
+    """The families of a comparison and their sizes: primary (NDCG@10 overall; 3 tests), by length (9 tests)."""
+    tested = found[found["p_holm"].notna()]
+    first = found["metric"].iloc[0]
+    notes = {PRIMARY: f"{first} overall; ", BY_LENGTH: f"{first}; ", EXPLORATORY: ""}
+    counts = [(name, int((tested["family"] == name).sum())) for name in FAMILIES]
+    return ", ".join(f"{name} ({notes[name]}{n} test{'s' if n != 1 else ''})" for name, n in counts if n) or "none"
 
 
 def cells(rows: "pd.DataFrame", alpha: float, *, whole: bool) -> tuple[list[str], list[list[Any]]]:

@@ -6,6 +6,7 @@
 |---|---|
 | name | of the configuration |
 | metric, group | `NDCG@10`; `overall`, `short`, `medium` or `long` |
+| family | `primary` (the first metric, overall), `by length` (the first metric, groups) or `exploratory` (the rest) |
 | users | of the group |
 | seeds, baseline_seeds | runs that were averaged per user before anything was tested |
 | baseline, mean | the metric: mean over users and seeds |
@@ -14,11 +15,15 @@
 | low, high, relative_low, relative_high | 1 - alpha interval of both: percentiles of a paired bootstrap over users |
 | p_t, p_permutation | paired t-test and random sign flips over users, two-sided, uncorrected |
 | p_bootstrap | of the bootstrap over seeds and users; NaN unless `two_level` |
-| p_holm | after Holm's correction over all rows; of `combined_p` of the two tests, or of p_bootstrap with `two_level` |
+| p_holm | Holm's correction within the family, of `combined_p` of the two tests, or of p_bootstrap with `two_level` |
 | effect_size | Cohen's d_z |
 | minimum_detectable | a true difference of this size would be found (uncorrected) in 8 of 10 such samples of users |
 | wins, ties, losses | users |
 | significant | p_holm < alpha: True or False, or None where it cannot be tested |
+
+The chance of any false positive in a family is at most alpha. A length group is only tested where the configuration
+differs overall: its p_holm is at least that of its primary row (a fixed sequence of tests; Maurer et al. 1995). What is
+exploratory suggests new questions and settles none.
 
 Rows are ordered as they were asked for: by configuration, then metric, then group.
 """
@@ -38,8 +43,9 @@ from hybrid_seq_gnn.results.runs import GROUPS, Run, require_comparable
 if TYPE_CHECKING:
     import pandas as pd
 
+FAMILIES = (PRIMARY, BY_LENGTH, EXPLORATORY) = ("primary", "by length", "exploratory")
 COLUMNS = (
-    *("name", "metric", "group", "users", "seeds", "baseline_seeds"),
+    *("name", "metric", "group", "family", "users", "seeds", "baseline_seeds"),
     *("baseline", "mean", "sd_over_seeds", "baseline_sd_over_seeds", "difference", "relative"),
     *("low", "high", "relative_low", "relative_high", "p_t", "p_permutation", "p_bootstrap", "p_holm"),
     *("effect_size", "minimum_detectable", "wins", "ties", "losses", "significant"),
@@ -90,6 +96,7 @@ def compare(
         for c, configuration in enumerate(others):
             for k, metric in enumerate(metrics):
                 row: dict[str, Any] = {"name": configuration.name, "metric": metric, "group": group}
+                row["family"] = family(metric, group, metrics[0])
                 row |= {"users": int(members.sum()), "seeds": len(configuration.runs)}
                 row |= {"baseline_seeds": len(baseline.runs), "baseline": found.baseline[k]}
                 row |= {"sd_over_seeds": spread[1 + c][k], "baseline_sd_over_seeds": spread[0][k]}
@@ -107,9 +114,27 @@ def compare(
         p = frame["p_bootstrap"].to_numpy(dtype=float)
     else:
         frame["p_bootstrap"] = np.nan
-    frame["p_holm"] = significance.holm(p)
+    frame["p_holm"] = by_family(frame, p)
     frame["significant"] = pd.Series([None if np.isnan(p) else bool(p < alpha) for p in frame["p_holm"]], dtype=object)
     return frame
+
+
+def family(metric: str, group: str, first: str) -> str:
+    """The family of a test, where `first` is the first metric of a comparison."""
+    if metric != first:
+        return EXPLORATORY
+    return PRIMARY if group == OVERALL else BY_LENGTH
+
+
+def by_family(frame: "pd.DataFrame", p: np.ndarray) -> np.ndarray:
+    """Holm's correction within each family; a length group has at least the p of its configuration overall."""
+    primary, by_length, rest = ((frame["family"] == name).to_numpy() for name in FAMILIES)
+    corrected = np.full(len(p), np.nan)
+    corrected[primary], corrected[rest] = significance.holm(p[primary]), significance.holm(p[rest])
+    overall = dict(zip(frame["name"][primary], corrected[primary], strict=True))
+    gate = frame["name"].map(overall).to_numpy(dtype=float)
+    corrected[by_length] = significance.gated(p[by_length], gate[by_length])
+    return corrected
 
 
 def values(runs: Sequence[Run], first: Run, metrics: Sequence[str]) -> np.ndarray:

@@ -221,3 +221,12 @@ def holm(p: Float[np.ndarray, "M"]) -> Float[np.ndarray, "M"]:
     stepped = (len(order) - np.arange(len(order))) * p[order]
     corrected[order] = np.minimum(1.0, np.maximum.accumulate(stepped)) if len(order) else stepped
     return corrected
+
+
+def gated(p: Float[np.ndarray, "M"], gate: Float[np.ndarray, "M"] | float) -> Float[np.ndarray, "M"]:
+    """Holm's correction of tests that are only made where an earlier one succeeded, whose corrected p is `gate`.
+
+    A NaN gate is open. Source: Maurer, Hothorn & Lehmacher 1995, a-priori ordered hypotheses.
+    """
+    found: np.ndarray = np.where(np.isnan(p), np.nan, np.fmax(holm(p), gate))
+    return found

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hybrid_seq_gnn.compare.table import compare
+from hybrid_seq_gnn.compare.table import by_family, compare
 from hybrid_seq_gnn.evaluation.groups import OVERALL
-from hybrid_seq_gnn.evaluation.significance import combined_p, holm
+from hybrid_seq_gnn.evaluation.significance import combined_p
 from hybrid_seq_gnn.results.configurations import Configuration, group_seeds, name_configurations
 from hybrid_seq_gnn.results.labels import Number
 from hybrid_seq_gnn.results.run_table import METRIC, differences, verdict
@@ -92,9 +92,7 @@ def compare_with_encoders(hybrids: Sequence[Run], encoders: dict[Path, Run]) -> 
         for encoder in encoder_of.values()
     )
     p = combined_p(frame["p_t"].to_numpy(dtype=float), frame["p_permutation"].to_numpy(dtype=float), RESAMPLES)
-    overall = (frame["group"] == OVERALL).to_numpy()
-    for rows in (overall, ~overall):
-        frame.loc[rows, "p_holm"] = holm(p[rows])
+    frame["p_holm"] = by_family(frame, p)  # over the hybrids of all encoders
     frame = frame.assign(low=frame["relative_low"], high=frame["relative_high"]).astype(object)
     rows_of = frame.where(frame.notna(), None).groupby("name")
     return [Pair(*pair, rows_of.get_group(pair[0].name).set_index("group").to_dict("index")) for pair in pairs]

@@ -11,6 +11,7 @@ from hybrid_seq_gnn.compare.sentences import (
     other_differences,
     verdict,
 )
+from hybrid_seq_gnn.compare.table import PRIMARY
 from hybrid_seq_gnn.evaluation.groups import OVERALL
 from hybrid_seq_gnn.report.facts import METRIC, Facts
 from hybrid_seq_gnn.report.page import Section
@@ -55,7 +56,7 @@ def sentences(facts: Facts) -> list[str]:
     row, *by_group = (facts.rows[best.name, METRIC, group] for group in GROUPS)
     return [
         how_chosen(facts, best),
-        overall(row, int(frame["p_holm"].notna().sum())),
+        overall(row, int(frame["p_holm"][frame["family"] == PRIMARY].notna().sum())),
         *map(for_whom, by_group),
         the_others(facts),
         how_sure(base, best, row),
@@ -77,10 +78,11 @@ def overall(row: dict[Any, Any], comparisons: int) -> str:
         return f"All users: {METRIC} {row['mean']:.4f} against {row['baseline']:.4f}; nothing can be tested."
     p = str(p_value(row["p_holm"]))
     p = f"< {p[1:]}" if p.startswith("<") else f"= {p}"
+    corrected = f" after Holm's correction for {comparisons} configurations" if comparisons > 1 else ""
     sure = "" if row["significant"] else f" This is not significant: it may be chance.{alone(row)}"
     return (
         f"All {row['users']:,} users: {METRIC} {row['mean']:.4f} against {row['baseline']:.4f}, {difference(row)}; "
-        f"p {p} after Holm's correction for {comparisons} comparisons.{sure}"
+        f"p {p}{corrected}.{sure}"
     )
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
 from hybrid_seq_gnn.evaluation.metrics import per_user
-from hybrid_seq_gnn.evaluation.significance import combined_p, holm, paired
+from hybrid_seq_gnn.evaluation.significance import combined_p, gated, paired
 from hybrid_seq_gnn.files import shown
 from hybrid_seq_gnn.run.per_user import COLUMNS, NAME, read_per_user
 from hybrid_seq_gnn.run.record import read_results
@@ -23,8 +23,8 @@ def compare_with(baseline: Path, folder: Path, seed: int) -> dict[str, Any]:
 
     It holds, for each of `METRICS`, overall and by history length: both means over test users, their difference, the
     difference relative to the baseline with its 95 % interval (paired bootstrap over users), p (the larger of a paired
-    t-test and random sign flips, see `combined_p`), and p_holm, corrected for the four rows of a metric. Undefined
-    values are null.
+    t-test and random sign flips, see `combined_p`), and p_holm: overall p itself, by length corrected for the
+    three groups and at least p overall. Undefined values are null.
 
     Args:
         baseline, folder: folders of finished runs, with per_user.parquet.
@@ -59,8 +59,8 @@ def compare_with(baseline: Path, folder: Path, seed: int) -> dict[str, Any]:
             row |= {"low": tests.relative_low[0, k], "high": tests.relative_high[0, k]}
             metrics[metric][name] = row
     for rows_of_metric in metrics.values():
-        corrected = holm(np.array([row["p"] for row in rows_of_metric.values()]))
-        for row, p_holm in zip(rows_of_metric.values(), corrected, strict=True):
+        p = np.array([row["p"] for row in rows_of_metric.values()])
+        for row, p_holm in zip(rows_of_metric.values(), [p[0], *gated(p[1:], p[0])], strict=True):
             row["p_holm"] = p_holm
             row |= {key: None if value != value else float(value) for key, value in row.items() if key != "users"}
     return {

@@ -6,6 +6,7 @@ import scipy.stats
 from hybrid_seq_gnn.compare.sentences import findings, verdict
 from hybrid_seq_gnn.compare.table import COLUMNS, compare
 from hybrid_seq_gnn.evaluation.metrics import per_user
+from hybrid_seq_gnn.evaluation.significance import combined_p, holm
 from hybrid_seq_gnn.results.configurations import configurations
 from hybrid_seq_gnn.results.load import load
 from tests.results.folders import random_ranks, write_run
@@ -67,14 +68,32 @@ def test_users_are_matched_by_their_id_and_not_by_their_row(tmp_path):
     pd.testing.assert_frame_equal(compare(base, others, ["NDCG@10"], ["overall"], resamples=200), expected)
 
 
-def test_holm_counts_every_row_shown_and_no_row_without_a_test(tmp_path):
-    base, others = world(tmp_path, better=0.8)
-    one = compare(base, others, ["NDCG@10"], ["overall"], resamples=500)
-    three = compare(base, others, ["NDCG@10"], ["overall", "short", "medium", "long"], resamples=500)
-    assert one["p_holm"][0] == max(one["p_t"][0], one["p_permutation"][0])
-    p = three[["p_t", "p_permutation"]].max(axis=1)
-    assert p.argmin() == 0
-    assert three["p_holm"][0] == pytest.approx(3 * p[0])
+def test_each_family_is_corrected_for_itself_and_rows_without_a_test_count_nowhere(tmp_path):
+    base, others = world(tmp_path, better=0.7)
+    groups = ["overall", "short", "medium", "long"]  # no user is long
+    frame = compare(base, others, ["NDCG@10", "HR@5", "MRR@20"], groups, resamples=500)
+    assert frame["family"].tolist() == ["primary", *["by length"] * 3, *["exploratory"] * 8]
+    p = combined_p(frame["p_t"].to_numpy(), frame["p_permutation"].to_numpy(), 500)
+    corrected = frame["p_holm"].to_numpy()
+    assert corrected[0] == pytest.approx(p[0])  # one configuration: one primary test, whatever else is looked at
+    np.testing.assert_allclose(corrected[1:4], np.maximum(holm(p[1:4]), [p[0], p[0], np.nan]))
+    np.testing.assert_allclose(corrected[4:], holm(p[4:]))
+    alone = compare(base, others, ["NDCG@10"], ["short"], resamples=500)
+    assert alone["p_holm"][0] == pytest.approx(p[1])  # not gated by what was not asked
+
+
+def test_a_group_does_not_count_where_the_configuration_does_not_differ_overall(tmp_path):
+    """Better for the short ones by as much as it is worse for the others."""
+    for seed in (0, 1):
+        base = random_ranks(seed, USERS)
+        write_run(tmp_path / f"0_{seed}", base, lengths=LENGTHS, seed=seed, model="sasrec")
+        moved = np.where(LENGTHS <= 10, np.maximum(base // 3, 1), base * 3)
+        write_run(tmp_path / f"1_{seed}", moved, lengths=LENGTHS, seed=seed)
+    (base, *others), _ = configurations(load([tmp_path]).runs)
+    frame = compare(base, others, ["NDCG@10"], resamples=500)
+    overall, short = frame.iloc[0], frame.iloc[1]
+    assert overall["p_holm"] > 0.05 and not overall["significant"]
+    assert short["p_t"] < 0.01 and short["p_holm"] == overall["p_holm"] and not short["significant"]
 
 
 def test_a_group_without_users_is_a_gap_and_said(tmp_path):
@@ -82,7 +101,7 @@ def test_a_group_without_users_is_a_gap_and_said(tmp_path):
     frame = compare(base, others, ["NDCG@10"], resamples=200)
     (row,) = frame[frame["group"] == "long"].to_dict("records")
     assert row["users"] == 0 and row["significant"] is None and verdict(row) == "no users"
-    numbers = set(COLUMNS) - {"name", "metric", "group", "users", "seeds", "baseline_seeds", "significant"}
+    numbers = set(COLUMNS) - {"name", "metric", "group", "family", "users", "seeds", "baseline_seeds", "significant"}
     assert all(np.isnan(row[column]) for column in numbers - {"wins", "ties", "losses"})
     assert "long: no test user belongs to this group" in said(frame, base, others)
 
