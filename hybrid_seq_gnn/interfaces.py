@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hybrid_seq_gnn.data.batches import Batch
+from hybrid_seq_gnn.data.seen import Excluded
 
 
 @runtime_checkable
@@ -35,8 +36,10 @@ class TrainingScores(Scores, Protocol):
         """Scores of K items per row."""
         ...
 
-    def cross_entropy(self, targets: Int[Tensor, "M"], smoothing: float = 0.0) -> Float[Tensor, ""]:
-        """Mean over rows of -log softmax(scores)[target], over all items."""
+    def cross_entropy(
+        self, targets: Int[Tensor, "M"], smoothing: float = 0.0, excluded: Excluded | None = None
+    ) -> Float[Tensor, ""]:
+        """Mean over rows of -log softmax(scores)[target], over all items that are not excluded."""
         ...
 
     def scaled(self, temperature: float) -> "TrainingScores":

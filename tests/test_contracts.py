@@ -50,7 +50,7 @@ def recommender(world, model="hybrid", fusion="fixed", gnn="lightgcn", graph="co
 
 
 def criterion(world, loss="cross_entropy", negatives="uniform"):
-    return make("loss", loss, negatives=make("negatives", negatives, **world), num_items=ITEMS)
+    return make("loss", loss, negatives=make("negatives", negatives, **world), num_items=ITEMS, **world)
 
 
 def two_steps(model, loss, world):

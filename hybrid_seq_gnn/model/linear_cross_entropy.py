@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from hybrid_seq_gnn.data.seen import Excluded
 from hybrid_seq_gnn.errors import UserError
 
 CACHE = 8 << 20  # bytes of logits at a time on a CPU: they stay in its cache
@@ -67,6 +68,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         smoothing: float,
         weight: Tensor | None,
         prior: Callable[[slice], Tensor] | None,
+        excluded: Excluded | None,
     ) -> Tensor:
         rows, items = len(query), len(table) - 1
         full = query.to(table.dtype)
@@ -89,6 +91,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if weight is not None and prior is not None:
                 extra = prior(chunk)
                 logits[:, : len(table)].addcmul_(weight[chunk, None], extra)
+            if excluded is not None:
+                excluded.remove(logits, chunk, targets[chunk])
             probability, total[chunk] = softmax_of(logits, len(table))
             if weight_grad is not None:
                 extra_own[chunk] = extra.gather(1, targets[chunk, None])
@@ -121,7 +125,15 @@ class _LinearCrossEntropy(torch.autograd.Function):
         query_grad, table_grad, weight_grad = ctx.saved_tensors
         scale = grads[0] / ctx.rows
         weight_grad = None if weight_grad is None else weight_grad * scale
-        return query_grad * scale, table_grad * scale, None, None, weight_grad, None  # autograd casts to input dtypes
+        return (
+            query_grad * scale,
+            table_grad * scale,
+            None,
+            None,
+            weight_grad,
+            None,
+            None,
+        )  # autograd casts to input dtypes
 
 
 def linear_cross_entropy(
@@ -130,13 +142,15 @@ def linear_cross_entropy(
     targets: Int[Tensor, "M"],
     smoothing: float = 0.0,
     prior: Prior | None = None,
+    excluded: Excluded | None = None,
 ) -> Float[Tensor, ""]:
     """`F.cross_entropy(query @ table[1:].T, targets - 1)`, faster on a CPU and without its (M, N) memory.
 
         loss = mean over rows of log sum_j exp(query . table_j) - query . table_target     sum over items, 0 is padding
 
     With label smoothing e, the target's score is replaced by (1 - e) times it plus e times the mean score. With a
-    prior, weight * prior_j is added to every score; it is not smoothed.
+    prior, weight * prior_j is added to every score; it is not smoothed. Excluded items are not in the sum over items;
+    they do not go with smoothing.
 
     Source: Wijmans et al. 2024, "Cut Your Losses" (arXiv:2411.09009). Ours differs: theirs is a GPU kernel that
     recomputes the logits for the gradient, ours computes the gradient in the forward pass.
@@ -152,6 +166,8 @@ def linear_cross_entropy(
             logits = query[chunk] @ table.T
             if prior is not None:
                 logits = logits + prior.weight[chunk, None] * prior.of_rows(chunk)
+            if excluded is not None:
+                excluded.remove(logits, chunk, targets[chunk])
             parts.append(
                 torch.nn.functional.cross_entropy(
                     logits[:, 1:], targets[chunk] - 1, reduction="sum", label_smoothing=smoothing
@@ -160,7 +176,7 @@ def linear_cross_entropy(
         return torch.stack(parts).sum() / len(query)
     weight, of_rows = (None, None) if prior is None else (prior.weight, prior.of_rows)
     loss: Tensor = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        query, table, targets, smoothing, weight, of_rows
+        query, table, targets, smoothing, weight, of_rows, excluded
     )
     return loss
 
@@ -175,7 +191,9 @@ class _LinearMixtureLoss(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, alpha: Tensor, targets: Tensor, other: Tensor | None, *sides: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, alpha: Tensor, targets: Tensor, other: Tensor | None, excluded: Excluded | None, *sides: Tensor
+    ) -> Tensor:
         pairs = [(query.to(table.dtype), table) for query, table in zip(sides[::2], sides[1::2], strict=True)]
         pads = [padded(table) for _, table in pairs]
         columns = [pad.T.contiguous() for pad in pads]
@@ -188,7 +206,10 @@ class _LinearMixtureLoss(torch.autograd.Function):
         for chunk in chunks(len(targets), pairs[0][1]):
             softmaxes = []
             for side, ((query, _), own) in enumerate(zip(pairs, owns, strict=True)):
-                p, total = softmax_of(query[chunk] @ columns[side], size)
+                logits = query[chunk] @ columns[side]
+                if excluded is not None:
+                    excluded.remove(logits, chunk, targets[chunk])
+                p, total = softmax_of(logits, size)
                 logs[side, chunk] = (query[chunk] * own[chunk]).sum(1) - total[:, 0]
                 softmaxes.append(p)
             shares = torch.softmax(weights[:, chunk].log() + logs[:, chunk], 0)[:, :, None]
@@ -207,11 +228,15 @@ class _LinearMixtureLoss(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         alpha_grad, *rest = ctx.saved_tensors
         scale = grads[0] / len(alpha_grad)
-        return alpha_grad * scale, None, None, *(each * scale for each in rest)
+        return alpha_grad * scale, None, None, None, *(each * scale for each in rest)
 
 
 def linear_mixture_loss(
-    alpha: Float[Tensor, "M"], targets: Int[Tensor, "M"], other: Float[Tensor, "M"] | None, *sides: Tensor
+    alpha: Float[Tensor, "M"],
+    targets: Int[Tensor, "M"],
+    other: Float[Tensor, "M"] | None,
+    *sides: Tensor,
+    excluded: Excluded | None = None,
 ) -> Float[Tensor, ""]:
     """Mean over rows of -log(alpha p_1(target) + (1 - alpha) p_2(target)), without (M, N) memory.
 
@@ -222,5 +247,5 @@ def linear_mixture_loss(
         sides: query (M, D) and table (N, D) of the first side, and of the second unless `other` is given; p is the
             softmax of query @ table.T.
     """
-    loss: Tensor = _LinearMixtureLoss.apply(alpha, targets, other, *sides)  # type: ignore[no-untyped-call]
+    loss: Tensor = _LinearMixtureLoss.apply(alpha, targets, other, excluded, *sides)  # type: ignore[no-untyped-call]
     return loss

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from hybrid_seq_gnn.data.seen import Excluded
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.model.chosen_scores import chosen_scores
 from hybrid_seq_gnn.model.linear_cross_entropy import Prior, linear_cross_entropy, linear_mixture_loss
@@ -35,9 +36,11 @@ class DotScores:
         """Scores of K items per row."""
         return chosen_scores(self.query, self.table, items)
 
-    def cross_entropy(self, targets: Int[Tensor, "M"], smoothing: float = 0.0) -> Float[Tensor, ""]:
-        """Mean over rows of -log softmax(scores)[target], over all items except padding."""
-        return linear_cross_entropy(self.query, self.table, targets, smoothing)
+    def cross_entropy(
+        self, targets: Int[Tensor, "M"], smoothing: float = 0.0, excluded: Excluded | None = None
+    ) -> Float[Tensor, ""]:
+        """Mean over rows of -log softmax(scores)[target], over all items but padding and those excluded."""
+        return linear_cross_entropy(self.query, self.table, targets, smoothing, excluded=excluded)
 
     def log_probabilities(self) -> Float[Tensor, "M N"]:
         """log softmax over all items; -inf for padding."""
@@ -126,8 +129,13 @@ class MixtureScores:
             raise UserError(f"loss.temperature={temperature} does not work with fusion.level=score; leave it at 1.")
         return self
 
-    def cross_entropy(self, targets: Int[Tensor, "M"], smoothing: float = 0.0) -> Float[Tensor, ""]:
+    def cross_entropy(
+        self, targets: Int[Tensor, "M"], smoothing: float = 0.0, excluded: Excluded | None = None
+    ) -> Float[Tensor, ""]:
         """Mean over rows of -log p(target) of the mixture. Memory: a chunk of rows times N.
+
+        Args:
+            excluded: no candidates in a geometric mixture; in a linear one, in each softmax, and never in a memory.
 
         Raises:
             ValueError: label smoothing, which is undefined for a mixture.
@@ -137,10 +145,13 @@ class MixtureScores:
         seq, graph, alpha = self.seq, self.graph, self.alpha.to(self.seq.table.dtype)
         if not self.geometric:
             if isinstance(graph, DotScores):
-                return linear_mixture_loss(alpha, targets, None, seq.query, seq.table, graph.query, graph.table)
-            return linear_mixture_loss(alpha, targets, graph.log_probability(targets), seq.query, seq.table)
+                sides = seq.query, seq.table, graph.query, graph.table
+                return linear_mixture_loss(alpha, targets, None, *sides, excluded=excluded)
+            other = graph.log_probability(targets)
+            return linear_mixture_loss(alpha, targets, other, seq.query, seq.table, excluded=excluded)
         query = alpha[:, None] * seq.query
         if isinstance(graph, DotScores):
             query = torch.cat([query, (1 - alpha)[:, None] * graph.query], dim=1)
-            return linear_cross_entropy(query, torch.cat([seq.table, graph.table], dim=1), targets)
-        return linear_cross_entropy(query, seq.table, targets, prior=Prior(1 - alpha, graph.all))
+            return linear_cross_entropy(query, torch.cat([seq.table, graph.table], dim=1), targets, excluded=excluded)
+        prior = Prior(1 - alpha, graph.all)
+        return linear_cross_entropy(query, seq.table, targets, prior=prior, excluded=excluded)

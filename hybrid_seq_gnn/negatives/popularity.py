@@ -5,10 +5,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from hybrid_seq_gnn.data.seen import Seen
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.limits import AtLeast1, Limited, NotNegative
-from hybrid_seq_gnn.negatives.seen import Seen
 
 ROUNDS = 20  # of rejection sampling; rows that still hold a seen item are then drawn exactly, one by one
 

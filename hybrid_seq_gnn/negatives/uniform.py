@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from hybrid_seq_gnn.data.seen import Seen
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.limits import AtLeast1, Limited
-from hybrid_seq_gnn.negatives.seen import Seen
 
 
 class Uniform(Limited, nn.Module):

@@ -4,11 +4,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from hybrid_seq_gnn.data.seen import Excluded
 from hybrid_seq_gnn.loss.bce import BCE
 from hybrid_seq_gnn.loss.bpr import BPR
 from hybrid_seq_gnn.loss.cross_entropy import CrossEntropy
 from hybrid_seq_gnn.loss.gbce import GBCE
 from hybrid_seq_gnn.loss.sampled_softmax import SampledSoftmax
+from hybrid_seq_gnn.loss.unseen import Unseen
 from hybrid_seq_gnn.model.chosen_scores import chosen_scores
 from hybrid_seq_gnn.model.linear_cross_entropy import linear_cross_entropy
 from hybrid_seq_gnn.model.scores import DotScores
@@ -37,6 +39,34 @@ def test_cross_entropy_is_the_same_without_gradients():
     with torch.no_grad():
         expected = F.cross_entropy(query @ table[1:].T, targets - 1)
         assert torch.allclose(linear_cross_entropy(query, table, targets), expected)
+
+
+@pytest.mark.parametrize("sizes", [[1], [100, 30, 70], [1] * 20 + [130, 128]], ids=sum)
+def test_what_is_excluded_is_no_candidate_in_value_and_gradient_unless_it_is_the_target(sizes):
+    query, table, targets = problem(sum(sizes))
+    items = [torch.randperm(22)[: 3 + k % 9] + 1 for k in range(len(sizes))]
+    masked = torch.zeros(len(query), 23, dtype=torch.bool)
+    for row, run in enumerate(torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes)).tolist()):
+        masked[row, items[run]] = True
+        masked[row, targets[row]] = False
+    theirs = F.cross_entropy((query @ table.T).masked_fill(masked, -torch.inf)[:, 1:], targets - 1)
+    ours = linear_cross_entropy(query, table, targets, excluded=Excluded(sizes, items))
+    assert torch.allclose(ours, theirs)
+    with torch.no_grad():
+        assert torch.allclose(linear_cross_entropy(query, table, targets, excluded=Excluded(sizes, items)), theirs)
+    for a, b in zip(*(torch.autograd.grad(loss, (query, table)) for loss in (ours, theirs)), strict=True):
+        assert torch.allclose(a, b)
+
+
+def test_unseen_leaves_out_what_the_user_has_had_in_training_and_nothing_else(sequences, split):
+    users = torch.tensor([2, 2, 5, 2])
+    query, table, targets = problem(4, items=sequences.num_items + 1)
+    logits = (query @ table.T).detach().clone()
+    for row, user in enumerate(users.tolist()):
+        for item in set(sequences.history(user, split.train_end[user]).tolist()) - {int(targets[row])}:
+            logits[row, item] = -torch.inf
+    expected = F.cross_entropy(logits[:, 1:], targets - 1)
+    assert torch.allclose(Unseen(sequences, split)(DotScores(query, table), targets, users), expected)
 
 
 def test_cross_entropy_survives_huge_logits():

@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from hybrid_seq_gnn.data.seen import Excluded
 from hybrid_seq_gnn.fusion.fixed import Fixed
 from hybrid_seq_gnn.gnn.transitions import Transitions
 from hybrid_seq_gnn.model import linear_cross_entropy, memory_scores
@@ -103,6 +104,32 @@ def test_cross_entropy_is_the_mixtures_own_likelihood_with_and_without_gradients
         assert scores.cross_entropy(TARGETS).item() == pytest.approx(expected)
     with pytest.raises(ValueError, match=r"loss\.label_smoothing=0\.1"):
         scores.cross_entropy(TARGETS, 0.1)
+
+
+EXCLUDED = Excluded([2, 3], [torch.tensor([1, 5]), torch.tensor([3, 9])])
+
+
+@KINDS
+def test_what_is_excluded_is_no_candidate_of_a_geometric_mixture(kind):
+    scores = mixture(kind, geometric=True)
+    p = slow(scores)
+    keep = np.ones_like(p, dtype=bool)
+    for row in range(ROWS):
+        keep[row, EXCLUDED.items[int(row >= 2)].numpy() - 1] = False
+        keep[row, TARGETS[row] - 1] = True
+    expected = -np.log(p[np.arange(ROWS), TARGETS.numpy() - 1] / (p * keep).sum(1)).mean()
+    assert scores.cross_entropy(TARGETS, excluded=EXCLUDED).item() == pytest.approx(expected)
+
+
+def test_what_is_excluded_is_no_candidate_of_either_softmax_of_a_linear_mixture():
+    scores = mixture("dot", geometric=False)
+    own = []
+    for side in (scores.seq, scores.graph):
+        logits = side.query @ side.table.T
+        EXCLUDED.remove(logits, slice(0, ROWS), TARGETS)
+        own.append(F.softmax(logits[:, 1:], 1)[torch.arange(ROWS), TARGETS - 1])
+    expected = -(scores.alpha * own[0] + (1 - scores.alpha) * own[1]).log().mean()
+    assert torch.allclose(scores.cross_entropy(TARGETS, excluded=EXCLUDED), expected)
 
 
 @KINDS

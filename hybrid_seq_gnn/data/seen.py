@@ -1,13 +1,43 @@
-"""The items that each user has seen in training, which samplers must exclude."""
+"""The items that each user has seen in training, which are no negatives."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.errors import UserError
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """Items that are no candidates for some rows of scores, unless they are a row's target.
+
+    Attributes:
+        sizes: rows of each run; all rows of a run exclude the same items.
+        items: (n,) items of each run.
+    """
+
+    sizes: list[int]
+    items: list[Tensor]
+
+    def remove(self, scores: Float[Tensor, "R N"], chunk: slice, targets: Int[Tensor, "R"]) -> None:
+        """Set the scores of excluded items to -inf, in place.
+
+        Args:
+            scores, targets: of the rows in `chunk`.
+        """
+        column = targets.unsqueeze(1)
+        own, start = scores.gather(1, column), 0
+        for size, items in zip(self.sizes, self.items, strict=True):
+            first, last = max(start, chunk.start), min(start + size, chunk.stop)
+            if first < last:
+                scores[first - chunk.start : last - chunk.start].index_fill_(1, items, -torch.inf)
+            start += size
+        scores.scatter_(1, column, own)
 
 
 class Seen(nn.Module):
@@ -43,6 +73,12 @@ class Seen(nn.Module):
     def count(self, users: Int[Tensor, "M"]) -> Int[Tensor, "M"]:
         """Distinct items of each user."""
         return self.first[users + 1] - self.first[users]
+
+    def runs(self, users: Int[Tensor, "M"]) -> Excluded:
+        """The items of each run of rows of the same user."""
+        each, sizes = torch.unique_consecutive(users, return_counts=True)
+        ends = zip(self.first[each].tolist(), self.first[each + 1].tolist(), strict=True)
+        return Excluded(sizes.tolist(), [self.key[first:last] % self.stride for first, last in ends])
 
     def of(self, users: Int[Tensor, "M"]) -> tuple[Int[Tensor, "S"], Int[Tensor, "S"]]:
         """Row in `users` and item id of every item that the users have seen."""
