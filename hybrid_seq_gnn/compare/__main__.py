@@ -9,8 +9,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.Parser(
         "python -m hybrid_seq_gnn.compare",
         "%(prog)s BASELINE RUN [RUN ...] [options]",
-        "Compare configurations with a baseline, user by user: differences with intervals, paired tests corrected for "
-        "all comparisons shown, effect sizes, and what could not have been found with so few users.",
+        "Compare configurations with a baseline, user by user: differences with intervals, paired tests corrected "
+        "within families, effect sizes, and what could not have been found with so few users.",
     )
     parser.add_argument(
         "paths",
