@@ -8,6 +8,7 @@ import numpy as np
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import leave_one_out
 from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.loss.unseen import Unseen
 from hybrid_seq_gnn.run.build import build, build_parts
 from hybrid_seq_gnn.run.identity import Config
 
@@ -36,7 +37,13 @@ def rehearse(config: Config, here: bool = True) -> None:
 def build_all(config: Config, here: bool = True) -> None:
     """Build all but the logger, which would open its files."""
     build(config["data"])
-    build(config["evaluation"])
+    evaluation = build(config["evaluation"])
     strategy = build(config["training"] if here else {**config["training"], "device": "auto"})
     graph = config["graph"] and build(config["graph"]).build(SEQUENCES, SPLIT)
-    strategy.check(build_parts(config, SEQUENCES, SPLIT, graph and graph.adjacency())["model"])
+    parts = build_parts(config, SEQUENCES, SPLIT, graph and graph.adjacency())
+    strategy.check(parts["model"])
+    if isinstance(parts["loss"], Unseen) and not evaluation.mask_history:
+        raise UserError(
+            "loss=unseen never compares an item with those the user has had, which evaluation.mask_history=false ranks "
+            "too. Use loss=cross_entropy."
+        )

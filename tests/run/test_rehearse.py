@@ -49,6 +49,7 @@ def test_every_option_can_be_built_for_a_catalogue_of_four_items(overrides):
         (["training=two_stage"], "training=two_stage: with fusion.level=score this gnn is a memory"),
         ([STUDY, "training=two_stage", "model.tied=true"], "set training.freeze=false"),
         (["evaluation.groups.short=60"], "evaluation.groups.short=60"),
+        (["loss=unseen", "evaluation.mask_history=false"], "Use loss=cross_entropy"),
         (["data.valid_share=0.5", "data.test_share=0.5"], "leave nothing for training"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
