@@ -1,5 +1,6 @@
 """The command line in tests: in a process of its own, or in a fork of this one, which has everything loaded already."""
 
+import faulthandler
 import functools
 import gc
 import importlib
@@ -23,6 +24,7 @@ from hybrid_seq_gnn.app.cli import main
 from hybrid_seq_gnn.files import package_folder
 from hybrid_seq_gnn.run import identity, record
 
+HANGS = 100  # seconds after which a command in a fork is taken to hang
 SMALL = [
     "data=synthetic",
     "data.users=80",
@@ -77,6 +79,7 @@ class Fork:
         os.environ |= environment
         os.chdir(cwd)
         os.setsid()
+        faulthandler.dump_traceback_later(HANGS, file=2)  # says where
         gc.freeze()  # what was there before the fork is not garbage
         signal.signal(signal.SIGINT, signal.default_int_handler)
         warnings.resetwarnings()
@@ -113,8 +116,9 @@ class Fork:
         """Wait for the end. Returns exit code and output, as `process` does."""
         self.process.join(timeout)
         if self.poll() is None:
+            said = self.said()
             self.kill()
-            raise TimeoutError(f"still running after {timeout} s")
+            raise TimeoutError(f"still running after {timeout} s: {said}")
         said = self.said()
         self.close()
         return subprocess.CompletedProcess(self.arguments, self.poll(), *said)

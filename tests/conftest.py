@@ -3,9 +3,12 @@
 import os
 from pathlib import Path
 
-from jaxtyping import install_import_hook
+for library in ("OMP", "OPENBLAS", "MKL"):  # before they are loaded: a pool of threads does not survive a fork
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
-import tests.typecheck  # noqa: F401
+from jaxtyping import install_import_hook  # noqa: E402
+
+import tests.typecheck  # noqa: E402, F401
 
 install_import_hook("hybrid_seq_gnn", "tests.typecheck.checker")
 
@@ -23,7 +26,6 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 CONF = ROOT / "conf"
 
 torch.set_num_threads(1)
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session", autouse=True)
