@@ -51,8 +51,9 @@ def measure(options: argparse.Namespace) -> Iterator[tuple[World, dict[str, Case
         yield world, cases, in_turn(cases, options.rounds)
     if "sampled" in options.models:
         few, many = random_world(FEW), random_world(MANY)
-        cases = {f"sampled, {w.name}": Case(w, *model_of("sampled", w), options.steps) for w in (few, many)}
-        yield World("random", few.prepared, few.length), cases, in_turn(cases, options.rounds)
+        for kind in ("sampled", "shared"):
+            cases = {f"{kind}, {w.name}": Case(w, *model_of(kind, w), options.steps) for w in (few, many)}
+            yield World("random", few.prepared, few.length), cases, in_turn(cases, options.rounds)
 
 
 def rows(options: argparse.Namespace) -> Iterator[tuple[object, ...]]:

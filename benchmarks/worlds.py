@@ -21,6 +21,7 @@ from hybrid_seq_gnn.gnn.lightgcn import LightGCN
 from hybrid_seq_gnn.graph.cooccurrence import Cooccurrence
 from hybrid_seq_gnn.loss.cross_entropy import CrossEntropy
 from hybrid_seq_gnn.loss.sampled_softmax import SampledSoftmax
+from hybrid_seq_gnn.loss.unseen import Unseen
 from hybrid_seq_gnn.model.hybrid import Hybrid
 from hybrid_seq_gnn.model.sasrec import SASRec
 from hybrid_seq_gnn.negatives.uniform import Uniform
@@ -28,7 +29,7 @@ from hybrid_seq_gnn.negatives.uniform import Uniform
 VARIABLE = "HYBRID_SEQ_GNN_BENCHMARK_DATA"
 FILES = {"ml-1m": "ml-1m.zip", "ml-100k": "ml-100k.zip", "beauty": "beauty.txt.gz"}
 DATA = ("ml-1m", "ml-100k", "movietweetings", "beauty")
-MODELS = ("sasrec", "embedding", "linear", "geometric", "sampled")
+MODELS = ("sasrec", "unseen", "embedding", "linear", "geometric", "sampled")
 DIM, BLOCKS, NEGATIVES = 64, 2, 256
 
 
@@ -83,15 +84,22 @@ def random_world(num_items: int, users: int = 2000, events: int = 53) -> World:
 
 
 def model_of(kind: str, world: World, seed: int = 0) -> tuple[nn.Module, nn.Module]:
-    """A model and its loss: SASRec with cross-entropy or sampled softmax, or mixed with LightGCN of two layers."""
+    """A model and its loss: SASRec with cross-entropy (over unseen items) or sampled softmax, or mixed with LightGCN.
+
+    Args:
+        kind: of `MODELS`, or "shared": sampled softmax whose negatives all positions of a history share.
+    """
     sequences, split = world.prepared.sequences, world.prepared.split
     torch.manual_seed(seed)
     shape = {"embedding_dim": DIM, "num_blocks": BLOCKS, "max_length": world.length, "dropout": 0.3}
-    if kind in ("sasrec", "sampled"):
-        model = SASRec(world.num_items, **shape)
-        sampled = kind == "sampled"
-        loss = SampledSoftmax(Uniform(sequences, split, num_negatives=NEGATIVES)) if sampled else CrossEntropy()
-        return model, loss
+    losses = {
+        "sasrec": CrossEntropy,
+        "unseen": lambda: Unseen(sequences, split),
+        "sampled": lambda: SampledSoftmax(Uniform(sequences, split, num_negatives=NEGATIVES)),
+        "shared": lambda: SampledSoftmax(Uniform(sequences, split, num_negatives=NEGATIVES, per="user")),
+    }
+    if kind in losses:
+        return SASRec(world.num_items, **shape), losses[kind]()
     adjacency = Cooccurrence().build(sequences, split).adjacency()
     level, mix = ("embedding", "linear") if kind == "embedding" else ("score", kind)
     fusion = Fixed(alpha=0.5, level=level, mix=mix)
