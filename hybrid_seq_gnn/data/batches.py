@@ -143,7 +143,9 @@ class TrainingWindows:
 def ranking_batches(
     sequences: Sequences, users: np.ndarray, positions: np.ndarray, max_length: int, batch_size: int
 ) -> Iterator[RankingBatch]:
-    """Each user's history before position `positions[u]`, and the item at it. Users are sorted by history length.
+    """Each user's history before position `positions[u]`, and the item at it.
+
+    The users with the longest histories come first, so that later batches reuse the memory that earlier ones have freed.
 
     Args:
         sequences: all histories.

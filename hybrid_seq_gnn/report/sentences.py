@@ -91,7 +91,7 @@ def alone(row: dict[Any, Any]) -> str:
     if not (row["low"] > 0 or row["high"] < 0):
         return ""
     return (
-        " Its interval leaves out 0, but among so many comparisons some do by chance; ask this question alone to know."
+        " Its interval leaves out 0, but intervals are not corrected for the other comparisons; some do so by chance."
     )
 
 

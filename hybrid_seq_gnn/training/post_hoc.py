@@ -93,7 +93,7 @@ class PostHoc(Strategy):
             checkpoint.load_encoder(member, path, run)
         baseline = baseline or run_of(paths[0])
         hybrid.encoder.requires_grad_(False)
-        stages: dict[str, Any] = {"encoder": {"path": ", ".join(map(str, paths))}}
+        stages: dict[str, Any] = {"encoder": {"path": str(paths[0]), "others": list(map(str, paths[1:]))}}
         started = time.perf_counter()
         if by is not None:
             batches = run.measure.batches(run.measure.valid_positions, hybrid.max_length)

@@ -51,6 +51,13 @@ def test_batches_differ_between_epochs_and_agree_for_a_seed():
     assert users(1) == users(1) != users(2)
 
 
+def test_ranking_begins_with_the_longest_histories(sequences, split):
+    users = np.arange(sequences.num_users)
+    ranking = [*ranking_batches(sequences, users, split.test, max_length=6, batch_size=3)]
+    lengths = np.concatenate([split.test[each.batch.users.numpy()] for each in ranking])
+    assert lengths.tolist() == sorted(split.test.tolist(), reverse=True)
+
+
 def test_ranking_shows_the_full_history_and_the_model_its_end(sequences, split):
     for ranking in ranking_batches(sequences, np.arange(sequences.num_users), split.test, max_length=6, batch_size=3):
         for row, user in enumerate(ranking.batch.users.tolist()):

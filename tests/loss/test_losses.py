@@ -11,7 +11,7 @@ from hybrid_seq_gnn.loss.cross_entropy import CrossEntropy
 from hybrid_seq_gnn.loss.gbce import GBCE
 from hybrid_seq_gnn.loss.sampled_softmax import SampledSoftmax
 from hybrid_seq_gnn.loss.unseen import Unseen
-from hybrid_seq_gnn.model.chosen_scores import chosen_scores
+from hybrid_seq_gnn.model.chosen_scores import _ChosenScores, chosen_scores
 from hybrid_seq_gnn.model.linear_cross_entropy import linear_cross_entropy
 from hybrid_seq_gnn.model.scores import DotScores
 
@@ -86,6 +86,16 @@ def test_scores_of_chosen_items_have_the_value_and_gradient_of_the_formula(runs)
     grads = [torch.autograd.grad((out * weight).sum(), (query, table)) for out in (found, expected)]
     for ours, theirs in zip(*grads, strict=True):
         assert torch.allclose(ours, theirs)
+
+
+def test_rows_that_share_their_items_take_one_product_and_no_gather_a_row(monkeypatch):
+    monkeypatch.delattr(_ChosenScores, "forward")
+    query, table, _ = problem(12)
+    items = torch.randint(0, 20, (12, 5))
+    items[:, 1:] = items[[0, 11], 1:].repeat_interleave(6, 0)
+    chosen_scores(query, table, items)
+    with pytest.raises(NotImplementedError):
+        chosen_scores(query, table, torch.randint(0, 20, (12, 5)))
 
 
 def test_padding_has_no_share_in_the_softmax():

@@ -41,7 +41,10 @@ def test_members_are_the_encoders_of_the_next_seeds_which_other_runs_share(tmp_p
         assert [line for line in results(tmp_path / alone)["overrides"] if "seed" in line] == [f"seed={seed}"]
     assert stored(tmp_path) == encoders
     assert times_trained(encoders[0]) == times_trained(encoders[1]) == 1
-    assert results(tmp_path / results(tmp_path / "outputs/two")["baseline"]["folder"])["seed"] == 3
+    two = results(tmp_path / "outputs/two")
+    assert results(tmp_path / two["baseline"]["folder"])["seed"] == 3
+    used = [two["stages"]["encoder"]["path"], *two["stages"]["encoder"]["others"]]
+    assert sorted(used) == [str(encoder.relative_to(tmp_path) / "model.pt") for encoder in encoders]
     ranks = [pd.read_parquet(tmp_path / f"outputs/{name}/per_user.parquet")["rank"] for name in ("two", 3, 4)]
     assert (ranks[0] != ranks[1]).any() and (ranks[0] != ranks[2]).any()
 
