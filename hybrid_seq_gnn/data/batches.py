@@ -145,7 +145,7 @@ def ranking_batches(
 ) -> Iterator[RankingBatch]:
     """Each user's history before position `positions[u]`, and the item at it.
 
-    The users with the longest histories come first, so that later batches reuse the memory that earlier ones have freed.
+    Users with the longest histories come first, so that later batches reuse the memory that earlier ones have freed.
 
     Args:
         sequences: all histories.
