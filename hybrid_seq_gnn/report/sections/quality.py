@@ -25,7 +25,7 @@ def write(section: Section, facts: Facts) -> None:
     note = (
         "Best on validation first; metrics are of the test split, mean ± standard deviation over seeds; the difference "
         "with its 95 % interval (bootstrap over users). ▲ ▼: significant at 0.05 after Holm's correction over all "
-        "configurations."
+        "configurations. Length groups and other metrics, below, are corrected apart."
     )
     section.table(header, rows, note=note)
     if facts.comparison is not None:
