@@ -23,6 +23,7 @@ LEVELS = [
     {"run"},
     {"results"},
     {"study"},
+    {"use"},
     {"compare"},
     {"leaderboard"},
     {"report"},

@@ -66,7 +66,7 @@ class RankingBatch:
     history: Int[Tensor, "B H"]
 
 
-def _gather(values: np.ndarray, first: np.ndarray, size: np.ndarray) -> Tensor:
+def padded_rows(values: np.ndarray, first: np.ndarray, size: np.ndarray) -> Tensor:
     """(B, max(size)) rows `values[first : first + size]`, padded with 0 on the right."""
     column = np.arange(int(size.max(initial=1)))
     inside = column < size[:, None]
@@ -74,7 +74,7 @@ def _gather(values: np.ndarray, first: np.ndarray, size: np.ndarray) -> Tensor:
     return torch.from_numpy(np.where(inside, values[index], 0))
 
 
-def _lengths(seen: np.ndarray, size: np.ndarray) -> Tensor:
+def padded_lengths(seen: np.ndarray, size: np.ndarray) -> Tensor:
     """(B, max(size)) `seen + 1, seen + 2, ...` for `size` positions, 0 at padding."""
     column = np.arange(int(size.max(initial=1)))
     return torch.from_numpy(np.where(column < size[:, None], seen[:, None] + column + 1, 0))
@@ -134,9 +134,9 @@ class TrainingWindows:
             rows = order[start : start + self.batch_size]
             rows = rows[self.share(len(rows))]
             first, size = self.first[rows], self.size[rows]
-            items = _gather(self.items, first, size)
-            targets = _gather(self.items, first + 1, size)
-            batch = Batch(torch.from_numpy(self.user[rows]), items, _lengths(self.seen[rows], size))
+            items = padded_rows(self.items, first, size)
+            targets = padded_rows(self.items, first + 1, size)
+            batch = Batch(torch.from_numpy(self.user[rows]), items, padded_lengths(self.seen[rows], size))
             yield TrainingBatch(batch, targets[items > 0])
 
 
@@ -160,9 +160,9 @@ def ranking_batches(
         begin, length = sequences.indptr[rows], positions[rows]
         size = np.minimum(length, max_length)
         seen = length - size
-        items = _gather(sequences.items, begin + seen, size)
+        items = padded_rows(sequences.items, begin + seen, size)
         yield RankingBatch(
-            Batch(torch.from_numpy(rows), items, _lengths(seen, size)),
+            Batch(torch.from_numpy(rows), items, padded_lengths(seen, size)),
             torch.from_numpy(sequences.items[begin + length]),
-            _gather(sequences.items, begin, length),
+            padded_rows(sequences.items, begin, length),
         )

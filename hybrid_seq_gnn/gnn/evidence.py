@@ -101,15 +101,17 @@ class Evidence(Limited, nn.Module):
         if self.successors.top_k != top_k:
             log.info("gnn.top_k=%d: only the heaviest successors of each item fit in memory", self.successors.top_k)
         self.register_buffer("events", torch.from_numpy(sequences.training_counts(split)).float())
-        # The buffers below are not saved. They follow from the settings and the counts, and a model is always built
-        # from the same data before its state is loaded, so the loaded counts are the ones it already has.
-        self.register_buffer("prior", self.make_prior(), persistent=False)
-        if read != "rows":
-            share = self.prior.index_select(0, self.successors.then)
-            self.register_buffer("gain", torch.log1p(self.successors.count / (kappa * share)), persistent=False)
+        self.derive()
         steps = torch.arange(last, dtype=torch.float32)
         self.register_buffer("recency", recency**steps, persistent=False)
         self.register_buffer("bayes_recency", bayes_recency**steps, persistent=False)
+
+    def derive(self) -> None:
+        """Register the buffers that follow from the counts, and are not saved with them."""
+        self.register_buffer("prior", self.make_prior(), persistent=False)
+        if self.read != "rows":
+            share = self.prior.index_select(0, self.successors.then)
+            self.register_buffer("gain", torch.log1p(self.successors.count / (self.kappa * share)), persistent=False)
 
     def make_prior(self) -> Float[Tensor, "N"]:
         """The popularity p, with UNSEEN events for items without training events; 0 for padding."""

@@ -32,6 +32,9 @@ class EASE(Limited, nn.Module):
     def __init__(self, sequences: Sequences, split: Split, *, l2: Positive = 200.0, recency: Decay = 1.0) -> None:
         super().__init__()
         self.recency = recency
+        if not sequences.num_users:  # weights are about to be loaded
+            self.register_buffer("weights", torch.zeros(0))
+            return
         precision = torch.linalg.inv(gram(sequences, split).double() + l2 * torch.eye(sequences.num_items + 1).double())
         weights = -precision / precision.diagonal()
         weights.fill_diagonal_(0.0)

@@ -43,6 +43,9 @@ class ItemKNN(Limited, nn.Module):
     ) -> None:
         super().__init__()
         self.recency = recency
+        if not sequences.num_users:  # similarities are about to be loaded
+            self.register_buffer("similar", torch.zeros(0))
+            return
         both = gram(sequences, split)
         users = both.diagonal().clone()
         similar = both / ((users[:, None] * users).sqrt() + shrink).clamp(min=1e-12)

@@ -24,6 +24,7 @@ CHANGES_NO_NUMBER = (
     "data.cache",
     "data.cache_dir",
 )
+TRAINS = ("data", "graph", "gnn", "fusion", "model", "negatives", "loss", "evaluation", "training", "run")
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -79,9 +80,9 @@ def digest(value: Any) -> str:
 
 @lru_cache(maxsize=1)
 def code() -> str:
-    """sha256 of the source of this package."""
+    """sha256 of the source that weights depend on, so that a new report or command trains no encoder again."""
     package = Path(__file__).resolve().parent.parent
     source = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
+    for path in sorted(path for name in TRAINS for path in (package / name).rglob("*.py")):
         source.update(f"{path.relative_to(package)}\0".encode() + path.read_bytes())
     return source.hexdigest()

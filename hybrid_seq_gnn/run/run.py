@@ -214,6 +214,7 @@ class Run:
         return {
             "config": self.config,
             "item_ids": self.prepared.sequences.item_ids.tolist(),
+            "item_counts": self.prepared.sequences.training_counts(self.prepared.split).tolist(),
             "split_hash": self.prepared.split_hash,
         }
 

@@ -25,8 +25,14 @@ def save(state: dict[str, Any], path: Path) -> None:
         temporary.write_bytes(buffer.getbuffer())
 
 
-def load(path: Path, device: torch.device) -> dict[str, Any]:
+AFRESH = "set training.resume=false to start this run from the beginning."
+
+
+def load(path: Path, device: torch.device, advice: str = AFRESH) -> dict[str, Any]:
     """Read a file that `save` wrote; only tensors and plain values are accepted.
+
+    Args:
+        advice: what to do about a file that is damaged, for the message.
 
     Raises:
         ValueError: the file is damaged.
@@ -38,8 +44,7 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
         raise UserError(
-            f"{path} cannot be read ({type(error).__name__}: {str(error).splitlines()[0]}); "
-            "set training.resume=false to start this run from the beginning."
+            f"{path} cannot be read ({type(error).__name__}: {str(error).splitlines()[0]}); {advice}"
         ) from error
     return state
 

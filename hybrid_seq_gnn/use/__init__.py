@@ -1,0 +1,1 @@
+"""Trained models in use: read a run back, score histories, take the best items, say why."""

@@ -1,0 +1,164 @@
+"""Histories to recommend for: users of the training data, of another file, or typed by hand."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from hybrid_seq_gnn.data.filters import filter_events
+from hybrid_seq_gnn.data.prepare import Prepared, prepare
+from hybrid_seq_gnn.data.sequences import by_user
+from hybrid_seq_gnn.data.source import Source
+from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.run.build import build
+from hybrid_seq_gnn.run.identity import Config
+from hybrid_seq_gnn.use.load import Trained
+
+Before = Literal["now", "test", "validation"]
+SHOWN = 5  # unknown ids that a message names
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Events of U users, oldest first, in the numbers of a trained model.
+
+    Attributes:
+        users: (U,) their ids.
+        indptr: (U + 1,) user u's events are `items[indptr[u]:indptr[u + 1]]`.
+        items: numbers 1..N.
+        rows: (U,) their rows in the training data; None for users of other data.
+        unknown: events of items that the model does not know, which are left out.
+    """
+
+    users: np.ndarray
+    indptr: np.ndarray
+    items: np.ndarray
+    rows: np.ndarray | None = None
+    unknown: int = 0
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(U,) events of each user."""
+        return np.diff(self.indptr)
+
+    def parts(self, size: int) -> Iterator["Histories"]:
+        """Parts of `size` users."""
+        for start in range(0, len(self), size):
+            yield self.take(np.arange(start, min(start + size, len(self))))
+
+    def take(self, chosen: np.ndarray) -> "Histories":
+        """Some users, in the given order."""
+        ends = self.indptr[chosen + 1]
+        return cut(
+            self.users[chosen], self.indptr[chosen], ends, self.items, None if self.rows is None else self.rows[chosen]
+        )
+
+
+def cut(users: np.ndarray, first: np.ndarray, end: np.ndarray, items: np.ndarray, rows: np.ndarray | None) -> Histories:
+    """Histories `items[first:end]`."""
+    size = end - first
+    indptr = np.concatenate([[0], np.cumsum(size)])
+    index = np.arange(indptr[-1]) + np.repeat(first - indptr[:-1], size)
+    return Histories(users, indptr, items[index], rows)
+
+
+def of_lists(trained: Trained, users: Sequence[Any], lists: Sequence[Any]) -> Histories:
+    """Histories of item ids."""
+    sizes = np.array([len(one) for one in lists], dtype=np.int64)
+    flat = (
+        np.concatenate([np.asarray(one, dtype=object) for one in lists]) if sizes.sum() else np.zeros(0, dtype=object)
+    )
+    return known(np.asarray(users), np.concatenate([[0], np.cumsum(sizes)]), trained.numbers(flat))
+
+
+def known(users: np.ndarray, indptr: np.ndarray, numbers: np.ndarray) -> Histories:
+    """Histories without unknown items, whose number is 0."""
+    kept = np.concatenate([[0], np.cumsum(numbers > 0)])
+    return Histories(users, kept[indptr], numbers[numbers > 0], unknown=int((numbers == 0).sum()))
+
+
+def typed(trained: Trained, text: str | Sequence[Any]) -> Histories:
+    """One history, as item ids.
+
+    Raises:
+        UserError: none of the items is known.
+    """
+    ids = text.split() if isinstance(text, str) else list(text)
+    found = of_lists(trained, ["new"], [ids])
+    if ids and not len(found.items):
+        some = ", ".join(map(str, trained.item_ids[:SHOWN].tolist()))
+        raise UserError(
+            f"history: this model knows none of {', '.join(map(str, ids[:SHOWN]))}. It knows the items of its training "
+            f"data, such as {some}."
+        )
+    return found
+
+
+def of_training(trained: Trained, users: Sequence[Any] | None = None, before: Before = "now") -> Histories:
+    """Users of the data that the model was trained on.
+
+    Args:
+        users: their ids; None means all.
+        before: `now` gives all events of a user, `test` and `validation` those before the held-out one.
+
+    Raises:
+        UserError: the data are no longer there or have changed, or a user is not among them.
+    """
+    prepared = training_data(trained)
+    sequences = prepared.sequences
+    rows = np.arange(sequences.num_users)
+    if users is not None:
+        rows = pd.Index(sequences.user_ids).get_indexer(pd.Index(like(sequences.user_ids, users)))
+        if len(lost := np.flatnonzero(rows < 0)):
+            names, some = (
+                [str(users[k]) for k in lost[:SHOWN]],
+                ", ".join(map(str, sequences.user_ids[:SHOWN].tolist())),
+            )
+            raise UserError(
+                f"users: {', '.join(names)} {'is' if len(lost) == 1 else 'are'} not in the training data, whose users "
+                f"are {some}, … Give the history of a new user instead."
+            )
+    first, end = sequences.indptr[rows], sequences.indptr[rows + 1]
+    if before != "now":
+        position = (prepared.split.test if before == "test" else prepared.split.valid)[rows]
+        first, end, rows = (part[position >= 0] for part in (first, first + position, rows))
+    return cut(sequences.user_ids[rows], first, end, sequences.items, rows)
+
+
+def like(ids: np.ndarray, given: Sequence[Any]) -> np.ndarray:
+    """Ids that were typed, in the type of the known ones."""
+    if ids.dtype.kind != "i":
+        return np.array([str(one) for one in given], dtype=object)
+    return np.array([int(one) if str(one).strip().lstrip("-").isdecimal() else -1 << 62 for one in given])
+
+
+def training_data(trained: Trained) -> Prepared:
+    """The data that the model was trained on.
+
+    Raises:
+        UserError: they are not there, or are others.
+    """
+    prepared = prepare(build(trained.config["data"]))
+    if prepared.split_hash != trained.split_hash:
+        raise UserError(
+            f"the data of {trained.folder} have changed since it was trained (split {prepared.split_hash[:12]}, then "
+            f"{trained.split_hash[:12]}). Name other data with data=… data.path=…, or train again."
+        )
+    return prepared
+
+
+def of_source(trained: Trained, node: Config) -> Histories:
+    """All users of other data, whose items have the same ids. Ratings and repeats are filtered as the settings say, and
+    no user is too short."""
+    source: Source = replace(
+        build(node), k_core=0, min_item_events=1, min_user_events=1, split="global_time", cache=False
+    )
+    events, _ = filter_events(source.read(source.content()), source)
+    sequences = by_user(events)
+    numbers = np.concatenate([[0], trained.numbers(sequences.item_ids)])[sequences.items]
+    return known(sequences.user_ids, sequences.indptr, numbers)

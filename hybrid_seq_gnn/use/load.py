@@ -1,0 +1,184 @@
+"""A trained model, read back from a run folder without its data.
+
+`model.pt` holds everything a model needs: weights, counts, graph, configuration and item ids. The model is built for a
+catalogue without events; then every parameter and buffer is put in the place of the empty one.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from hybrid_seq_gnn.data.sequences import Sequences
+from hybrid_seq_gnn.data.split import Split
+from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.files import checksum
+from hybrid_seq_gnn.graph.sparse import SparseMatrix
+from hybrid_seq_gnn.results.load import load
+from hybrid_seq_gnn.results.runs import Run, require_comparable
+from hybrid_seq_gnn.run.build import build_parts
+from hybrid_seq_gnn.run.check import check_node
+from hybrid_seq_gnn.run.identity import Config
+from hybrid_seq_gnn.training import checkpoint
+
+NONE = np.zeros(0, dtype=np.int64)
+PARTS = ("model", "fusion", "gnn")  # of the configuration, which scores depend on
+ADJACENCY = "adjacency.first"  # end of a buffer's name in the state of a model that has a graph
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model in evaluation mode, with the ids of its items.
+
+    Attributes:
+        folder: of the run.
+        config: of the run.
+        model: scores items 1..N; 0 is padding.
+        item_ids: (N,) `item_ids[i - 1]` is the id of item i in the source.
+        counts: (N + 1,) events of each item in training; None if an older version wrote the file.
+        split_hash: of the data it was trained on.
+        device: of the model.
+    """
+
+    folder: Path
+    config: Config
+    model: nn.Module
+    item_ids: np.ndarray
+    counts: np.ndarray | None
+    split_hash: str
+    device: torch.device
+
+    @property
+    def num_items(self) -> int:
+        """N, without padding."""
+        return len(self.item_ids)
+
+    @property
+    def max_length(self) -> int:
+        """Number of latest events that the model reads."""
+        return int(self.model.max_length)  # type: ignore[arg-type]
+
+    @property
+    def mask_history(self) -> bool:
+        """Whether the run was evaluated without the items that a user has had."""
+        return bool(self.config["evaluation"]["mask_history"])
+
+    @property
+    def knows_users(self) -> bool:
+        """Whether the model has learned a vector for each user of its training data, and can serve no others."""
+        return bool(self.config["model"]["_target_"].endswith(".LightGCNRecommender"))
+
+    @cached_property
+    def _index(self) -> "pd.Index[Any]":
+        index: pd.Index[Any] = pd.Index(self.item_ids)
+        return index
+
+    def numbers(self, ids: Any) -> np.ndarray:
+        """The number of each item id, 0 for unknown ones. Text and whole numbers are the same: "12" is 12."""
+        ids = np.asarray(ids)
+        if self.item_ids.dtype.kind == "i" and ids.dtype.kind not in "iu":
+            ids = np.array([int(one) if str(one).strip().lstrip("-").isdecimal() else -1 << 62 for one in ids.tolist()])
+        elif self.item_ids.dtype.kind != "i":
+            ids = np.array([str(one) for one in ids.tolist()], dtype=object)
+        return self._index.get_indexer(pd.Index(ids)) + 1 if len(ids) else NONE
+
+
+def choose(paths: str | Path | list[str]) -> Run:
+    """The finished run that paths name; of several, the one with the best validation metric.
+
+    Raises:
+        UserError: there is none, or they were not trained on the same data.
+    """
+    runs = load(paths if isinstance(paths, list) else [paths]).runs
+    require_comparable(runs)
+    return max(runs, key=lambda run: run.validation)
+
+
+def load_trained(run: Run, device: str = "auto") -> Trained:
+    """The model of a finished run.
+
+    Args:
+        device: auto, cpu, cuda or cuda:N.
+
+    Raises:
+        UserError: there is no model.pt, it is damaged or foreign, or another version wrote it.
+    """
+    where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    state = read_state(run, where)
+    try:
+        config, weights = state["config"], state["model"]
+        item_ids = ids_of(state["item_ids"])
+        nodes = {part: config[part] and check_node(part, config[part]) for part in PARTS}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{run.folder / 'model.pt'} is not the model.pt of a run: {error!r}.") from error
+    except UserError as error:
+        version = (run.results.get("versions") or {}).get("hybrid_seq_gnn")
+        raise UserError(
+            f"{run.folder / 'model.pt'} was written by version {version} of hybrid_seq_gnn, and this one cannot use "
+            f"it: {error} Install that version, or train again."
+        ) from error
+    model = built({**config, **nodes, "negatives": None, "loss": None}, item_ids, weights)
+    put(model, weights, run.folder / "model.pt")
+    counts = state.get("item_counts")
+    model.to(where).eval().requires_grad_(False)
+    split_hash = str(state.get("split_hash"))
+    return Trained(
+        run.folder, config, model, item_ids, None if counts is None else np.asarray(counts), split_hash, where
+    )
+
+
+def ids_of(ids: list[Any]) -> np.ndarray:
+    """Item ids as an array of whole numbers or of text."""
+    whole = bool(ids) and all(isinstance(one, int) for one in ids)
+    return np.array(ids, dtype=np.int64 if whole else object)
+
+
+def read_state(run: Run, device: torch.device) -> dict[str, Any]:
+    """The content of model.pt, if it is the one that the run wrote."""
+    path = run.folder / "model.pt"
+    if not path.is_file():
+        raise UserError(f"{run.folder} has no model.pt; it is needed to score items. Run it again to make one.")
+    recorded = (run.results.get("sha256") or {}).get("model.pt")
+    if recorded is not None and recorded != checksum(path):
+        raise UserError(f"{path} was changed after the run: its checksum is not the one in results.json.")
+    return checkpoint.load(path, device, "Run it again to make another one.")
+
+
+def built(config: Config, item_ids: np.ndarray, weights: dict[str, Tensor]) -> nn.Module:
+    """The model of a configuration for a catalogue without events, with the graph of its state."""
+    sequences = Sequences(np.zeros(1, dtype=np.int64), NONE, None, NONE, item_ids)
+    adjacency = next((matrix_of(weights, name[: -len("first")]) for name in weights if name.endswith(ADJACENCY)), None)
+    model: nn.Module = build_parts(config, sequences, Split(NONE, NONE, NONE), adjacency)["model"]
+    return model
+
+
+def matrix_of(weights: dict[str, Tensor], prefix: str) -> SparseMatrix:
+    """The sparse matrix with the buffers PREFIX + first, column and value."""
+    first, column, value = (weights[prefix + name].cpu() for name in ("first", "column", "value"))
+    row = torch.arange(len(first) - 1).repeat_interleave(first.long().diff())
+    return SparseMatrix(row.numpy(), column.numpy(), value.numpy(), len(first) - 1)
+
+
+def put(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+    """Replace parameters and buffers by those of a state, whatever their sizes.
+
+    Raises:
+        UserError: one is missing, or has no place.
+    """
+    modules, missing = dict(model.named_modules()), set(model.state_dict()) - set(weights)
+    for name, value in weights.items():
+        place, _, short = name.rpartition(".")
+        if place not in modules or missing:
+            raise UserError(f"{path} does not fit its configuration: {name if place not in modules else min(missing)}.")
+        if short in modules[place]._parameters:
+            setattr(modules[place], short, nn.Parameter(value))
+        else:
+            modules[place].register_buffer(short, value)
+    for module in modules.values():
+        if hasattr(module, "derive"):
+            module.derive()
