@@ -26,7 +26,8 @@ LEVELS = [
     {"use"},
     {"compare"},
     {"leaderboard"},
-    {"report"},
+    {"report", "recommend", "evaluate"},
+    {"api"},
     {"app"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}

@@ -110,6 +110,12 @@ def test_a_command_reads_the_files_of_the_page(arguments, own_files, tmp_path):
     assert not plain or blocks("own_data.md", "text")[0].splitlines()[-1] in said
 
 
+def test_the_code_of_the_page_on_python_runs(tmp_path):
+    code = "\n".join(blocks("in_python.md", "python"))
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("arguments", commands("sweeps.md"), ids=" ".join)
 def test_a_sweep_of_the_page_would_run(arguments, tmp_path):
     if not is_there(arguments):

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -61,6 +60,7 @@ def job_of(config: DictConfig, watch: Callable[[list[dict[str, Any]]], None] | N
     from hybrid_seq_gnn.results.run_table import run_table
     from hybrid_seq_gnn.run.build import checked
     from hybrid_seq_gnn.run.encoders import option_of
+    from hybrid_seq_gnn.run.options import warn_unused
     from hybrid_seq_gnn.run.rehearse import rehearse
     from hybrid_seq_gnn.run.run import Asked, Run
 
@@ -86,25 +86,6 @@ def plain(config: DictConfig) -> dict[str, Any]:
     found = OmegaConf.to_container(held, resolve=True)
     assert isinstance(found, dict)
     return {str(key): value for key, value in found.items()}
-
-
-def warn_unused(config: dict[str, Any], overrides: list[str]) -> None:
-    """Say which of the user's settings have no effect with this model and loss, or in a single run."""
-    log = logging.getLogger(__name__)
-    for override in overrides:
-        group = re.split(r"[=.@]", override.lstrip("+~"), maxsplit=1)[0]
-        if group == "study":  # a sweep keeps it to itself
-            log.warning("%s has no effect: this is one run; -m makes it a sweep.", override)
-        elif group in config and config[group] is None and override != "name=null":
-            log.warning("%s has no effect: this model and loss do not use %s.", override, group)
-        elif group == "training" and not takes(config["training"], override):
-            log.warning("%s has no effect: this model has no fusion to fit, and is trained as it is.", override)
-
-
-def takes(node: dict[str, Any], override: str) -> bool:
-    """Whether a part has the setting of an override, or is the option that it chooses."""
-    key, _, value = override.lstrip("+~").partition("=")
-    return key.partition(".")[2] in node if "." in key else node["_target_"].split(".")[-2] == value
 
 
 def main() -> None:

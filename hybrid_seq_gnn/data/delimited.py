@@ -14,7 +14,7 @@ import pyarrow.csv
 
 from hybrid_seq_gnn.data.columns import checker, from_columns
 from hybrid_seq_gnn.data.events import Events, UnreadableColumn
-from hybrid_seq_gnn.data.raw import Part, text_lines
+from hybrid_seq_gnn.data.raw import PARQUET, Part, text_lines
 from hybrid_seq_gnn.errors import UserError
 
 UNIT = "\x1f"  # stands in for separators of several characters, which Arrow does not know
@@ -145,7 +145,7 @@ def check_columns(names: list[str], layout: Layout, part: Part) -> None:
     for field, name in layout.columns.items():
         if name in names:
             continue
-        if len(names) == 1:
+        if len(names) == 1 and not part.raw.startswith(PARQUET):
             hint = "The whole first line reads as one column; "
             hint += layout.advice("separator", f"data.separator={layout.separator!r} does not fit it.")
         elif all(re.fullmatch(r"[-+.\d]+", value) for value in names):

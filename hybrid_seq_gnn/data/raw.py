@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from hybrid_seq_gnn.errors import UserError, reading
 
+PARQUET = b"PAR1"  # first bytes of such a file
 CODECS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz"}  # by first bytes
 CHUNK = 1 << 24
 FREE_BYTES = 1 << 30  # the ratio counts only beyond this

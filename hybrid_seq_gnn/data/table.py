@@ -9,11 +9,10 @@ import pyarrow.parquet as pq
 from hybrid_seq_gnn.data.columns import from_columns
 from hybrid_seq_gnn.data.delimited import Layout, Quotes, check_columns, read_delimited
 from hybrid_seq_gnn.data.events import Events, UnreadableColumn
-from hybrid_seq_gnn.data.raw import Part
+from hybrid_seq_gnn.data.raw import PARQUET, Part
 from hybrid_seq_gnn.data.source import Source, tab
 from hybrid_seq_gnn.errors import UserError, reading
 
-PARQUET = b"PAR1"
 NUMBER = 8  # bytes
 
 

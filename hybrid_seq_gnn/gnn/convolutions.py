@@ -52,6 +52,7 @@ class Convolutions(Limited, nn.Module):
         self.nodes = UserNodes(adjacency.size, num_items, embedding_dim)
         self.layers = nn.ModuleList(conv(embedding_dim, embedding_dim, **arguments) for _ in range(num_layers))
         self.dropout, self.residual = dropout, residual
+        self.adjacency = adjacency  # saved with the weights; its edges follow from it
         source, target = adjacency.edges()
         # messages go from the first row of edge_index to the second: an item receives them from its neighbours
         self.register_buffer("edge_index", torch.stack([target, source]), persistent=False)

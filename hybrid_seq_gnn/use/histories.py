@@ -1,6 +1,6 @@
 """Histories to recommend for: users of the training data, of another file, or typed by hand."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -67,13 +67,15 @@ def cut(users: np.ndarray, first: np.ndarray, end: np.ndarray, items: np.ndarray
     return Histories(users, indptr, items[index], rows)
 
 
-def of_lists(trained: Trained, users: Sequence[Any], lists: Sequence[Any]) -> Histories:
+def of_lists(trained: Trained, users: Iterable[Any], lists: Sequence[Collection[Any]]) -> Histories:
     """Histories of item ids."""
     sizes = np.array([len(one) for one in lists], dtype=np.int64)
     flat = (
-        np.concatenate([np.asarray(one, dtype=object) for one in lists]) if sizes.sum() else np.zeros(0, dtype=object)
+        np.concatenate([np.array(list(one), dtype=object) for one in lists])
+        if sizes.sum()
+        else np.zeros(0, dtype=object)
     )
-    return known(np.asarray(users), np.concatenate([[0], np.cumsum(sizes)]), trained.numbers(flat))
+    return known(np.array(list(users)), np.concatenate([[0], np.cumsum(sizes)]), trained.numbers(flat))
 
 
 def known(users: np.ndarray, indptr: np.ndarray, numbers: np.ndarray) -> Histories:
@@ -82,13 +84,13 @@ def known(users: np.ndarray, indptr: np.ndarray, numbers: np.ndarray) -> Histori
     return Histories(users, kept[indptr], numbers[numbers > 0], unknown=int((numbers == 0).sum()))
 
 
-def typed(trained: Trained, text: str | Sequence[Any]) -> Histories:
+def typed(trained: Trained, ids: Iterable[Any]) -> Histories:
     """One history, as item ids.
 
     Raises:
         UserError: none of the items is known.
     """
-    ids = text.split() if isinstance(text, str) else list(text)
+    ids = list(ids)
     found = of_lists(trained, ["new"], [ids])
     if ids and not len(found.items):
         some = ", ".join(map(str, trained.item_ids[:SHOWN].tolist()))
@@ -99,7 +101,7 @@ def typed(trained: Trained, text: str | Sequence[Any]) -> Histories:
     return found
 
 
-def of_training(trained: Trained, users: Sequence[Any] | None = None, before: Before = "now") -> Histories:
+def of_training(trained: Trained, users: Iterable[Any] | None = None, before: Before = "now") -> Histories:
     """Users of the data that the model was trained on.
 
     Args:
@@ -113,6 +115,7 @@ def of_training(trained: Trained, users: Sequence[Any] | None = None, before: Be
     sequences = prepared.sequences
     rows = np.arange(sequences.num_users)
     if users is not None:
+        users = list(users)
         rows = pd.Index(sequences.user_ids).get_indexer(pd.Index(like(sequences.user_ids, users)))
         if len(lost := np.flatnonzero(rows < 0)):
             names, some = (
@@ -130,7 +133,7 @@ def of_training(trained: Trained, users: Sequence[Any] | None = None, before: Be
     return cut(sequences.user_ids[rows], first, end, sequences.items, rows)
 
 
-def like(ids: np.ndarray, given: Sequence[Any]) -> np.ndarray:
+def like(ids: np.ndarray, given: Iterable[Any]) -> np.ndarray:
     """Ids that were typed, in the type of the known ones."""
     if ids.dtype.kind != "i":
         return np.array([str(one) for one in given], dtype=object)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hybrid_seq_gnn.data.batches import Batch, padded_lengths, padded_rows
 from hybrid_seq_gnn.errors import UserError
-from hybrid_seq_gnn.evaluation.evaluate import SCORES_AT_A_TIME, evaluating
+from hybrid_seq_gnn.evaluation.evaluate import SCORES_AT_A_TIME
 from hybrid_seq_gnn.use.histories import Histories
 from hybrid_seq_gnn.use.load import Trained
 
@@ -63,7 +63,7 @@ def of_part(trained: Trained, histories: Histories, k: int, include_seen: bool) 
     items, scores = np.zeros((len(lengths), k), dtype=np.int64), np.full((len(lengths), k), -np.inf, dtype=np.float32)
     alpha: np.ndarray | None = None
     for rows, batch, seen in batches(trained, histories):
-        with evaluating(trained.model):
+        with torch.inference_mode():
             found = trained.model.next_item_scores(batch)  # type: ignore[operator]
             best = top_k(found.all(), k, None if include_seen else seen)
         items[rows], scores[rows] = best[0].numpy(), best[1].float().numpy()

@@ -1,0 +1,74 @@
+"""Data as Python has them: a pandas or Polars frame, a file, the name of an option, or settings."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.files import atomic
+from hybrid_seq_gnn.run.identity import Config
+from hybrid_seq_gnn.run.options import option, options, updated
+
+Source = Any  # a pandas or Polars DataFrame, a path, the name of an option, or a mapping of settings
+
+
+def to_pandas(frame: Any) -> pd.DataFrame:
+    """A frame of pandas or Polars as one of pandas.
+
+    Raises:
+        UserError: it is none.
+    """
+    if isinstance(frame, pd.DataFrame):
+        return frame
+    if hasattr(frame, "to_arrow"):  # Polars
+        found: pd.DataFrame = frame.to_arrow().to_pandas()
+        return found
+    raise UserError(f"{type(frame).__name__}: expected a DataFrame of pandas or Polars.")
+
+
+def is_frame(value: Any) -> bool:
+    """Whether a value is a frame of pandas or Polars."""
+    return isinstance(value, pd.DataFrame) or hasattr(value, "to_arrow")
+
+
+def data_of(source: Source, folder: Path, base: Config | None = None) -> tuple[str, Config]:
+    """The option and the checked node of `data` that a source stands for.
+
+    A frame is written to `folder`/data.parquet, so that the run can be repeated and read back. A path is that of a
+    table. A mapping may hold `option`, `frame`, and any setting: `{"frame": frame, "user": "uid"}`.
+
+    Args:
+        base: settings of the same data without an option or a file of their own, None for the option's defaults.
+
+    Raises:
+        UserError: there is no such option, or a setting is wrong.
+    """
+    if is_frame(source):
+        source = {"frame": source}
+    elif isinstance(source, str) and source in options("data"):
+        source = {"option": source}
+    elif isinstance(source, str | Path):
+        source = {"path": str(source)}
+    elif not isinstance(source, Mapping):
+        raise UserError(
+            f"data={source!r}: expected a DataFrame, a path, one of {', '.join(options('data'))}, or a dict."
+        )
+    settings = dict(source)
+    if (frame := settings.pop("frame", None)) is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic(folder / "data.parquet") as temporary:
+            to_pandas(frame).to_parquet(temporary, index=False)
+        settings["path"] = str(folder / "data.parquet")
+        base = base if base is not None and option_name(base) == "table" else None
+    name = settings.pop("option", None) or (option_name(base) if base is not None else "table")
+    if frame is not None and name != "table":
+        raise UserError(f"data.option={name}: a DataFrame is a table.")
+    node = base if base is not None and option_name(base) == name else option("data", name)
+    return name, updated("data", node, settings)
+
+
+def option_name(node: Config) -> str:
+    """The option of a node: its yaml has the name of the module of its class, but for MovieLens, with one for all."""
+    return next((name for name in options("data") if option("data", name)["_target_"] == node["_target_"]), "table")

@@ -1,0 +1,44 @@
+"""A sweep in Python."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from hybrid_seq_gnn.api.run import LoadedRun
+from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.leaderboard.board import Slot, table
+from hybrid_seq_gnn.results.load import load
+
+
+class LoadedStudy:
+    """The finished runs of a sweep.
+
+    Args:
+        runs: at least one.
+    """
+
+    def __init__(self, runs: list[LoadedRun]) -> None:
+        self.runs = runs
+
+    def __repr__(self) -> str:
+        return f"<study of {len(self.runs)} runs, the best in {self.best().folder}>"
+
+    def best(self) -> LoadedRun:
+        """The run with the best validation NDCG@10."""
+        return max(self.runs, key=lambda run: float(run.results["best_val_metric"]))
+
+    def leaderboard(self) -> pd.DataFrame:
+        """A row per run, best validation first: settings that differ, alpha, test metrics overall and by length."""
+        return table([Slot(str(run.folder), run._run) for run in self.runs])
+
+
+def load_study(path: str | Path) -> LoadedStudy:
+    """The finished runs below a folder, or of a glob.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = load([path]).runs
+    if not found:
+        raise UserError(f"{path}: there is no finished run.")
+    return LoadedStudy([LoadedRun(run) for run in found])

@@ -1,0 +1,1 @@
+"""The command `evaluate`: a trained run on other data."""

@@ -1,0 +1,1 @@
+"""The command `recommend`: the best items for users, from a trained run."""

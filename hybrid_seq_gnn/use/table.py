@@ -1,0 +1,89 @@
+"""Recommendations as rows, and files of them."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.files import atomic
+from hybrid_seq_gnn.use.load import Trained
+from hybrid_seq_gnn.use.recommend import Recommended
+
+ENDINGS = (".parquet", ".csv", ".jsonl")
+
+
+def rows_of(trained: Trained, found: Recommended, titles: Mapping[Any, str] | None = None) -> pd.DataFrame:
+    """One row per recommended item: user, place from 1, item, title if titles are known, score."""
+    user, place = np.nonzero(found.items)  # row by row, so in the order of users and places
+    item = trained.item_ids[found.items[user, place] - 1]
+    columns = {"user": found.histories.users[user], "place": place + 1, "item": item}
+    if titles:
+        columns["title"] = np.array([titles.get(one, "") for one in item.tolist()], dtype=object)
+    return pd.DataFrame({**columns, "score": found.scores[user, place]})
+
+
+class Writer(Protocol):
+    """Appends frames of the same columns to a file."""
+
+    def __call__(self, frame: pd.DataFrame) -> None: ...
+
+
+@contextmanager
+def writer(path: Path) -> Iterator[Writer]:
+    """A file that is there when all frames are written, and not before.
+
+    Raises:
+        UserError: its name has another ending than .parquet, .csv or .jsonl.
+    """
+    check_ending(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as temporary:
+        if path.suffix == ".parquet":
+            with _Parquet(temporary) as write:
+                yield write
+        else:
+            with temporary.open("w", encoding="utf-8", newline="") as file:
+                first = True
+
+                def append(frame: pd.DataFrame) -> None:
+                    nonlocal first
+                    if path.suffix == ".csv":
+                        frame.to_csv(file, index=False, header=first, lineterminator="\n")
+                    else:
+                        records = frame.astype(object).where(frame.notna(), None).to_dict("records")
+                        file.writelines(json.dumps(one, ensure_ascii=False) + "\n" for one in records)
+                    first = False
+
+                yield append
+
+
+def check_ending(path: Path) -> None:
+    """Refuse a file whose format its name does not say."""
+    if path.suffix not in ENDINGS:
+        raise UserError(f"--out {path}: expected a name that ends in {', '.join(ENDINGS)}.")
+
+
+class _Parquet:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> "_Parquet":
+        return self
+
+    def __call__(self, frame: pd.DataFrame) -> None:
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        if self.file is None:
+            self.file = pq.ParquetWriter(self.path, table.schema)
+        self.file.write_table(table.cast(self.file.schema))
+
+    def __exit__(self, *error: object) -> None:
+        if self.file is not None:
+            self.file.close()

@@ -1,0 +1,147 @@
+"""`from hybrid_seq_gnn import load_run, load_study, train`."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import hybrid_seq_gnn
+from hybrid_seq_gnn import load_run, load_study, train
+from hybrid_seq_gnn.api.frames import data_of
+from hybrid_seq_gnn.errors import UserError
+from tests.commands import results, succeed
+from tests.use.trained import DATA, MEMORY, folder, run_of
+
+
+def log_of(users=30, events=8, items=20):
+    rng = np.random.default_rng(0)
+    user, when = np.repeat(np.arange(users), events), np.arange(users * events)[::-1]
+    return pd.DataFrame(
+        {"user": user, "item": [f"ä {k}" for k in rng.integers(0, items, len(user))], "timestamp": when}
+    )
+
+
+def test_a_run_is_that_of_the_command_line(tmp_path):
+    there = ["model.embedding_dim=8", "model.num_blocks=1", "training.epochs=1", "training.encoders=null"]
+    words = ["data=synthetic", "data.users=60", "data.items=30", *there]
+    succeed(*words, f"hydra.run.dir={tmp_path}", cwd=tmp_path)
+    here, theirs = run_of("hybrid").results, results(tmp_path)
+    assert here["identity"] == theirs["identity"]
+    assert here["grouped_metrics"] == theirs["grouped_metrics"]
+    assert here["config"] == theirs["config"]
+    assert here["options"] == theirs["options"]
+    assert {*here["overrides"]} == {*words, "seed=0"}
+
+
+def test_a_frame_is_a_data_source_and_can_be_read_back(tmp_path):
+    pl = pytest.importorskip("polars", reason="polars is not installed")
+    log = log_of()
+    run = train(log, folder=tmp_path / "a", **MEMORY)
+    log.sample(frac=1, random_state=1).to_csv(tmp_path / "log.csv", index=False)
+    for source in (
+        pl.from_pandas(log),
+        tmp_path / "log.csv",
+        {"frame": log.rename(columns={"item": "sku"}), "item": "sku"},
+    ):
+        name, node = data_of(source, tmp_path / "b")
+        assert name == "table"
+        assert node["path"].startswith(str(tmp_path))
+    again = train({"frame": log, "option": "table"}, folder=tmp_path / "c", **MEMORY)
+    assert again.results["identity"] == run.results["identity"]
+    assert len(load_run(tmp_path / "a").recommend(users=[0, 3], k=2)) == 4
+    assert {*run.items} <= {*log["item"]}
+
+
+def test_a_frame_is_recommended_for_in_time_order():
+    run = run_of("hybrid")
+    first, second, third = run.items[:3].tolist()
+    frame = pd.DataFrame({"user": ["b", "a", "b"], "item": [first, second, third], "timestamp": [2, 0, 1]})
+    found = run.recommend(frame, k=3)
+    assert list(dict.fromkeys(found["user"])) == ["a", "b"]
+    assert found[found["user"] == "b"]["item"].tolist() == run.recommend(history=[third, first], k=3)["item"].tolist()
+    unordered = run.recommend(frame.drop(columns="timestamp"), k=3)
+    expected = run.recommend(history=[first, third], k=3)["item"].tolist()
+    assert unordered[unordered["user"] == "b"]["item"].tolist() == expected
+
+
+def test_alpha_is_that_of_the_fusion():
+    np.testing.assert_allclose(run_of("linear").alpha([1, 50]), [0.3, 0.3], rtol=1e-6)
+    curve = run_of("transitions").alpha([1, 10, 100])
+    stored = run_of("transitions").results["alpha_curve"]["alpha"]
+    np.testing.assert_allclose(curve, [stored[0], stored[9], stored[99]], rtol=1e-6)
+    with pytest.raises(UserError, match="this model mixes nothing"):
+        run_of("sasrec").alpha([1])
+
+
+def test_a_run_is_compared_with_a_baseline():
+    found = run_of("hybrid").compare(run_of("sasrec"), metrics=["NDCG@10"])
+    row = found[found["group"] == "overall"].iloc[0]
+    mine, base = (run_of(kind).results["test_metrics"]["NDCG@10"] for kind in ("hybrid", "sasrec"))
+    assert row["difference"] == pytest.approx(mine - base)
+    assert 0 <= row["p_holm"] <= 1
+
+
+def test_a_study_has_runs_a_best_one_and_a_table():
+    kinds = ("sasrec", "ease", "popularity")
+    runs = [run_of(kind) for kind in kinds]
+    study = load_study(f"{folder()}/[sep][aeo][sp]*")
+    assert len(study.runs) == 3
+    best = max(runs, key=lambda run: run.results["best_val_metric"])
+    assert study.best().folder == best.folder
+    table = study.leaderboard()
+    assert table["model"].iloc[0] == best.results["options"]["model"]
+    assert table["validation NDCG@10"].is_monotonic_decreasing
+
+
+REFUSED = {
+    "no group": ({"modle": "sasrec"}, "modle: there is no such group"),
+    "no option": ({"model": "sasrek"}, "model=sasrek: there is no such option"),
+    "no setting": ({"fusion": {"alfa": 0.5}}, "fusion.alfa: there is no such setting. Did you mean fusion.alpha"),
+    "out of range": ({"fusion": {"alpha": 1.5}}, "fusion.alpha=1.5: expected"),
+    "of the wrong type": ({"training": {"epochs": "many"}}, "training.epochs=many: expected a whole number"),
+    "do not go together": ({"gnn": "lightgcn"}, "training=post_hoc does not train the gnn"),
+    "no such file": ({"data": "nowhere.csv"}, "nowhere.csv: there is no such file. Check data.path."),
+    "no data": ({"data": 5}, "data=5: expected a DataFrame, a path"),
+    "no column": ({"data": pd.DataFrame({"a": [1]})}, "has no column 'user' (data.user); it has a."),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_the_command_line_refuses_is_refused_with_its_words(name, tmp_path):
+    settings, message = REFUSED[name]
+    with pytest.raises(UserError) as error:
+        train(**{"data": DATA, "folder": tmp_path / "run", **settings})
+    assert message in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_setting_without_effect_is_said(tmp_path, caplog):
+    train(DATA, model="popularity", fusion={"alpha": 0.5}, folder=tmp_path)
+    assert "fusion.alpha=0.5 has no effect" in caplog.text
+
+
+def test_an_unfinished_run_is_said(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text("")
+    with pytest.raises(UserError, match=r"has no results\.json: the run has not finished"):
+        load_run(tmp_path)
+
+
+def test_the_package_is_imported_in_no_time_and_knows_its_names():
+    slow = "{'torch', 'pandas', 'hydra'}"
+    code = f"import sys, hybrid_seq_gnn; assert not {slow} & {{*sys.modules}}; print(hybrid_seq_gnn.train)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "function train" in done.stdout
+    assert {*hybrid_seq_gnn.__all__} <= {*dir(hybrid_seq_gnn), *hybrid_seq_gnn.__all__}
+    with pytest.raises(AttributeError, match="no attribute nothing"):
+        hybrid_seq_gnn.nothing  # noqa: B018
+
+
+def test_training_from_python_needs_no_hydra(tmp_path):
+    code = (
+        "import sys; from hybrid_seq_gnn import train; "
+        f"train({DATA!r}, model='popularity', folder={str(tmp_path)!r}); "
+        "assert not {'hydra', 'omegaconf'} & {*sys.modules}"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
