@@ -8,6 +8,7 @@ NAMES = {
     "limit": "peak of matrix products, and the share that the loss and a training step reach",
     "train": "milliseconds a step, what the graph side adds, and two checkouts side by side",
     "profile": "operators of a training step by time",
+    "serve": "recommendations for all users, for one, for a million, and beside RecTools",
     "evaluate": "validation in relation to a training epoch",
     "prepare": "reading a CSV file, and the cache",
     "scale": "ten million events of a million items: data, graph, steps and ranking",

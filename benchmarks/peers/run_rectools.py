@@ -1,6 +1,7 @@
 """RecTools 0.19.0: SASRecModel with the softmax loss; each window is a session of its own."""
 
 import contextlib
+import json
 import logging
 import warnings
 
@@ -87,3 +88,13 @@ model = SASRecModel(
 )
 with contextlib.suppress(Done):
     model.fit(Dataset.construct(frame))
+if judge.options.recommend:
+    users = np.repeat(np.arange(len(judge.valid)), np.diff(judge.indptr))
+    times = pd.to_datetime(np.arange(len(users)), unit="s")
+    columns = {Columns.User: users, Columns.Item: judge.items, Columns.Weight: 1.0, Columns.Datetime: times}
+    histories, judge.cpu = Dataset.construct(pd.DataFrame(columns)), 0.0
+    judge.start()
+    found = model.recommend(np.arange(len(judge.valid)), histories, k=judge.options.recommend, filter_viewed=True)
+    judge.stop()
+    assert found[Columns.User].nunique() == len(judge.valid)
+    print(json.dumps({"epoch": 0, "cpu": judge.cpu}), flush=True)

@@ -71,7 +71,7 @@ class Trained:
     @property
     def knows_users(self) -> bool:
         """Whether the model has learned a vector for each user of its training data, and can serve no others."""
-        return bool(self.config["model"]["_target_"].endswith(".LightGCNRecommender"))
+        return bool(getattr(self.model, "knows_users", False))
 
     @cached_property
     def _index(self) -> "pd.Index[Any]":
