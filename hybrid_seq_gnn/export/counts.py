@@ -19,11 +19,12 @@ def recent_items(history: Int[Tensor, "1 T"], last: int) -> Int[Tensor, "1 last"
 
 
 def edges_of(start: Int[Tensor, "S"], then: Int[Tensor, "E"], items: Int[Tensor, "K"]) -> Edges:
-    """The edges that leave K items; see `Successors.edges_of`. Cost: edges * K comparisons."""
+    """The G edges that leave K items, one item after the other; see `Successors.edges_of`. Cost: G."""
     degree = start[items + 1] - start[items]
     end = degree.cumsum(0)
     place = torch.arange(end[-1].item())
-    item = (place.unsqueeze(1) >= end).sum(1)
+    turns = torch.zeros(place.shape[0] + 1, dtype=torch.int64).index_add(0, end, torch.ones_like(end))
+    item = turns.cumsum(0)[: place.shape[0]]
     edge = place + (start[items] - end + degree).index_select(0, item)
     return Edges(edge, item, then.index_select(0, edge).long())
 

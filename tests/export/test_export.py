@@ -18,23 +18,22 @@ from tests.commands import SMALL, succeed
 
 DATA = [setting for setting in SMALL if setting.startswith("data")]
 PLAIN = [*DATA, "training.epochs=1", "model.embedding_dim=8", "model.max_length=6"]
+ONE = [*PLAIN, "model.num_blocks=1"]
+HYBRID = [*ONE, "training=joint"]
 SETTINGS = {
     "sasrec": [*PLAIN, "model=sasrec", "model.num_heads=2"],
     "gru4rec": [*PLAIN, "model=gru4rec", "model.num_layers=2"],
-    "bert4rec": [*PLAIN, "model=bert4rec"],
+    "bert4rec": [*ONE, "model=bert4rec"],
     "caser": [*PLAIN, "model=caser", "model.cosine=0.2"],
-    "evidence": [*PLAIN, "gnn=evidence", "fusion=fixed", "training=post_hoc", "model.members=2"],
-    "transitions": [*PLAIN, "gnn=transitions", "fusion=discrete", "fusion.mix=linear", "fusion.L_short=2"],
-    "table": [*PLAIN, "gnn=lightgcn", "fusion=length_gate", "model.cosine=0.2"],
-    "embedding": [*PLAIN, "gnn=lightgcn", "fusion=gated", "fusion.level=embedding", "model.encoder=bert4rec"],
+    "evidence": [*ONE, "gnn=evidence", "fusion=fixed", "training=post_hoc", "model.members=2"],
+    "transitions": [*HYBRID, "gnn=transitions", "fusion=discrete", "fusion.mix=linear", "model.encoder=gru4rec"],
+    "table": [*HYBRID, "gnn=lightgcn", "fusion=length_gate", "model.cosine=0.2", "model.tied=true"],
+    "embedding": [*HYBRID, "gnn=lightgcn", "fusion=gated", "fusion.level=embedding", "model.encoder=bert4rec"],
     "ease": [*DATA, "model=ease", "model.recency=0.8"],
     "item_knn": [*DATA, "model=item_knn"],
     "markov": [*DATA, "model=markov", "model.last=3"],
     "popularity": [*DATA, "model=popularity"],
 }
-SETTINGS["transitions"] += ["training=joint", "model.encoder=gru4rec"]
-SETTINGS["table"] += ["training=joint"]
-SETTINGS["embedding"] += ["training=joint"]
 LENGTHS = (1, 2, 3, 6, 7, 30)
 
 
@@ -64,8 +63,9 @@ def refused(*arguments):
 
 
 def histories_of(trained):
-    """Random histories in which items occur again."""
+    """Random histories, of which the longest ends with an item that it has had just before."""
     items = np.random.default_rng(1).integers(1, trained.num_items + 1, sum(LENGTHS))
+    items[-3] = items[-1]
     return Histories(np.arange(len(LENGTHS)), np.cumsum([0, *LENGTHS]), items)
 
 
