@@ -2,6 +2,8 @@
 
 import errno
 import json
+import subprocess
+import sys
 
 import jaxtyping
 import numpy as np
@@ -93,6 +95,13 @@ def test_both_files_recommend_what_the_run_does(name, tmp_path):
                 alone = apart[:-1] & apart[1:]  # no other item has that score
                 assert items[0, alone].tolist() == judge.items[row, :k][alone].tolist()
                 assert alone.any()
+
+
+def test_help_needs_no_pytorch():
+    command = [sys.executable, "-X", "importtime", "-m", "hybrid_seq_gnn.export", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert "--out" in done.stdout
+    assert not {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()} & {"torch", "pandas", "scipy"}
 
 
 def test_the_command_says_what_it_checked_and_writes_the_vocabulary(finished, tmp_path, capsys):

@@ -32,8 +32,8 @@ def folder(tmp_path_factory):
     for block in blocks("serve.md", "python"):
         if block.startswith("# "):
             (folder / block.splitlines()[0].removeprefix("# ")).write_text(block)
-    small = [*SMALL, "training.epochs=1", "gnn=evidence", "fusion=fixed", "training=joint"]
-    succeed(*small, f"hydra.run.dir={folder / 'run'}", cwd=folder)
+    data = [setting for setting in SMALL if setting.startswith("data")]
+    succeed(*data, "model=markov", "model.last=5", f"hydra.run.dir={folder / 'run'}", cwd=folder)
     return folder
 
 
