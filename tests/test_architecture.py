@@ -24,7 +24,7 @@ LEVELS = [
     {"results"},
     {"study"},
     {"use"},
-    {"compare"},
+    {"compare", "export"},
     {"leaderboard"},
     {"report", "recommend", "evaluate"},
     {"api"},

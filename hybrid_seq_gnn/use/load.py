@@ -170,7 +170,8 @@ def put(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
     Raises:
         UserError: one is missing, or has no place.
     """
-    modules, missing = dict(model.named_modules()), set(model.state_dict()) - set(weights)
+    modules = dict(model.named_modules(remove_duplicate=False))  # a tied table has two names
+    missing = set(model.state_dict()) - set(weights)
     for name, value in weights.items():
         place, _, short = name.rpartition(".")
         if place not in modules or missing:
