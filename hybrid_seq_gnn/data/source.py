@@ -12,7 +12,8 @@ from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.files import expanded
 from hybrid_seq_gnn.limits import AtLeast0, AtLeast1, Inside, Limited
 
-NOT_IN_KEY = ("path", "cache", "cache_dir", "url", "max_bytes")  # settings that do not change the data themselves
+# settings that do not change the data themselves
+NOT_IN_KEY = ("path", "titles", "cache", "cache_dir", "url", "max_bytes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,7 @@ class Source(Limited):
 
     Attributes:
         path: the file. Some sources also accept a folder or zip, or need no path.
+        titles: a file with the title of each item, for people to read; null is that of MovieLens where `path` has it.
         max_bytes: limit on the size of a file after decompression.
         duplicates: `keep` or `drop` events that repeat an earlier one (same user, item and time).
         min_rating: remove events with a lower rating; null keeps all.
@@ -39,6 +41,7 @@ class Source(Limited):
     """
 
     path: str | None = None
+    titles: str | None = None
     max_bytes: AtLeast1 = 1 << 35
     duplicates: Literal["keep", "drop"] = "keep"
     min_rating: float | None = None

@@ -27,6 +27,7 @@ UNIFORM = 1e-6  # share of the uniform distribution in `rows`, so that no item h
 UNSEEN = 0.01  # event count assumed for an item without training events
 AT_A_TIME = 1 << 19  # maximum number of edges, and of scores, in a chunk of rows; more do not fit a CPU's cache
 MIN_ROW_SUM = 1e-6  # a smaller row sum is a rounding error and counts as 0
+TINY = 1e-30  # instead of a sum that is 0
 
 Read = Literal["both", "bayes", "rows"]
 
@@ -156,6 +157,34 @@ class Evidence(Limited, nn.Module):
             p[chunk] = parts[0] if len(parts) == 1 else (parts[0] + parts[1]) / 2
         p[:, 0] = 0.0
         return p
+
+    @torch.no_grad()
+    def reasons(self, recent: Int[Tensor, "R last"], targets: Int[Tensor, "R"]) -> Float[Tensor, "R last"]:
+        """How p(j) of each row's target j splits over the user's recent items i_k.
+
+            rows:       s_k = recency ** k * C[i_k, j] * R[i_k] ** -exponent             /  the sum of it over k
+            bayes:      s_k = bayes_recency ** k * log(1 + C[i_k, j] / (kappa * p_j))    /  the sum of it over k
+            read=both:  their mean, weighted by rows(j) and bayes(j)
+
+        What popularity adds to p(j) is no item's. A row sums to 1, or to 0 where j never followed any of the items.
+
+        Args:
+            recent: the latest item first, as `recent()` returns them; 0 before the first event.
+            targets: items, not padding.
+        """
+        count, total = self.counts(recent, targets, leave_out=False)
+        split = torch.zeros_like(count)
+        if self.read != "bayes":
+            part = count * self.weights(recent, total)[0]
+            p = self.rows_of_targets(recent, targets, leave_out=False)
+            split += part / part.sum(1, keepdim=True).clamp(min=TINY) * p.unsqueeze(1)
+        if self.read != "rows":
+            part = torch.log1p(count / (self.kappa * self.prior[targets].unsqueeze(1))) * self.bayes_recency
+            p = torch.empty_like(part[:, 0])
+            for chunk, edges in self.chunks(recent):
+                p[chunk] = self.bayes(recent[chunk], edges, None).softmax(1).gather(1, targets[chunk, None])[:, 0]
+            split += part / part.sum(1, keepdim=True).clamp(min=TINY) * p.unsqueeze(1)
+        return split / split.sum(1, keepdim=True).clamp(min=TINY)
 
     def recent(self, batch: Batch) -> Int[Tensor, "M last"]:
         """The last items up to each position, latest first; 0 before the first event."""

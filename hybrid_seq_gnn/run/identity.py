@@ -20,6 +20,7 @@ CHANGES_NO_NUMBER = (
     "training.encoders",
     "evaluation.batch_size",
     "data.path",
+    "data.titles",
     "data.url",
     "data.cache",
     "data.cache_dir",

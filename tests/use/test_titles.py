@@ -1,0 +1,113 @@
+"""Titles of items: every layout reads the same, and a broken file is refused in words."""
+
+import gzip
+import zipfile
+
+import pandas as pd
+import pytest
+
+from hybrid_seq_gnn.data.source import Source
+from hybrid_seq_gnn.data.table import Table
+from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.run.identity import counts
+from hybrid_seq_gnn.use.titles import titles_of
+
+TITLES = {1: "Toy Story (1995)", 2: "Léon, the Professional", 30: 'The "30"'}
+FILES = {
+    "movies.dat": '1::Toy Story (1995)::Animation|Comedy\n\n2::Léon, the Professional::Crime\r\n30::The "30"::War\n',
+    "u.item": '1|Toy Story (1995)|01-Jan||http://x\n2|Léon, the Professional|||\n30|The "30"|||\n',
+    "movies.csv": 'movieId,title,genres\n1,Toy Story (1995),A\n2,"Léon, the Professional",B\n30,"The ""30""",C\n',
+    "named.csv": 'title,year,item\nToy Story (1995),1,1\n"Léon,\nthe   Professional",,2\n"The ""30""",,30\n"",,4\n',
+    "some.tsv": 'asin\tbrand\ttitle\n1\t,\tToy Story (1995)\n2\t,\tLéon, the Professional\n30\t,\t"The ""30"""\n',
+    "two.csv": 'sku,name\n1,Toy Story (1995)\n1,Again\n2,"Léon, the Professional"\n30,"The ""30"""\n',
+}
+TABLE = {"_target_": "hybrid_seq_gnn.data.table.Table", "path": "log.csv"}
+EXPECTED = TITLES | {str(item): title for item, title in TITLES.items()}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
+@pytest.mark.parametrize("name", FILES)
+def test_every_layout_gives_the_same_titles(name, encoding, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(FILES[name].encode(encoding))
+    assert titles_of(TABLE, path) == EXPECTED
+    assert titles_of({**TABLE, "titles": str(path)}) == EXPECTED
+    packed = tmp_path / f"{name}.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    assert titles_of(TABLE, packed) == EXPECTED
+
+
+@pytest.mark.parametrize("kind", [int, str])
+def test_parquet_too(kind, tmp_path):
+    path = tmp_path / "titles.parquet"
+    frame = pd.DataFrame({"title": [*TITLES.values(), None], "item": [*map(kind, TITLES), kind(5)], "year": 1})
+    frame.to_parquet(path)
+    assert titles_of(TABLE, path) == EXPECTED
+
+
+def test_an_id_that_is_no_whole_number_is_text_alone(tmp_path):
+    path = tmp_path / "titles.csv"
+    path.write_text("item,title\n007,Bond\ntt1,Heat\n-3,Minus\n")
+    assert titles_of(TABLE, path) == {"007": "Bond", "tt1": "Heat", "-3": "Minus", -3: "Minus"}
+
+
+def test_titles_in_a_zip_or_folder_of_movielens_are_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HYBRID_SEQ_GNN_CACHE", str(tmp_path / "cache"))
+    movielens = {"_target_": "hybrid_seq_gnn.data.movielens.MovieLens1M"}
+    folder = tmp_path / "ml-1m"
+    folder.mkdir()
+    (folder / "ratings.dat").write_text("")
+    packed = tmp_path / "ml-1m.zip"
+    assert titles_of({**movielens, "path": str(folder)}) == titles_of({**movielens, "path": str(packed)}) == {}
+    assert titles_of(movielens) == {}
+    (folder / "movies.dat").write_bytes(FILES["movies.dat"].encode("latin-1"))
+    (tmp_path / "cache/downloads").mkdir(parents=True)
+    for path in (packed, tmp_path / "cache/downloads/name.zip"):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.write(folder / "movies.dat", "ml-1m/movies.dat")
+    for path in (folder, tmp_path, folder / "ratings.dat", packed):
+        assert titles_of({**movielens, "path": str(path)}) == EXPECTED
+    assert titles_of({**movielens, "url": "https://x/name.zip"}) == EXPECTED
+    assert titles_of(TABLE, packed) == titles_of(TABLE, folder) == EXPECTED
+    assert titles_of({**TABLE, "path": str(packed)}) == {}
+
+
+BROKEN = {
+    "a.dat": ("1::Up::x\n2;Heat\n", "line 2: expected item::title, got '2;Heat'"),
+    "u.item": ("1|Up|x\n\n|Heat|\n", "line 3: expected item|title, got '|Heat|'"),
+    "a.csv": ("item,title\n1,Up\n2,Up, up\n", "line 3: expected item,title, got '2,Up, up'. Quote titles"),
+    "b.csv": ('item,title\n1,"U\np"\n\n,Heat\n', "line 5: expected item,title, got ',Heat'"),
+    "c.csv": ('item,title\n1,Up\n2,"Heat\n3,Her\n', "line 3: expected a closed quote or none"),
+    "d.csv": ("1,Up\n2,Heat\n", "line 1: expected a header with the columns item and title, got '1,Up'"),
+    "e.csv": ("title\nUp\n", "line 1: expected a header with the columns item and title, got 'title'"),
+    "f.csv": ("item,title\n", "has no titles of items; expected a CSV"),
+    "g.csv": ("", "has no titles"),
+    "h.parquet": ("PAR1....", "cannot be read as Parquet"),
+    "i.zip": ("PK....", "cannot be read as a zip"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_is_refused_by_file_line_and_what_was_expected(name, tmp_path):
+    text, message = BROKEN[name]
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        titles_of(TABLE, path)
+    assert str(error.value).startswith(str(path)) and message in str(error.value)
+
+
+def test_what_is_not_there_is_said(tmp_path):
+    with pytest.raises(UserError, match=r"no\.csv: there is no such file; expected a CSV"):
+        titles_of(TABLE, tmp_path / "no.csv")
+    with pytest.raises(UserError, match="has no titles of items"):
+        titles_of(TABLE, tmp_path)
+    pd.DataFrame({"item": [1]}).to_parquet(tmp_path / "one.parquet")
+    with pytest.raises(UserError, match=r"one\.parquet: expected a header with the columns item and title, got 'item'"):
+        titles_of(TABLE, tmp_path / "one.parquet")
+
+
+def test_titles_change_neither_the_data_nor_what_a_run_is():
+    assert not counts("data.titles")
+    one, other = Table(path="x"), Table(path="x", titles="movies.dat")
+    assert isinstance(one, Source) and one.key([]) == other.key([])
