@@ -15,11 +15,12 @@ from hybrid_seq_gnn.compare.table import compare
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.results.configurations import name_configurations
 from hybrid_seq_gnn.results.runs import Run
-from hybrid_seq_gnn.use.evaluate import evaluate
+from hybrid_seq_gnn.use.evaluate import evaluate, rank_data
 from hybrid_seq_gnn.use.histories import Before, Histories, of_lists, of_training, typed
 from hybrid_seq_gnn.use.load import Trained, choose, load_trained
 from hybrid_seq_gnn.use.recommend import recommend
 from hybrid_seq_gnn.use.table import rows_of
+from hybrid_seq_gnn.use.titles import titles_of
 
 
 class LoadedRun:
@@ -75,6 +76,8 @@ class LoadedRun:
         before: Before = "now",
         k: int = 10,
         include_seen: bool | None = None,
+        explain: bool = False,
+        titles: str | Path | None = None,
     ) -> pd.DataFrame:
         """The k best items: a row per item with user, place from 1, item and score (comparable within a user).
 
@@ -84,6 +87,9 @@ class LoadedRun:
             users: ids of users of the training data; with no argument, all of them.
             before: of those users, `now` reads all events; `test` or `validation` what came before that held-out item.
             include_seen: whether items of the history are candidates; None: as the run was evaluated.
+            explain: also columns alpha, sequence (the share of the sequence side in the score) and because (the events
+                that speak for the item through the graph).
+            titles: a file of titles, as `data.titles`, which is what is used without it; adds a column title.
 
         Raises:
             UserError: no item is known, a user is not, or k is more than the number of items.
@@ -97,7 +103,9 @@ class LoadedRun:
         else:
             asked = of_training(self.trained, users, before)
         seen = not self.trained.mask_history if include_seen is None else include_seen
-        found = [rows_of(self.trained, part) for part in recommend(self.trained, asked, k, include_seen=seen)]
+        names = titles_of(self.trained.config["data"], titles)
+        parts = recommend(self.trained, asked, k, include_seen=seen)
+        found = [rows_of(self.trained, part, names, explain) for part in parts]
         return (
             pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["user", "place", "item", "score"])
         )
@@ -131,7 +139,9 @@ class LoadedRun:
         with tempfile.TemporaryDirectory() as scratch:
             base = None if is_frame(data) else self.config["data"]
             name, node = data_of(data, Path(scratch), base)
-            found, _ = evaluate(self.trained, self._run, node, name, None if folder is None else Path(folder))
+            ranked = rank_data(self.trained, node)
+            config, place = {**self.config, "data": node}, None if folder is None else Path(folder)
+            found = evaluate(self._run, config, name, ranked, place)
         return LoadedRun(found, self._device)
 
     def compare(self, other: "LoadedRun", metrics: Sequence[str] = ("NDCG@10", "HR@10", "MRR@10")) -> pd.DataFrame:

@@ -15,8 +15,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("run", metavar="RUN", help="a run folder, or a sweep or a glob: its best run on validation")
     parser.add_argument("settings", nargs="*", metavar="data.SETTING=VALUE", help="where they differ from the run's")
+    parser.add_argument(
+        "--histories",
+        type=Path,
+        metavar="FILES",
+        help="Parquet with columns user and history (a list of item ids, the last held out): a file, folder or glob",
+    )
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="(outputs/evaluate/RUN-HASH)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (%(default)s)")
+    parser.add_engine()
     command.run("hybrid_seq_gnn.evaluate.command", parser.parse_intermixed_args(arguments))
 
 

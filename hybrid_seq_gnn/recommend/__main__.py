@@ -22,7 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         metavar="ITEMS",
         help="item ids, oldest first, with spaces between them; if ids hold spaces, --history ID once for each",
     )
-    parser.add_argument("--histories", type=Path, metavar="FILE", help="Parquet with columns user and history (a list)")
+    parser.add_argument(
+        "--histories",
+        type=Path,
+        metavar="FILES",
+        help="Parquet with columns user and history (a list of item ids): a file, folder or glob",
+    )
     whole = command.argument_type(int, lambda value: value > 0, "a whole number from 1 up")
     parser.add_argument("--k", type=whole, default=10, help="items per user (%(default)s)")
     parser.add_argument("--include-seen", action="store_true", help="items that the user has had are candidates too")
@@ -39,8 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, metavar="FILE", help=".parquet, .csv or .jsonl; without it, a short table")
     parser.add_argument("--shard", metavar="I/N", help="only the I-th of N parts of the users, for an array of jobs")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (%(default)s)")
-    parser.add_argument("--engine", choices=("here", "ray"), default="here", help="ray: parts of Parquet on a cluster")
-    parser.add_argument("--address", metavar="RAY", help="of a running Ray cluster, with --engine ray")
+    parser.add_engine()
     command.run("hybrid_seq_gnn.recommend.command", parser.parse_intermixed_args(arguments))
 
 

@@ -3,20 +3,21 @@
 import argparse
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from hybrid_seq_gnn.errors import UserError, reading
-from hybrid_seq_gnn.results.runs import Run
 from hybrid_seq_gnn.run.options import changed
-from hybrid_seq_gnn.use.histories import Histories, of_lists, of_source, of_training, typed
+from hybrid_seq_gnn.use.histories import Histories, of_source, of_training, typed
 from hybrid_seq_gnn.use.load import Trained, choose, load_trained
-from hybrid_seq_gnn.use.recommend import A_PART, Recommended, recommend
+from hybrid_seq_gnn.use.parts import Recommend, files_of, histories_in, new_folder, on_ray, rows_in
+from hybrid_seq_gnn.use.recommend import recommend
 from hybrid_seq_gnn.use.table import check_ending, rows_of, writer
+from hybrid_seq_gnn.use.titles import titles_of
 
 SHOWN = 10  # users in a table on the terminal
 
@@ -24,18 +25,30 @@ SHOWN = 10  # users in a table on the terminal
 def run(args: argparse.Namespace) -> str:
     """Recommend, write, and return what to print."""
     check(args)
-    if args.out is not None:
-        check_ending(args.out)
     chosen = choose(args.run)
+    if args.engine == "ray":
+        paths = files_of(args.histories)
+        users = rows_in(paths)
+        load_trained(chosen, "cpu")  # it fails here, and not on every worker
+        arguments = (str(chosen.folder.resolve()), args.k, args.include_seen, args.explain, args.titles, args.device)
+        with new_folder(args.out) as folder:
+            on_ray([str(Path(path).resolve()) for path in paths], Recommend, arguments, args.address, folder)
+        return f"{chosen.folder}: {args.k} items for {users:,} users.\nwritten to {args.out}"
     trained = load_trained(chosen, args.device)
-    histories, users = asked(args, trained)
-    tally = Tally(trained, args, users)
+    titles = titles_of(trained.config["data"], args.titles)
+    histories, total = asked(args, trained)
     if args.out is None:
-        return "\n\n".join([tally.shown(histories), tally.sentence(chosen)])
+        first = next(histories)
+        some = replace(first.take(np.arange(min(SHOWN, len(first)))), unknown=first.unknown)
+        tally = Tally(args, trained, titles, len(some))
+        shown = pd.concat(list(tally.frames(iter([some])))).to_string(index=False, float_format="{:.3f}".format)
+        more = f" The first of {total:,}; --out FILE writes all." if len(some) < total else ""
+        return f"{shown}\n\n{chosen.folder}: {tally.sentence()}{more}"
+    tally = Tally(args, trained, titles, total)
     with writer(args.out) as write:
         for frame in tally.frames(histories):
             write(frame)
-    return f"{tally.sentence(chosen)}\nwritten to {args.out}"
+    return f"{chosen.folder}: {tally.sentence()}\nwritten to {args.out}"
 
 
 def check(args: argparse.Namespace) -> None:
@@ -45,12 +58,20 @@ def check(args: argparse.Namespace) -> None:
         raise UserError(f"{' and '.join(given)} both say for whom to recommend; give one of them.")
     if args.before != "now" and (args.history or args.histories or args.settings):
         raise UserError(f"--before {args.before} is for users of the training data.")
+    if args.engine == "ray" and (args.histories is None or args.out is None or args.shard):
+        raise UserError(
+            "--engine ray reads Parquet parts and writes others: it needs --histories FILES and --out FOLDER."
+        )
+    if args.out is not None and args.engine != "ray":
+        check_ending(args.out)
 
 
 def asked(args: argparse.Namespace, trained: Trained) -> tuple[Iterator[Histories], int]:
     """The histories that were asked for, in parts, and the number of users."""
     if args.histories is not None:
-        return of_parquet(trained, args.histories, args.shard), rows_in(args.histories, args.shard)
+        paths = files_of(args.histories)
+        total = rows_in(paths)
+        return histories_in(paths, trained, share(args.shard, total)), len(share(args.shard, total))
     if args.history:
         found = typed(trained, read_history(trained, args.history))
     elif args.settings:
@@ -92,71 +113,34 @@ def share(shard: str | None, total: int) -> np.ndarray:
     return np.arange(int(match[1]) - 1, total, int(match[2]))
 
 
-def rows_in(path: Path, shard: str | None) -> int:
-    """Users of a Parquet file of histories."""
-    with reading(f"--histories {path} cannot be read as Parquet"):
-        return len(share(shard, pq.ParquetFile(path).metadata.num_rows))
-
-
-def of_parquet(trained: Trained, path: Path, shard: str | None) -> Iterator[Histories]:
-    """Histories of a Parquet file with columns user and history, some at a time."""
-    with reading(f"--histories {path} cannot be read as Parquet"):
-        file = pq.ParquetFile(path)
-        if missing := {"user", "history"} - set(file.schema_arrow.names):
-            raise UserError(f"--histories {path} lacks the column {', '.join(sorted(missing))}.")
-        start = 0
-        for batch in file.iter_batches(A_PART, columns=["user", "history"]):
-            rows = share(shard, start + batch.num_rows)
-            rows = rows[rows >= start] - start
-            start += batch.num_rows
-            users, lists = (batch.column(name).take(rows) for name in ("user", "history"))
-            filled = [one or [] for one in lists.to_pylist()]
-            yield of_lists(trained, users.to_pandas().to_numpy(), filled)
-
-
 class Tally:
-    """Recommendations as frames, and what is to be said about them.
+    """Recommendations as frames, with a progress bar on a terminal, and what is to be said about them.
 
     Args:
-        trained: the model.
         args: of the command.
-        users: number of users, for the progress bar.
+        trained: the model.
+        titles: by item id.
+        total: number of users.
     """
 
-    def __init__(self, trained: Trained, args: argparse.Namespace, users: int) -> None:
-        self.trained, self.args, self.total = trained, args, users
-        self.users = self.empty = self.unknown = 0
-        self.include_seen = args.include_seen or not trained.mask_history
+    def __init__(self, args: argparse.Namespace, trained: Trained, titles: dict[int | str, str], total: int) -> None:
+        self.args, self.trained, self.titles, self.total = args, trained, titles, total
+        self.empty = self.unknown = 0
 
-    def recommended(self, parts: Iterator[Histories]) -> Iterator[Recommended]:
-        """Recommendations, part by part, with a progress bar on a terminal."""
+    def frames(self, parts: Iterator[Histories]) -> Iterator[pd.DataFrame]:
+        """Rows of recommendations, part by part."""
+        include_seen = self.args.include_seen or not self.trained.mask_history
         with tqdm(total=self.total, unit=" users", disable=None, leave=False) as bar:
             for part in parts:
                 self.unknown += part.unknown
-                for found in recommend(self.trained, part, self.args.k, include_seen=self.include_seen):
-                    self.users += len(found.histories)
+                for found in recommend(self.trained, part, self.args.k, include_seen=include_seen):
                     self.empty += int((found.histories.lengths == 0).sum())
                     bar.update(len(found.histories))
-                    yield found
+                    yield rows_of(self.trained, found, self.titles, self.args.explain)
 
-    def frames(self, parts: Iterator[Histories]) -> Iterator[pd.DataFrame]:
-        """The same as rows."""
-        for found in self.recommended(parts):
-            yield rows_of(self.trained, found)
-
-    def shown(self, parts: Iterator[Histories]) -> str:
-        """A table of the first users."""
-        first = next(parts)
-        frames = self.frames(iter([first.take(np.arange(min(SHOWN, len(first))))]))
-        table = pd.concat(list(frames))
-        self.unknown = first.unknown
-        return table.to_string(index=False, float_format="{:.3f}".format)
-
-    def sentence(self, run: Run) -> str:
+    def sentence(self) -> str:
         """What was done."""
-        said = [f"{run.folder}: {self.args.k} items for {self.users:,} of {self.total:,} users"]
-        if self.users < self.total:
-            said[0] += "; --out FILE writes all"
+        said = [f"{self.args.k} items for {self.total:,} user{'' if self.total == 1 else 's'}"]
         if self.unknown:
             said.append(f"{self.unknown:,} events of items that the model does not know were left out")
         if self.empty:

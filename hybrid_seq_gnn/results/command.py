@@ -33,6 +33,14 @@ class Parser(argparse.ArgumentParser):
     def add_output(self, name: str) -> None:
         self.add_argument("--output", type=Path, default=Path("outputs") / name, metavar="FOLDER", help="(%(default)s)")
 
+    def add_engine(self) -> None:
+        """The arguments of a command that reads Parquet parts, here or on a cluster."""
+        help_text = "ray: workers of a Ray cluster read and write Parquet parts (--histories)"
+        self.add_argument("--engine", choices=("here", "ray"), default="here", help=help_text)
+        self.add_argument("--address", help="of a running Ray cluster; without it, --engine ray starts one here")
+        scratch = "a folder that all nodes of the cluster see, for parts on their way (the current one)"
+        self.add_argument("--scratch", type=Path, default=Path(), metavar="FOLDER", help=scratch)
+
 
 def run(module: str, args: argparse.Namespace) -> None:
     """Print what `run(args)` of a module says. What input or machine can cause ends it with one message.

@@ -1,114 +1,150 @@
 """A trained model, ranked on other data whose items have the same ids: next month's log, say."""
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import torch
 
 from hybrid_seq_gnn import files
-from hybrid_seq_gnn.data.prepare import Prepared, prepare
-from hybrid_seq_gnn.data.sequences import Sequences
-from hybrid_seq_gnn.data.split import Split
+from hybrid_seq_gnn.data.prepare import prepare
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.alpha import alpha_statistics
 from hybrid_seq_gnn.evaluation.groups import OVERALL, grouped_metrics
+from hybrid_seq_gnn.evaluation.ranks import rank_of_target
 from hybrid_seq_gnn.results.runs import Run
 from hybrid_seq_gnn.run.build import build
-from hybrid_seq_gnn.run.folder import lock_folder, write_per_user
+from hybrid_seq_gnn.run.folder import lock_folder
 from hybrid_seq_gnn.run.identity import Config, identity
-from hybrid_seq_gnn.training.measure import Measure
+from hybrid_seq_gnn.use.histories import Histories, cut, known
 from hybrid_seq_gnn.use.load import Trained
+from hybrid_seq_gnn.use.recommend import batches, require_users
 
-OF_THE_TRAINING = ("baseline", "address", "stages", "metrics", "seconds_per_epoch")  # not of other data
+OF_THE_TRAINING = ("baseline", "address", "stages")  # not of other data
 
 
 @dataclass(frozen=True)
-class Known:
-    """Data in the numbers of a trained model.
+class Ranked:
+    """What a model makes of other data.
 
     Attributes:
-        prepared: the events of known items.
-        unknown: events that are left out, as the model does not know their items.
-        targets: held-out items that cannot be ranked: unknown, or with no known item before them.
+        users: a row per user who can be ranked, as in per_user.parquet.
+        data: the card of the data, for results.json.
+        unknown: events that were left out, as the model does not know their items.
+        left_out: users whose held-out item is unknown, or has no known item before it.
     """
 
-    prepared: Prepared
+    users: pd.DataFrame
+    data: dict[str, Any]
     unknown: int
-    targets: int
+    left_out: int
 
 
-def known(trained: Trained, prepared: Prepared) -> Known:
-    """The test events of other data, and what came before them, without items that the model does not know.
+def rank(trained: Trained, histories: Histories, targets: np.ndarray) -> pd.DataFrame:
+    """The rank of each user's held-out item: a row per user, as in per_user.parquet, and rank 0 where there is none.
+
+    Args:
+        histories: what came before.
+        targets: (U,) numbers of the held-out items; 0 is unknown.
+    """
+    require_users(trained, histories)
+    ranks, alpha = np.zeros(len(histories), dtype=np.int64), np.full(len(histories), np.nan)
+    for rows, batch, seen in batches(trained, histories):
+        with torch.inference_mode():
+            scores = trained.model.next_item_scores(batch)  # type: ignore[operator]
+            column = torch.from_numpy(targets[rows]).to(trained.device)
+            ranks[rows] = rank_of_target(scores.all(), column, seen if trained.mask_history else seen[:, :0]).cpu()
+        if scores.alpha is not None:
+            alpha[rows] = scores.alpha.cpu()
+    groups = build(trained.config["evaluation"]).groups.group_of(histories.lengths)
+    ids = np.concatenate([trained.item_ids[:1], trained.item_ids])[targets]
+    columns = {"user": histories.users, "target": ids, "length": histories.lengths, "group": groups}
+    return pd.DataFrame({**columns, "rank": np.where(targets > 0, ranks, 0), "alpha": alpha})
+
+
+def rank_data(trained: Trained, node: Config) -> Ranked:
+    """Rank the test events of other data, each after the known items before it.
+
+    Args:
+        node: the settings of the data, checked.
 
     Raises:
-        UserError: nothing is left.
+        UserError: no user can be ranked.
     """
+    prepared = prepare(build(node))
     ours, test = prepared.sequences, prepared.split.test
-    if prepared.split_hash == trained.split_hash:
-        return Known(prepared, 0, 0)
-    if trained.knows_users:
-        raise UserError(
-            "this model (lightgcn) has learned a vector for each user of its training data and has no other."
-        )
+    rows = np.flatnonzero(test >= 0)
+    first = ours.indptr[rows]
     numbers = np.concatenate([[0], trained.numbers(ours.item_ids)])[ours.items]
-    before = np.concatenate([[0], np.cumsum(numbers > 0)])
-    first = ours.indptr[:-1]
-    at = first + np.maximum(test, 0)
-    length = before[at] - before[first]
-    can = (test >= 0) & (numbers[at] > 0) & (length > 0)
-    if not can.any():
+    before = cut(ours.user_ids[rows], first, first + test[rows], numbers, None)
+    histories = known(before.users, before.indptr, before.items)
+    same = prepared.split_hash == trained.split_hash
+    histories = replace(histories, rows=rows) if same else histories
+    found = summed_up(rank(trained, histories, numbers[first + test[rows]]), histories.unknown)
+    found.data["filters"] = list(prepared.log)
+    if same:  # it can be compared with runs
+        found.data.update(hash=prepared.data_hash, split_hash=prepared.split_hash)
+    return found
+
+
+def summed_up(frame: pd.DataFrame, unknown: int) -> Ranked:
+    """The rows of `rank` that have a rank, and a card of the data.
+
+    Raises:
+        UserError: there is none.
+    """
+    users = frame[frame["rank"] > 0].reset_index(drop=True)
+    if users.empty:
         raise UserError(
-            f"no user can be evaluated: of {int((test >= 0).sum()):,} held-out items, none is an item of the training "
-            "data with such an item before it. Do both logs use the same item ids?"
+            f"no user can be evaluated: of {len(frame):,} held-out items, none is an item of the training data with "
+            "such an item before it. Do both logs use the same item ids?"
         )
-    timestamps = None if ours.timestamps is None else ours.timestamps[numbers > 0]
-    sequences = Sequences(before[ours.indptr], numbers[numbers > 0], timestamps, ours.user_ids, trained.item_ids)
-    positions, none = np.where(can, length, -1), np.full(len(test), -1)
-    split = Split(train_end=np.where(can, length, before[ours.indptr[1:]] - before[first]), valid=none, test=positions)
-    data_hash = sequences.hash()
-    left_out = int((numbers == 0).sum())
-    mapped = Prepared(sequences, split, data_hash, split.hash(sequences, data_hash), prepared.log)
-    return Known(mapped, left_out, int((test >= 0).sum() - can.sum()))
+    what = users[["user", "target", "length"]].sort_values("user", kind="stable")
+    digest = hashlib.sha256(what.to_csv(index=False).encode()).hexdigest()
+    card: dict[str, Any] = {"hash": digest, "split_hash": digest, "users": len(users)}
+    card |= {"items": users["target"].nunique(), "events": int(users["length"].sum()) + len(users)}
+    card |= {"groups": {name: int(count) for name, count in users["group"].value_counts().items()}}
+    return Ranked(users, card, unknown, len(frame) - len(users))
 
 
-def evaluate(trained: Trained, run: Run, node: Config, option: str, folder: Path | None = None) -> tuple[Run, Known]:
-    """Rank the held-out items of other data, and write results.json and per_user.parquet as a run does.
+def evaluate(run: Run, config: Config, option: str, ranked: Ranked, folder: Path | None = None) -> Run:
+    """Write results.json and per_user.parquet as a run does.
 
     Args:
         run: the run of the model.
-        node: the settings of the data, checked.
+        config: its configuration, with the settings of the other data.
         option: their option, such as `table`.
         folder: to write to; None is a folder below outputs/evaluate/ that is named after run and data.
 
     Raises:
-        UserError: no user can be evaluated, or the folder holds something else.
+        UserError: the folder holds something else.
     """
-    found = known(trained, prepare(build(node)))
-    settings = build(trained.config["evaluation"])
-    measure = Measure(found.prepared, settings, trained.device, None)
-    config = {**trained.config, "data": node}
-    of_both = identity(config, found.prepared.split_hash)
+    groups = build(config["evaluation"]).groups
+    of_both = identity(config, ranked.data["split_hash"])
     folder = folder or Path("outputs") / "evaluate" / f"{run.folder.resolve().name}-{of_both[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
+    lengths = ranked.users["length"].to_numpy()
+    grouped = grouped_metrics(ranked.users["rank"].to_numpy(), lengths, groups)
     with lock_folder(folder, wait=True):
         if (folder / "results.json").exists() and files.read_json(folder / "results.json").get("identity") != of_both:
             raise UserError(f"{folder} holds the results of something else; choose another --output.")
-        ranking = measure.rank(trained.model, found.prepared.split.test)
-        write_per_user(folder / "per_user.parquet", found.prepared, ranking, settings.groups)
-        grouped = grouped_metrics(ranking.ranks, ranking.lengths, settings.groups)
+        with files.atomic(folder / "per_user.parquet") as temporary:
+            ranked.users.to_parquet(temporary, index=False)
         results: dict[str, Any] = {key: value for key, value in run.results.items() if key not in OF_THE_TRAINING}
         results |= {
             "config": config,
             "options": {**run.results["options"], "data": option},
             "identity": of_both,
-            "data": measure.card() | {"filters": list(found.prepared.log)},
+            "data": ranked.data,
             "test_metrics": {key: value for key, value in grouped[OVERALL].items() if key != "count"},
             "grouped_metrics": grouped,
             "sha256": {"per_user.parquet": files.checksum(folder / "per_user.parquet")},
-            "evaluated": {"run": str(run.folder), "unknown_events": found.unknown, "targets_left_out": found.targets},
+            "evaluated": {"run": str(run.folder), "unknown_events": ranked.unknown, "users_left_out": ranked.left_out},
         }
-        if ranking.alpha is not None:
-            results["alpha_stats"] = alpha_statistics(ranking.alpha, ranking.lengths, settings.groups)
+        if "alpha_stats" in results:
+            results["alpha_stats"] = alpha_statistics(ranked.users["alpha"].to_numpy(), lengths, groups)
         files.write_json(folder / "results.json", results)
-    return Run(folder, results), found
+    return Run(folder, results)

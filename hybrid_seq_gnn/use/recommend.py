@@ -48,13 +48,22 @@ def recommend(trained: Trained, histories: Histories, k: int, *, include_seen: b
     """
     if not 1 <= k <= trained.num_items:
         raise UserError(f"k={k}: expected a whole number from 1 to {trained.num_items}, the number of items.")
+    require_users(trained, histories)
+    for part in histories.parts(A_PART):
+        yield of_part(trained, part, k, include_seen)
+
+
+def require_users(trained: Trained, histories: Histories) -> None:
+    """Refuse users that a model cannot serve.
+
+    Raises:
+        UserError: it knows its own users only, and these are others.
+    """
     if trained.knows_users and histories.rows is None:
         raise UserError(
             "this model (lightgcn) has learned a vector for each user of its training data and has none for others. "
             "Choose users of those data, or train another model."
         )
-    for part in histories.parts(A_PART):
-        yield of_part(trained, part, k, include_seen)
 
 
 def of_part(trained: Trained, histories: Histories, k: int, include_seen: bool) -> Recommended:

@@ -13,20 +13,42 @@ import pyarrow.parquet as pq
 
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.files import atomic
+from hybrid_seq_gnn.use.explain import because, explain
 from hybrid_seq_gnn.use.load import Trained
 from hybrid_seq_gnn.use.recommend import Recommended
 
 ENDINGS = (".parquet", ".csv", ".jsonl")
 
 
-def rows_of(trained: Trained, found: Recommended, titles: Mapping[Any, str] | None = None) -> pd.DataFrame:
-    """One row per recommended item: user, place from 1, item, title if titles are known, score."""
+def rows_of(
+    trained: Trained, found: Recommended, titles: Mapping[Any, str] | None = None, explained: bool = False
+) -> pd.DataFrame:
+    """One row per recommended item: user, place from 1, item, title if titles are known, score.
+
+    Args:
+        titles: by item id.
+        explained: also alpha, the share of the sequence side in the score, and the events behind the graph side's.
+    """
     user, place = np.nonzero(found.items)  # row by row, so in the order of users and places
     item = trained.item_ids[found.items[user, place] - 1]
     columns = {"user": found.histories.users[user], "place": place + 1, "item": item}
     if titles:
         columns["title"] = np.array([titles.get(one, "") for one in item.tolist()], dtype=object)
-    return pd.DataFrame({**columns, "score": found.scores[user, place]})
+    columns["score"] = found.scores[user, place]
+    if explained:
+        why = explain(trained, found.histories, found.items)
+
+        def name(number: int) -> str:
+            one = trained.item_ids[number - 1]
+            return (titles or {}).get(one) or str(one)
+
+        columns["alpha"] = np.full(len(user), np.nan) if why.alpha is None else why.alpha[user]
+        columns["sequence"] = why.share[user, place]
+        columns["because"] = np.array(
+            [because(why.reasons[u, p], why.weights[u, p], name) for u, p in zip(user, place, strict=True)],
+            dtype=object,
+        )
+    return pd.DataFrame(columns)
 
 
 class Writer(Protocol):

@@ -1,0 +1,171 @@
+"""Histories in Parquet, a row per user: one file, or a folder or glob of parts, here or on a Ray cluster.
+
+The columns are `user` and `history`, a list of item ids, oldest first. To evaluate, the last item is held out.
+"""
+
+import glob
+import logging
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from hybrid_seq_gnn.errors import UserError, reading
+from hybrid_seq_gnn.use.evaluate import rank
+from hybrid_seq_gnn.use.histories import Histories, of_lists
+from hybrid_seq_gnn.use.load import Trained, choose, load_trained
+from hybrid_seq_gnn.use.recommend import recommend
+from hybrid_seq_gnn.use.table import rows_of
+from hybrid_seq_gnn.use.titles import titles_of
+
+COLUMNS = ["user", "history"]
+USERS = 1 << 13  # at a time
+
+
+def files_of(path: Path) -> list[str]:
+    """A Parquet file, or all of a folder or glob in the order of their names.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = sorted(glob.glob(f"{path}/*.parquet") if path.is_dir() else glob.glob(str(path)))
+    if not found:
+        raise UserError(f"--histories {path}: there is no such file, nor a folder or glob of .parquet files.")
+    return found
+
+
+def rows_in(paths: list[str]) -> int:
+    """Rows of Parquet files with the two columns.
+
+    Raises:
+        UserError: one cannot be read, or lacks a column.
+    """
+    total = 0
+    for path in paths:
+        with reading(f"--histories {path} cannot be read as Parquet"):
+            file = pq.ParquetFile(path)
+            if missing := {*COLUMNS} - {*file.schema_arrow.names}:
+                raise UserError(f"--histories {path} lacks the column {', '.join(sorted(missing))}.")
+            total += file.metadata.num_rows
+    return total
+
+
+def lists_of(frame: pd.DataFrame) -> list[Any]:
+    """The histories of a frame; a missing one is empty."""
+    return [[] if one is None else one for one in frame["history"]]
+
+
+class Recommend:
+    """Items for the rows of a frame.
+
+    Args:
+        run: the run's folder.
+        k, include_seen: see `recommend`.
+        explained, titles: see `rows_of`; titles are those of a file.
+        device: of the model.
+    """
+
+    def __init__(self, run: str, k: int, include_seen: bool, explained: bool, titles: str | None, device: str) -> None:
+        self.trained, self.k = load_trained(choose(run), device), k
+        self.include_seen = include_seen or not self.trained.mask_history
+        self.explained, self.titles = explained, titles_of(self.trained.config["data"], titles)
+
+    def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
+        asked = of_lists(self.trained, frame["user"], lists_of(frame))
+        parts = recommend(self.trained, asked, self.k, include_seen=self.include_seen)
+        frames = [rows_of(self.trained, part, self.titles, self.explained) for part in parts]
+        return pd.concat(frames, ignore_index=True)
+
+
+class Rank:
+    """Ranks of the last items of the rows of a frame: the columns of `evaluate.rank`, and `unknown`, events left out.
+
+    Args:
+        run: the run's folder.
+        device: of the model.
+    """
+
+    def __init__(self, run: str, device: str) -> None:
+        self.trained = load_trained(choose(run), device)
+
+    def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
+        lists = [list(one) for one in lists_of(frame)]
+        targets = self.trained.numbers([one[-1] if one else "" for one in lists])
+        before = [one[:-1] for one in lists]
+        histories = of_lists(self.trained, frame["user"], before)
+        unknown = np.array([len(one) for one in before]) - histories.lengths
+        return rank(self.trained, histories, targets).assign(unknown=unknown)
+
+
+Job = Recommend | Rank
+
+
+def histories_in(paths: list[str], trained: Trained, chosen: np.ndarray) -> Iterator[Histories]:
+    """The chosen rows of Parquet files, some at a time."""
+    start = 0
+    for frame in frames_in(paths):
+        rows = chosen[np.searchsorted(chosen, start) : np.searchsorted(chosen, start + len(frame))] - start
+        start += len(frame)
+        if len(rows):
+            part = frame.iloc[rows]
+            yield of_lists(trained, part["user"], lists_of(part))
+
+
+def frames_in(paths: list[str]) -> Iterator[pd.DataFrame]:
+    """The rows of Parquet files, some at a time."""
+    for path in paths:
+        for batch in pq.ParquetFile(path).iter_batches(USERS, columns=COLUMNS):
+            yield batch.to_pandas()
+
+
+def on_ray(paths: list[str], job: type[Job], arguments: tuple[Any, ...], address: str | None, out: Path) -> None:
+    """The same on a Ray cluster: each worker loads the model once, and writes Parquet parts to a folder.
+
+    Raises:
+        UserError: Ray is not installed, or the cluster cannot be reached.
+    """
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise UserError("--engine ray needs Ray: pip install -c constraints.txt -e '.[ray]'.") from error
+    with reading(f"--address {address}: the Ray cluster cannot be reached"):
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        ray.data.DataContext.get_current().enable_progress_bars = sys.stderr.isatty()
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        rows = ray.data.read_parquet(paths, columns=COLUMNS)
+        cluster: dict[str, float] = {"CPU": 1, **ray.cluster_resources()}  # type: ignore[no-untyped-call]
+        spare = max(1, int(cluster["CPU"]) - 1)  # one core reads and writes
+        pool = ray.data.ActorPoolStrategy(min_size=1, max_size=spare)
+        made = rows.map_batches(
+            job, fn_constructor_args=arguments, batch_size=USERS, batch_format="pandas", compute=pool
+        )
+        made.write_parquet(str(out.resolve()))
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder that is there when everything is in it, and not before.
+
+    Raises:
+        UserError: there is something already.
+    """
+    if path.exists():
+        raise UserError(f"{path} is there already; choose another folder, or remove it.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent)).resolve()
+    try:
+        yield temporary
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
