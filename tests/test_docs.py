@@ -1,5 +1,6 @@
 """What docs/ says is so: its code works when it is put where it says, and its commands run."""
 
+import csv
 import importlib.util
 import os
 import re
@@ -17,6 +18,7 @@ from tests.conftest import ROOT
 
 DOCS = ROOT / "docs"
 COMMAND = "python -m hybrid_seq_gnn "
+SHOP = "shop"
 COPIED = ("hybrid_seq_gnn", "conf", "sweeps", "tests", "pyproject.toml")
 EXAMPLES = {"fusion": "halving", "gnn": "appnp", "model": "fading", "training": "cooldown"}
 LAUNCHERS = {"joblib": "joblib", "submitit_slurm": "submitit", "ray": "ray"}
@@ -30,7 +32,7 @@ def blocks(page, language):
 def commands(page):
     """The lines of a page that start a run or a sweep, as arguments."""
     lines = [line for block in blocks(page, "bash") for line in block.splitlines() if line.startswith(COMMAND)]
-    return [shlex.split(line)[3:] for line in lines]
+    return [shlex.split(line)[3:] for line in lines if SHOP not in line]
 
 
 def is_there(arguments):
@@ -114,6 +116,23 @@ def test_the_code_of_the_page_on_python_runs(tmp_path):
     code = "\n".join(blocks("in_python.md", "python"))
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_log_goes_all_the_way_by_the_commands_of_the_page(tmp_path):
+    pytest.importorskip("onnxruntime", reason="needs hybrid_seq_gnn[export]")
+    pytest.importorskip("onnxscript", reason="needs hybrid_seq_gnn[export]")
+    lines = [block for block in blocks("own_data.md", "bash") if SHOP in block]
+    script = "\n".join(lines).replace("python -", f"{shlex.quote(sys.executable)} -").replace("RUN=", "# RUN=")
+    done = subprocess.run(["bash", "-ec", script], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    with (tmp_path / "recommendations.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 600
+    assert all(row["user"].startswith("Kundin ") and row["item"].split()[0] in "rote grüne blaue große" for row in rows)
+    assert re.search(r"rote Tasse \([01]\.\d\d\)|grüne Kanne \([01]\.\d\d\)", done.stdout)
+    assert {"shop.onnx", "shop.vocabulary.json"} <= {path.name for path in tmp_path.iterdir()}
+    assert (tmp_path / "outputs" / "report" / "report.html").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("arguments", commands("sweeps.md"), ids=" ".join)

@@ -43,17 +43,22 @@ class Excluded:
 class Seen(nn.Module):
     """Distinct items of each user's training part, sorted, as one array of keys user * (num_items + 1) + item.
 
+    Args:
+        sequences, split: only the training part is read.
+        all_seen: whether a user may have seen all items, so that no negative is left.
+
     Raises:
-        ValueError: a user has seen all items, so no negative is left.
+        ValueError: a user has, and must not.
     """
 
-    def __init__(self, sequences: Sequences, split: Split) -> None:
+    def __init__(self, sequences: Sequences, split: Split, all_seen: bool = False) -> None:
         super().__init__()
         self.num_items, self.stride = sequences.num_items, sequences.num_items + 1
         user, items = sequences.training(split)
         key = np.unique(user * self.stride + items)
         first = np.searchsorted(key, np.arange(sequences.num_users + 1) * self.stride)
-        if len(full := np.flatnonzero(np.diff(first) >= sequences.num_items)):
+        full = np.flatnonzero(np.diff(first) >= sequences.num_items)
+        if len(full) and not all_seen:
             raise UserError(
                 f"user {sequences.user_ids[full[0]]} has seen all {sequences.num_items} items, so no negative is left; "
                 "use loss=cross_entropy."

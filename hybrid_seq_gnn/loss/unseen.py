@@ -17,7 +17,8 @@ class Unseen(Limited, nn.Module):
 
     Ranking removes the history, so pushing its items down teaches nothing that counts; items the user has later are no
     negatives either. Losses with sampled negatives have always left both out; the usual cross-entropy (Klenitskiy &
-    Vasilev 2023, arXiv:2309.07602) does not. Not for repeat consumption (evaluation.mask_history=false).
+    Vasilev 2023, arXiv:2309.07602) does not. A user who has had all items adds a loss of 0. Not for repeat consumption
+    (evaluation.mask_history=false).
 
     Args:
         sequences, split: give the items that each user has had in training.
@@ -29,7 +30,7 @@ class Unseen(Limited, nn.Module):
 
     def __init__(self, sequences: Sequences, split: Split, *, temperature: Temperature = 1.0) -> None:
         super().__init__()
-        self.temperature, self.seen = temperature, Seen(sequences, split)
+        self.temperature, self.seen = temperature, Seen(sequences, split, all_seen=True)
 
     def forward(self, scores: TrainingScores, targets: Int[Tensor, "M"], users: Int[Tensor, "M"]) -> Float[Tensor, ""]:
         return scores.scaled(self.temperature).cross_entropy(targets, excluded=self.seen.runs(users))
