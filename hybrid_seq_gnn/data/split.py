@@ -33,6 +33,16 @@ class Split:
             digest.update(np.ascontiguousarray(part, dtype="<i8").tobytes())
         return digest.hexdigest()
 
+    def before_test(self, sequences: Sequences) -> "Split":
+        """The same test targets, with everything before them for training.
+
+        Users without a test target add all their events, unless none of them is in the training part: they may all be
+        later than the test of others.
+        """
+        without = np.where(self.train_end > 0, sequences.lengths, 0)
+        train_end = np.where(self.test >= 0, self.test, without)
+        return Split(train_end=train_end, valid=np.full_like(self.valid, -1), test=self.test)
+
 
 def leave_one_out(sequences: Sequences) -> Split:
     """A user's last event is for test, the one before for validation, the rest for training.

@@ -12,6 +12,8 @@ class EvaluationSettings(Limited):
 
     Attributes:
         groups: limits between short, medium and long histories.
+        refit: before the test, train again on the training and the validation part, for as many epochs as were best on
+            validation, and fill the graph and memories from both.
         mask_history: remove the user's history from the ranking, never the held-out item itself.
         batch_size: users ranked at a time; does not affect the results.
 
@@ -20,5 +22,6 @@ class EvaluationSettings(Limited):
     """
 
     groups: LengthGroups = LengthGroups()  # noqa: RUF009
+    refit: bool = False
     mask_history: bool = True
     batch_size: AtLeast1 = 64

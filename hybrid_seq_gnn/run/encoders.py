@@ -79,7 +79,12 @@ def find(run: "Run", ahead: int = 0) -> Path | None:
     shared = encoder_folder(run, ahead)
     if read_results(shared) is not None:  # the address is in its name
         return shared
-    return next(finished_runs(key, [run.folder.parent.glob("*/results.json"), OUTPUTS.rglob("results.json")]), None)
+    return next(near(key, run.folder), None)
+
+
+def near(key: str, folder: Path) -> Iterator[Path]:
+    """Folders of finished runs with the address `key`: beside a run, or below outputs/."""
+    return finished_runs(key, [folder.parent.glob("*/results.json"), OUTPUTS.rglob("results.json")])
 
 
 def finished_runs(key: str, searches: list[Iterator[Path]]) -> Iterator[Path]:

@@ -48,15 +48,26 @@ def read_results(folder: Path) -> dict[str, Any] | None:
     return found
 
 
-def results_of(run: "Run", outcome: "Outcome", valid: "Ranking", test: "Ranking") -> dict[str, Any]:
-    """Content of results.json for a run that has just been trained and ranked."""
+OF_VALIDATION = ("validation_metrics", "validation_grouped_metrics", "best_epoch", "best_val_metric", "epochs")
+
+
+def results_of(
+    run: "Run", outcome: "Outcome", valid: "Ranking | None", test: "Ranking", first: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Content of results.json for a run that has just been trained and ranked.
+
+    Args:
+        valid: None if the run has learned from the validation part.
+        first: then, the results of the run that has not.
+    """
     import torch
 
     from hybrid_seq_gnn.training import distributed
 
     groups, prepared, progress = run.measure.settings.groups, run.prepared, outcome.progress
     splits = {"": grouped_metrics(test.ranks, test.lengths, groups)}
-    splits["validation_"] = grouped_metrics(valid.ranks, valid.lengths, groups)
+    if valid is not None:
+        splits["validation_"] = grouped_metrics(valid.ranks, valid.lengths, groups)
     seconds = {
         "data": run.seconds["data"],
         "training": progress.training_seconds,
@@ -88,6 +99,8 @@ def results_of(run: "Run", outcome: "Outcome", valid: "Ranking", test: "Ranking"
         "versions": versions(),
         "git": git_state(),
     }
+    if first is not None:
+        results |= {key: first[key] for key in OF_VALIDATION}
     if test.alpha is not None:
         lengths = torch.arange(1, LONGEST_ON_CURVE + 1, device=run.device)
         results["alpha_stats"] = alpha_statistics(test.alpha, test.lengths, groups)

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +90,10 @@ class Run:
                 self.prepare()
             if (results := self.finished()) is not None:
                 return results
+            first = self.first() if self.measure.settings.refit else None
             self.build()
-            outcome = self.strategy(self)
-            results = self.write(outcome)
+            outcome = self.strategy(self) if first is None else self.strategy.refit(self, first)
+            results = self.write(outcome, None if first is None else read_results(first))
         if distributed.is_first():
             self.strategy.conclude(results, self.folder)
         return results
@@ -101,7 +102,12 @@ class Run:
         """Read and split the data; this determines the identity of the run."""
         with distributed.first_alone():
             self.prepared = prepare(build(self.config["data"]))
-        self.measure = Measure(self.prepared, build(self.config["evaluation"]), self.device, self.strategy.valid_users)
+        settings = build(self.config["evaluation"])
+        self.known = self.prepared  # what may be learned from before the test
+        if settings.refit:
+            split = self.prepared.split.before_test(self.prepared.sequences)
+            self.known = replace(self.prepared, split=split, split_hash=split.hash(self.prepared.sequences))
+        self.measure = Measure(self.prepared, settings, self.device, self.strategy.valid_users)
         self.identity = identity(self.config, self.prepared.split_hash)
         self.address = address(self.config, self.prepared.split_hash, self.device.type)
         if not self.asked.inner:
@@ -128,9 +134,9 @@ class Run:
 
     def build(self) -> None:
         """Build graph, model, negatives, loss and training windows; see `build_group` for their random seeds."""
-        sequences, split, adjacency = self.prepared.sequences, self.prepared.split, None
+        sequences, split, adjacency = self.known.sequences, self.known.split, None
         if self.config["graph"]:
-            adjacency, self.graph = graph_of(self.config["graph"], self.prepared)
+            adjacency, self.graph = graph_of(self.config["graph"], self.known)
             numbers = {k: v for k, v in self.graph.items() if isinstance(v, int | float)}
             log.info("graph: %s", ", ".join(f"{name} {value:,.4g}" for name, value in numbers.items()))
         parts = build_parts(self.config, sequences, split, adjacency)
@@ -150,6 +156,22 @@ class Run:
                 for name in REPLACED:
                     (self.folder / name).unlink(missing_ok=True)
             files.write_text(self.folder / "config.yaml", as_yaml(self.config))
+
+    def first(self) -> Path:
+        """The folder of the finished run without evaluation.refit, which chose the epoch and the fusion."""
+        config = {**self.config, "evaluation": {**self.config["evaluation"], "refit": False}}
+        key = address(config, self.prepared.split_hash, self.device.type)
+        finished = distributed.broadcast(next(encoders.near(key, self.folder), None))
+        if finished is not None:
+            log.info("the run that chose epoch and fusion: %s", files.shown(finished))
+            return finished
+        folder = self.folder / "first"
+        if distributed.is_first():
+            folder.mkdir(exist_ok=True)
+        overrides = [word for word in self.asked.overrides if not word.startswith("evaluation.refit=")]
+        with encoders.log_to(folder):
+            Run(config, folder, Asked(overrides, self.asked.options, self.asked.watch, inner=True))()
+        return folder
 
     def on_epoch(self, history: Records) -> None:
         """Record the epochs so far: write metrics.jsonl, then call the logger and `asked.watch`."""
@@ -181,18 +203,24 @@ class Run:
             Run(config, folder, Asked(overrides, options, inner=True, shared=folder.parent != self.folder))()
         return folder
 
-    def write(self, outcome: Outcome) -> dict[str, Any]:
-        """Rank both splits with the trained model and write all files, results.json last. Returns its content."""
+    def write(self, outcome: Outcome, first: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Rank both splits with the trained model and write all files, results.json last. Returns its content.
+
+        Args:
+            first: results of the run that was validated, if this one has learned from the validation part.
+        """
         with self.timed("evaluation"):
-            valid = outcome.valid or self.measure.rank(self.model, self.prepared.split.valid)
+            valid = outcome.valid
+            if valid is None and first is None:
+                valid = self.measure.rank(self.model, self.prepared.split.valid)
             test = self.measure.rank(self.model, self.prepared.split.test)  # the only use of the test split
         if test.alpha is not None and not ((test.alpha >= 0) & (test.alpha <= 1)).all():
             worst = int(np.abs(test.alpha - 0.5).argmax())
             what = f"alpha is {test.alpha[worst]:.4g} for a history of {test.lengths[worst]} events"
             raise UserError(f"fusion: {what}; a fusion must give weights in [0, 1].")
         if not distributed.is_first():
-            return {"best_val_metric": outcome.progress.best_metric}
-        results = results_of(self, outcome, valid, test)
+            return {"best_val_metric": outcome.progress.best_metric if first is None else first["best_val_metric"]}
+        results = results_of(self, outcome, valid, test, first)
         write_per_user(self.folder / "per_user.parquet", self.prepared, test, self.measure.settings.groups)
         baseline = outcome.baseline or encoders.find(self)
         if baseline is not None:
@@ -214,7 +242,7 @@ class Run:
         return {
             "config": self.config,
             "item_ids": self.prepared.sequences.item_ids.tolist(),
-            "item_counts": self.prepared.sequences.training_counts(self.prepared.split).tolist(),
+            "item_counts": self.known.sequences.training_counts(self.known.split).tolist(),
             "split_hash": self.prepared.split_hash,
         }
 

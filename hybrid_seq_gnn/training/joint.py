@@ -1,7 +1,9 @@
 """Train all weights together with one loss, as for any model without a fusion and for the study's hybrids."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from hybrid_seq_gnn.files import read_json
 from hybrid_seq_gnn.training.fusion_fit import check_chosen
 from hybrid_seq_gnn.training.loop import train
 from hybrid_seq_gnn.training.strategy import Outcome, Run, Strategy, stage_of
@@ -19,3 +21,7 @@ class Joint(Strategy):
         """
         check_chosen(getattr(run.model, "fusion", None))
         return Outcome(train(stage_of(run, run.model, run.loss), self))
+
+    def refit(self, run: Run, first: Path) -> Outcome:
+        stage = replace(stage_of(run, run.model, run.loss), validate=None)
+        return Outcome(train(stage, self, until=read_json(first / "results.json")["best_epoch"]))

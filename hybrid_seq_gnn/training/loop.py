@@ -63,7 +63,7 @@ class Stage:
             the rows to learn from.
         loss: maps (scores, targets, users) to a scalar.
         windows: the training part.
-        validate: returns the validation metrics of the current model.
+        validate: returns the validation metrics of the current model; None where nothing is held out.
         seed: the seed of the run.
         path: the checkpoint file.
         identity: identity of the run; a checkpoint with a different one is refused.
@@ -73,15 +73,15 @@ class Stage:
     model: nn.Module
     loss: nn.Module
     windows: TrainingWindows
-    validate: Callable[[], dict[str, float | None]]
+    validate: Callable[[], dict[str, float | None]] | None
     seed: int
     path: Path
     identity: str
     on_epoch: Callable[[list[dict[str, Any]]], None] = lambda history: None
 
 
-def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None) -> Progress:
-    """Train a model in place and leave it with its best weights.
+def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None, until: int | None = None) -> Progress:
+    """Train a model in place and leave it with its best weights; with those of the last epoch if nothing is validated.
 
     All random numbers of an epoch depend only on (seed, epoch), so a run that was killed and resumes after its last
     full epoch ends with the same bits as an uninterrupted one.
@@ -92,6 +92,7 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None) -
     Args:
         stage, settings: what to train, and how.
         quiet: True hides the progress bar; by default it is shown only on a terminal, and not by a worker of a sweep.
+        until: the last epoch; None is that of the settings, which always give the schedule of the learning rate.
 
     Raises:
         Diverged: the loss became infinite or NaN; the checkpoint of the last good epoch is kept.
@@ -122,7 +123,8 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None) -
     keep_freed_memory()
 
     begun_at, slow = now.epoch, advice(model, loss, settings)
-    while now.epoch < settings.epochs and not out_of_patience(now, settings):
+    until = settings.epochs if until is None else until
+    while now.epoch < until and not out_of_patience(now, settings):
         epoch = now.epoch + 1
         started = time.perf_counter()
         torch.manual_seed(stage.seed * 1_000_003 + epoch + (distributed.rank() << 40))
@@ -161,7 +163,11 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None) -
         now.training_seconds += seconds
         record: dict[str, Any] = {"epoch": epoch, "loss": total / len(windows), "seconds": seconds}
 
-        if epoch % settings.eval_every == 0 or epoch == settings.epochs:
+        if stage.validate is None:
+            if epoch == until:
+                with average.in_place_of(model):
+                    now.best_weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        elif epoch % settings.eval_every == 0 or epoch == settings.epochs:
             started = time.perf_counter()
             with average.in_place_of(model):
                 metrics = stage.validate()
@@ -188,6 +194,8 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None) -
 
 def evaluate_once(stage: Stage) -> Progress:
     """Validate once, as epoch 0: the progress of a model that has nothing to learn."""
+    if stage.validate is None:
+        return Progress(history=[])
     started = time.perf_counter()
     metrics = stage.validate()
     metric = metrics[MONITOR]

@@ -22,13 +22,14 @@ from torch import nn
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.files import expanded, read_json
 from hybrid_seq_gnn.limits import Weight
+from hybrid_seq_gnn.model.encoder import Encoder
 from hybrid_seq_gnn.model.ensemble import Ensemble
 from hybrid_seq_gnn.model.hybrid import Hybrid
 from hybrid_seq_gnn.training import checkpoint
 from hybrid_seq_gnn.training.fusion_fit import check_chosen, fit
 from hybrid_seq_gnn.training.held_out import collect
 from hybrid_seq_gnn.training.joint import Joint
-from hybrid_seq_gnn.training.loop import evaluate_once
+from hybrid_seq_gnn.training.loop import Progress, evaluate_once
 from hybrid_seq_gnn.training.strategy import Outcome, Run, Strategy, stage_of
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class PostHoc(Strategy):
         fusion = hybrid.fusion
         assert isinstance(fusion, nn.Module)
         by = self.criterion(fusion)
-        members = hybrid.encoder.members if isinstance(hybrid.encoder, Ensemble) else [hybrid.encoder]
+        members = members_of(hybrid)
         if self.encoder_checkpoint is None:
             folders = [run.encoder(ahead) for ahead in range(len(members))]
             baseline: Path | None = folders[0]
@@ -110,6 +111,20 @@ class PostHoc(Strategy):
         progress.training_seconds = time.perf_counter() - started - progress.evaluation_seconds
         return Outcome(progress, stages, baseline, valid if run.measure.validates_all else None)
 
+    def refit(self, run: Run, first: Path) -> Outcome:
+        """Take refitted encoders, and the fusion as it was fitted on validation."""
+        if self.encoder_checkpoint is not None:
+            raise UserError("evaluation.refit=true trains encoders again; leave training.encoder_checkpoint at null.")
+        hybrid = fit_for_post_hoc(run.model)
+        folders = [run.encoder(ahead) for ahead in range(len(members_of(hybrid)))]
+        for member, folder in zip(members_of(hybrid), folders, strict=True):
+            checkpoint.load_encoder(member, folder / "model.pt", run)
+        weights = checkpoint.load(first / "model.pt", run.device)["model"]
+        fitted = {name: value for name, value in weights.items() if name.startswith("fusion.")}
+        hybrid.load_state_dict(fitted, strict=False)
+        stages: dict[str, Any] = {"encoder": {"path": str(folders[0]), "others": [str(f) for f in folders[1:]]}}
+        return Outcome(Progress(history=[]), stages, folders[0])
+
     def criterion(self, fusion: nn.Module) -> str | None:
         """The criterion for fitting the fusion, `ndcg` or `likelihood`; None if there is nothing to fit.
 
@@ -129,6 +144,12 @@ class PostHoc(Strategy):
         if not getattr(fusion, "unset", False):
             return None
         return "ndcg" if self.select == "auto" else self.select
+
+
+def members_of(hybrid: Hybrid) -> list[Encoder]:
+    """The encoders of a hybrid."""
+    one = hybrid.encoder
+    return list(one.members) if isinstance(one, Ensemble) else [one]  # type: ignore[arg-type]
 
 
 def can_be_fitted(model: nn.Module) -> bool:

@@ -18,6 +18,7 @@ from hybrid_seq_gnn.training.measure import Measure
 from hybrid_seq_gnn.training.settings import TrainingSettings
 
 Records = list[dict[str, Any]]
+NO_REFIT = "evaluation.refit=true works with training=post_hoc and training=joint."
 
 
 @runtime_checkable
@@ -89,6 +90,14 @@ class Strategy(TrainingSettings):
     def __call__(self, run: Run) -> Outcome:
         """Train the run's model, in place."""
         raise TypeError(f"{type(self).__name__} has no method __call__(run), which trains the model.")
+
+    def refit(self, run: Run, first: Path) -> Outcome:
+        """Train the run's model on everything before the test, as the run in the folder `first` was trained.
+
+        Raises:
+            UserError: this strategy cannot.
+        """
+        raise UserError(NO_REFIT)
 
     def conclude(self, results: dict[str, Any], folder: Path) -> None:
         """Called after all results are written. A UserError raised here makes the run fail."""

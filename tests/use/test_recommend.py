@@ -146,3 +146,14 @@ def test_a_part_of_the_state_that_is_missing_or_has_no_place_is_named(tmp_path):
         load.put(model, {k: v for k, v in state.items() if k != "items.weight"}, tmp_path)
     with pytest.raises(UserError, match=r"does not fit its configuration: nowhere\.weight"):
         load.put(model, {**state, "nowhere.weight": torch.zeros(1)}, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["lightgcn", "hybrid"])
+def test_some_users_get_what_they_get_among_all(kind):
+    run = run_of(kind)
+    everyone = run.recommend(k=3)
+    some = run.per_user["user"].tolist()[40:20:-3]
+    found = run.recommend(users=some, k=3)
+    assert list(dict.fromkeys(found["user"])) == some
+    expected = pd.concat([everyone[everyone["user"] == user] for user in some], ignore_index=True)
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-5)
