@@ -110,6 +110,7 @@ class Evidence(Limited, nn.Module):
     def derive(self) -> None:
         """Register the buffers that follow from the counts, and are not saved with them."""
         self.register_buffer("prior", self.make_prior(), persistent=False)
+        self.successors.forget()
         if self.read != "rows":
             share = self.prior.index_select(0, self.successors.then)
             self.register_buffer("gain", torch.log1p(self.successors.count / (self.kappa * share)), persistent=False)
@@ -191,8 +192,15 @@ class Evidence(Limited, nn.Module):
         padded = F.pad(batch.items, (self.last - 1, 0))
         return padded.unfold(1, self.last, 1)[batch.items > 0].flip(1)
 
-    def chunks(self, recent: Int[Tensor, "R last"]) -> Iterator[tuple[slice, Edges]]:
-        """Chunks of rows with at most AT_A_TIME edges and scores (but at least one row), and the edges of each."""
+    def chunks(self, recent: Int[Tensor, "R last"]) -> Iterator[tuple[slice, Edges | None]]:
+        """Chunks of rows with at most AT_A_TIME edges and scores (but at least one row), and the edges of each.
+
+        They are None where sums over rows of a dense matrix are faster.
+        """
+        if self.successors.fills_a_matrix:
+            step = max(1, AT_A_TIME // self.size)
+            yield from ((slice(k, k + step), None) for k in range(0, len(recent), step))
+            return
         total = [0, *self.successors.degree(recent).sum(1).cumsum(0).tolist()]
         start, max_rows = 0, max(1, AT_A_TIME // self.size)
         while start < len(recent):
@@ -234,21 +242,32 @@ class Evidence(Limited, nn.Module):
         weight, denominator = self.weights(recent, total)
         return self.smooth((weight * count).sum(1), denominator, self.prior[targets])
 
-    def rows(self, recent: Int[Tensor, "R last"], edges: Edges, own: Int[Tensor, "R"] | None) -> Float[Tensor, "R N"]:
+    def rows(
+        self, recent: Int[Tensor, "R last"], edges: Edges | None, own: Int[Tensor, "R"] | None
+    ) -> Float[Tensor, "R N"]:
         """The weighted mean of the rows of C."""
         total = self.successors.total[recent] if own is None else self.counts(recent, own, leave_out=True)[1]
         weight, denominator = self.weights(recent, total)
-        numerator = self.prior.new_zeros(len(recent), self.size)
-        self.successors.add(numerator, edges, self.successors.count, weight)
+        if edges is None:
+            numerator = self.successors.sum_rows(recent, "count", self.successors.count, weight)
+        else:
+            numerator = self.prior.new_zeros(len(recent), self.size)
+            self.successors.add(numerator, edges, self.successors.count, weight)
         p = self.smooth(numerator, denominator.unsqueeze(1), self.prior)
         if own is not None:
             p.scatter_(1, own.unsqueeze(1), self.rows_of_targets(recent, own, leave_out=True).unsqueeze(1))
         return p
 
-    def bayes(self, recent: Int[Tensor, "R last"], edges: Edges, own: Int[Tensor, "R"] | None) -> Float[Tensor, "R N"]:
+    def bayes(
+        self, recent: Int[Tensor, "R last"], edges: Edges | None, own: Int[Tensor, "R"] | None
+    ) -> Float[Tensor, "R N"]:
         """Log of popularity times the evidence of all recent items, not normalised; padding has -inf."""
-        score = self.prior.log().repeat(len(recent), 1)
-        self.successors.add(score, edges, self.gain, self.bayes_recency.expand(len(recent), -1))
+        recency = self.bayes_recency.expand(len(recent), -1)
+        if edges is None:
+            score = self.successors.sum_rows(recent, "gain", self.gain, recency).add_(self.prior.log())
+        else:
+            score = self.prior.log().repeat(len(recent), 1)
+            self.successors.add(score, edges, self.gain, recency)
         if own is not None:
             count, _ = self.counts(recent, own, leave_out=True)
             share = self.prior[own] * (self.events[own] - 1).clamp(min=UNSEEN) / self.events[own].clamp(min=UNSEEN)

@@ -17,6 +17,8 @@ from hybrid_seq_gnn.graph.normalize import entries, heaviest
 from hybrid_seq_gnn.graph.pairs import blocks
 
 MAX_EDGES = 1 << 25  # limit on the number of edges if top_k is not set
+MOST_CELLS = 1 << 24  # of a dense matrix, 64 MiB
+LEAST_FILLED = 1 / 50  # share of its cells that are edges, above which it is faster than the edges
 MAX_CACHED = 2  # sets of rows cached for the runs of a sweep, which share a process
 
 
@@ -81,7 +83,9 @@ class Successors(nn.Module):
         self.top_k = rows.top_k
         for name in ("start", "then", "count", "total"):
             self.register_buffer(name, torch.tensor(getattr(rows, name)))  # a copy: the cached rows are shared
-        self._key: Tensor | None = None
+        self._key: Tensor | None
+        self._dense: dict[str, Tensor]
+        self.forget()
 
     def forward(self, items: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
         """The weighted mean of the items that followed each item: sum_j C_ij / R_i items_j."""
@@ -114,6 +118,29 @@ class Successors(nn.Module):
         edge = torch.arange(num_edges, device=items.device) + offset.index_select(0, item)
         row = torch.arange(len(items), device=items.device).repeat_interleave(items.shape[1]) * self.size
         return Edges(edge, item, row.index_select(0, item) + self.then.index_select(0, edge))
+
+    @property
+    def fills_a_matrix(self) -> bool:
+        """Whether so many pairs of items are edges that sums over rows of a dense matrix are faster. Memory: N * N."""
+        cells = self.size * self.size
+        return cells <= MOST_CELLS and len(self.then) > LEAST_FILLED * cells
+
+    def sum_rows(
+        self, items: Int[Tensor, "R L"], name: str, value: Float[Tensor, "E"], weight: Float[Tensor, "R L"]
+    ) -> Float[Tensor, "R N"]:
+        """What `add` adds to zeros, from a dense matrix of the values, which is kept under a name. Cost: R * L * N."""
+        matrix = self._dense.get(name)
+        if matrix is None or matrix.device != value.device or matrix.dtype != weight.dtype:
+            row = torch.arange(self.size, device=value.device).repeat_interleave(self.start.diff())
+            matrix = torch.zeros(self.size, self.size, dtype=weight.dtype, device=value.device)
+            matrix.view(-1)[row * self.size + self.then] = value.to(weight.dtype)
+            self._dense[name] = matrix
+        return F.embedding_bag(items, matrix, per_sample_weights=weight.contiguous(), mode="sum")
+
+    def forget(self) -> None:
+        """Drop what was made of values that have changed."""
+        self._key = None
+        self._dense = {}
 
     def add(
         self, out: Float[Tensor, "R N"], edges: Edges, value: Float[Tensor, "E"], weight: Float[Tensor, "R L"]

@@ -30,6 +30,13 @@ SETTINGS = {
 }
 
 
+@pytest.fixture(params=["rows of a matrix", "edges"], autouse=True)
+def sums(request, monkeypatch):
+    """The two ways to sum over the last items; small worlds would take the first one alone."""
+    if request.param == "edges":
+        monkeypatch.setattr(successors, "LEAST_FILLED", 2)
+
+
 @pytest.fixture
 def world():
     sequences = make_sequences([3, 5, 8, 12, 30, 7, 4, 25], num_items=14)  # items come again
