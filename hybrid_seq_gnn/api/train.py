@@ -54,10 +54,17 @@ def train(
         ...     len(run.recommend(history=[1, 2, 3], k=5))
         5
     """
-    place = Path(folder) if folder is not None else Path("outputs") / datetime.now().strftime("%Y-%m-%d/%H-%M-%S")
+    place = Path(folder) if folder is not None else new_folder()
     with gone_if_refused(place):
         run_in(place, data, seed, name, groups)
     return load_run(place)
+
+
+def new_folder() -> Path:
+    """outputs/DATE/TIME, with a number where a run has begun in the same second."""
+    time = Path("outputs") / datetime.now().strftime("%Y-%m-%d/%H-%M-%S")
+    names = (time, *(time.with_name(f"{time.name}-{number}") for number in range(2, 1000)))
+    return next(name for name in names if not name.exists())
 
 
 @contextmanager

@@ -117,6 +117,13 @@ def test_what_the_command_line_refuses_is_refused_with_its_words(name, tmp_path)
     assert not (tmp_path / "run").exists()
 
 
+def test_runs_of_the_same_second_have_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folders = [train(DATA, model="popularity", seed=seed).folder for seed in range(3)]
+    assert len({*folders}) == 3
+    assert len(load_study("outputs").runs) == 3
+
+
 def test_a_setting_without_effect_is_said(tmp_path, caplog):
     train(DATA, model="popularity", fusion={"alpha": 0.5}, folder=tmp_path)
     assert "fusion.alpha=0.5 has no effect" in caplog.text

@@ -67,6 +67,11 @@ def test_histories_are_streamed_from_parquet(run, tmp_path, capsys, monkeypatch)
     assert "for 23 users; 1 events of items that the model does not know were left out; 6 histories" in text
     found = pd.read_csv(tmp_path / "o.csv")
     assert list(dict.fromkeys(found["user"])) == [f"ü {k}" for k in range(23)]
+    for part in ("1/2", "2/2"):  # every other row, also where a batch has an odd number of them
+        given = ["--histories", tmp_path / "in.parquet", "--k", 4, "--shard", part, "--out", tmp_path / "s.csv"]
+        said(capsys, recommend, run.folder, *given)
+        users = list(dict.fromkeys(pd.read_csv(tmp_path / "s.csv")["user"]))
+        assert users == [f"ü {k}" for k in range(int(part[0]) - 1, 23, 2)]
     for user in (1, 4, 22):
         alone = run.recommend(history=lists[user], k=4)
         assert found[found["user"] == f"ü {user}"]["item"].tolist() == alone["item"].tolist()
