@@ -20,6 +20,7 @@ TINY = {
     "prepare": "--events 2000 --items 50",
     "scale": "--events 2000 --items 50 --steps 1",
     "compare": "--users 60 --runs 2",
+    "serve": "--data tiny",
     "evidence": "--events 2000 --items 50",
 }
 OWN_PROCESSES = {"sweep", "memory", "peers"}  # they start the command line, or pip

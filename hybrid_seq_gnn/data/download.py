@@ -8,8 +8,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tqdm import tqdm
-
+from hybrid_seq_gnn.bars import tqdm
 from hybrid_seq_gnn.errors import UserError
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
+from hybrid_seq_gnn.bars import tqdm
 from hybrid_seq_gnn.errors import UserError, reading
 from hybrid_seq_gnn.run.options import changed
 from hybrid_seq_gnn.use.histories import Histories, of_source, of_training, typed

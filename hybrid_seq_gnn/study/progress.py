@@ -10,8 +10,8 @@ from statistics import median
 
 import optuna
 from optuna.trial import FrozenTrial
-from tqdm import tqdm
 
+from hybrid_seq_gnn.bars import tqdm
 from hybrid_seq_gnn.results.labels import words
 from hybrid_seq_gnn.study.queue import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, count
 from hybrid_seq_gnn.study.settings import StudySettings

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from hybrid_seq_gnn.bars import tqdm
 from hybrid_seq_gnn.data.batches import TrainingWindows
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.training import checkpoint, distributed

@@ -30,11 +30,9 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(params=["rows of a matrix", "edges"], autouse=True)
-def sums(request, monkeypatch):
-    """The two ways to sum over the last items; small worlds would take the first one alone."""
-    if request.param == "edges":
-        monkeypatch.setattr(successors, "LEAST_FILLED", 2)
+@pytest.fixture(params=[0, 2], ids=["rows of a matrix", "edges"], autouse=True)
+def sums(request, monkeypatch):  # the two ways to sum over the last items
+    monkeypatch.setattr(successors, "LEAST_FILLED", request.param)
 
 
 @pytest.fixture

@@ -1,10 +1,13 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 from hybrid_seq_gnn.data.seen import Excluded
+from hybrid_seq_gnn.data.sequences import Sequences
+from hybrid_seq_gnn.data.split import leave_one_out
 from hybrid_seq_gnn.loss.bce import BCE
 from hybrid_seq_gnn.loss.bpr import BPR
 from hybrid_seq_gnn.loss.cross_entropy import CrossEntropy
@@ -67,6 +70,16 @@ def test_unseen_leaves_out_what_the_user_has_had_in_training_and_nothing_else(se
             logits[row, item] = -torch.inf
     expected = F.cross_entropy(logits[:, 1:], targets - 1)
     assert torch.allclose(Unseen(sequences, split)(DotScores(query, table), targets, users), expected)
+
+
+def test_a_user_who_has_had_all_items_adds_nothing_to_unseen():
+    items = np.array([*range(1, 9), 1, 2, 1, 2, 3, 4, 5, 6])  # the first user's training part holds all eight
+    sequences = Sequences(np.array([0, 10, 16]), items, None, np.arange(2), np.arange(8))
+    loss = Unseen(sequences, leave_one_out(sequences))
+    query, table, targets = problem(2, items=9)
+    both = loss(DotScores(query, table), targets, torch.tensor([0, 1]))
+    alone = loss(DotScores(query[1:], table), targets[1:], torch.tensor([1]))
+    assert both.item() == pytest.approx(alone.item() / 2)
 
 
 def test_cross_entropy_survives_huge_logits():

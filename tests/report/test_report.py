@@ -167,7 +167,7 @@ def test_own_criteria_are_checked(study, tmp_path):
     page = report(tmp_path / "r", study, "--criteria", path)
     status = [row[2] for row in page.table("level", "criterion")]
     assert status == ["✓ met", "✗ not met"]
-    assert "There is study, none; or give a path" in error(study, "--criteria", "studi")
+    assert "There is gain, study, none; or give a path" in error(study, "--criteria", "studi")
 
 
 def test_a_study_json_names_the_sweep_and_its_question(study, tmp_path):

@@ -1,9 +1,11 @@
+import io
 import json
 
 import numpy as np
 import pytest
 import torch
 
+from hybrid_seq_gnn import bars
 from hybrid_seq_gnn.data.batches import TrainingWindows
 from hybrid_seq_gnn.evaluation.evaluate import evaluating, rank_users
 from hybrid_seq_gnn.evaluation.metrics import metrics
@@ -12,6 +14,11 @@ from hybrid_seq_gnn.model.sasrec import SASRec
 from hybrid_seq_gnn.training.loop import Diverged, Stage, train
 from hybrid_seq_gnn.training.settings import TrainingSettings
 from tests.conftest import leave_last_two_out, make_sequences
+
+
+def test_bars_have_no_thread_that_a_fork_could_interrupt():
+    with bars.tqdm(total=1, disable=False, file=io.StringIO()):
+        assert bars.tqdm.monitor is None
 
 
 class Killed(BaseException):
