@@ -15,6 +15,7 @@ NAMES = {
     "sweep": "trials an hour with one worker and with two, and what a trial costs beside its run",
     "memory": "peak memory of a training",
     "compare": "a comparison of ten runs",
+    "experts": "accuracy: what a third expert adds to a trained hybrid",
     "evidence": "building and reading the evidence memory",
     "peers": "RecTools, RePlay and RecBole on the same data",
 }

@@ -23,7 +23,7 @@ TINY = {
     "serve": "--data tiny",
     "evidence": "--events 2000 --items 50",
 }
-OWN_PROCESSES = {"sweep", "memory", "peers"}  # they start the command line, or pip
+OWN_PROCESSES = {"experts", "sweep", "memory", "peers"}  # they start the command line, or pip
 
 
 @pytest.fixture
