@@ -140,6 +140,26 @@ class TrainingWindows:
             yield TrainingBatch(batch, targets[items > 0])
 
 
+SCORES_AT_A_TIME = 1 << 25  # most scores in memory at once: 128 MiB of float32
+SHORT, MORE = 50, 4  # events read of a history; how many times as many users at a time, where they are shorter
+
+
+def users_at_a_time(read: np.ndarray, batch_size: int, num_items: int) -> Iterator[slice]:
+    """Parts of users, so that steps with short histories have as much to do as those with long ones.
+
+    Args:
+        read: (U,) events that the model reads of each user, longest first.
+        batch_size: users at a time; up to `MORE` times as many with less than `SHORT` events each, and fewer where the
+            scores of all items would exceed `SCORES_AT_A_TIME`.
+    """
+    most, start = max(1, SCORES_AT_A_TIME // (num_items + 1)), 0
+    while start < len(read):
+        times = min(max(SHORT // max(int(read[start]), 1), 1), MORE)
+        stop = start + min(batch_size * times, most)
+        yield slice(start, stop)
+        start = stop
+
+
 def ranking_batches(
     sequences: Sequences, users: np.ndarray, positions: np.ndarray, max_length: int, batch_size: int
 ) -> Iterator[RankingBatch]:
@@ -152,11 +172,12 @@ def ranking_batches(
         users: (U,) users to rank, as rows of `sequences`; each has a target.
         positions: (users,) position of the target in each user's sequence; all events before it are the history.
         max_length: the model reads only the latest `max_length` events.
-        batch_size: users per batch.
+        batch_size: see `users_at_a_time`.
     """
     users = users[np.argsort(-positions[users], kind="stable")]
-    for start in range(0, len(users), batch_size):
-        rows = users[start : start + batch_size]
+    read = np.minimum(positions[users], max_length)
+    for part in users_at_a_time(read, batch_size, sequences.num_items):
+        rows = users[part]
         begin, length = sequences.indptr[rows], positions[rows]
         size = np.minimum(length, max_length)
         seen = length - size

@@ -13,8 +13,6 @@ from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.evaluation.ranks import rank_of_target
 from hybrid_seq_gnn.interfaces import Recommender
 
-SCORES_AT_A_TIME = 1 << 25  # most scores in memory at once: 128 MiB of float32
-
 
 @dataclass(frozen=True)
 class Ranking:
@@ -86,12 +84,11 @@ def rank_users(
         model: scores all items.
         sequences: all histories.
         positions: (users,) position of the held-out item, -1 where a user has none.
-        batch_size: most users at a time; lowered if the scores would exceed `SCORES_AT_A_TIME`.
+        batch_size: see `users_at_a_time`.
         mask: remove the user's full history from the ranking (never the held-out item itself).
         device: the model's device.
     """
     users = np.flatnonzero(positions >= 0)
-    batch_size = max(1, min(batch_size, SCORES_AT_A_TIME // (sequences.num_items + 1)))
     ranks: list[Tensor] = []
     alphas: list[Tensor] = []
     order: list[Tensor] = []

@@ -10,7 +10,7 @@ import torch
 from hybrid_seq_gnn.data.batches import RankingBatch, ranking_batches
 from hybrid_seq_gnn.data.prepare import Prepared
 from hybrid_seq_gnn.errors import UserError
-from hybrid_seq_gnn.evaluation.evaluate import SCORES_AT_A_TIME, Ranking, evaluating, merge, part_of, rank_users
+from hybrid_seq_gnn.evaluation.evaluate import Ranking, evaluating, merge, part_of, rank_users
 from hybrid_seq_gnn.evaluation.metrics import metrics
 from hybrid_seq_gnn.evaluation.settings import EvaluationSettings
 from hybrid_seq_gnn.training import distributed
@@ -84,8 +84,7 @@ class Measure:
         users = np.flatnonzero(positions >= 0)
         if not len(users):
             raise UserError(NO_TARGETS)
-        size = max(1, min(self.settings.batch_size, SCORES_AT_A_TIME // (self.prepared.sequences.num_items + 1)))
-        return ranking_batches(self.prepared.sequences, users, positions, max_length, size)
+        return ranking_batches(self.prepared.sequences, users, positions, max_length, self.settings.batch_size)
 
     @property
     def valid_positions(self) -> np.ndarray:

@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hybrid_seq_gnn.data.batches import Batch, padded_lengths, padded_rows
+from hybrid_seq_gnn.data.batches import Batch, padded_lengths, padded_rows, users_at_a_time
 from hybrid_seq_gnn.errors import UserError
-from hybrid_seq_gnn.evaluation.evaluate import SCORES_AT_A_TIME
 from hybrid_seq_gnn.use.histories import Histories
 from hybrid_seq_gnn.use.load import Trained
 
 USERS_AT_A_TIME = 64
+SPARE = 6  # items beyond the k best, among which ties are sought first
 A_PART = 1 << 13  # users whose recommendations are in memory at once
 
 
@@ -87,12 +87,11 @@ def of_part(trained: Trained, histories: Histories, k: int, include_seen: bool) 
 
 def batches(trained: Trained, histories: Histories) -> Iterator[tuple[np.ndarray, Batch, Int[Tensor, "B H"]]]:
     """Rows of users with a history, longest first, their batch for the model, and their whole history."""
-    size = max(1, min(USERS_AT_A_TIME, SCORES_AT_A_TIME // (trained.num_items + 1)))
     lengths = histories.lengths
     order = np.argsort(-lengths, kind="stable")[: int((lengths > 0).sum())]
-    for start in range(0, len(order), size):
-        rows = order[start : start + size]
-        read = np.minimum(lengths[rows], trained.max_length)
+    sizes = np.minimum(lengths[order], trained.max_length)
+    for part in users_at_a_time(sizes, USERS_AT_A_TIME, trained.num_items):
+        rows, read = order[part], sizes[part]
         skipped = lengths[rows] - read
         events = padded_rows(histories.items, histories.indptr[rows] + skipped, read)
         users = torch.from_numpy(rows if histories.rows is None else histories.rows[rows])
@@ -111,9 +110,10 @@ def top_k(
     scores[:, 0] = -torch.inf
     if seen is not None:
         scores.scatter_(1, seen, -torch.inf)
-    kth = scores.topk(k, dim=1).values[:, -1:]
-    tied = (scores == kth).sum(1).max() + k  # topk breaks ties in no order that is promised
-    best, items = scores.topk(min(int(tied), scores.shape[1]), dim=1)
+    best, items = scores.topk(min(k + SPARE, scores.shape[1]), dim=1)
+    kth = best[:, k - 1 : k]
+    if (best[:, -1:] == kth).any() and best.shape[1] < scores.shape[1]:  # topk breaks ties in no order that is promised
+        best, items = scores.topk(min(int((scores >= kth).sum(1).max()), scores.shape[1]), dim=1)
     items, order = items.sort(dim=1)
     best, order = best.gather(1, order).sort(dim=1, descending=True, stable=True)
     items, best = items.gather(1, order)[:, :k], best[:, :k]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hybrid_seq_gnn.data.batches import TrainingWindows, ranking_batches
+from hybrid_seq_gnn.data.batches import TrainingWindows, ranking_batches, users_at_a_time
 from tests.conftest import leave_last_two_out, make_sequences
 
 
@@ -56,6 +56,15 @@ def test_ranking_begins_with_the_longest_histories(sequences, split):
     ranking = [*ranking_batches(sequences, users, split.test, max_length=6, batch_size=3)]
     lengths = np.concatenate([split.test[each.batch.users.numpy()] for each in ranking])
     assert lengths.tolist() == sorted(split.test.tolist(), reverse=True)
+
+
+def test_more_users_at_a_time_where_histories_are_short_and_fewer_where_items_are_many():
+    read = np.array([200, 60, 50, 25, 25, 24, 12, 12, *[3] * 30])
+    sizes = [len(read[part]) for part in users_at_a_time(read, 2, num_items=100)]
+    assert sizes == [2, 2, 4, 8, 8, 8, 6]
+    assert sum(sizes) == len(read)
+    assert {len(read[part]) for part in users_at_a_time(read, 2, num_items=1 << 25)} == {1}
+    assert list(users_at_a_time(read[:0], 2, num_items=9)) == []
 
 
 def test_ranking_shows_the_full_history_and_the_model_its_end(sequences, split):

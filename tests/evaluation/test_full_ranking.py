@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hybrid_seq_gnn.data import batches
 from hybrid_seq_gnn.data.split import Split
-from hybrid_seq_gnn.evaluation import evaluate
 from hybrid_seq_gnn.evaluation.evaluate import evaluating, rank_users
 from hybrid_seq_gnn.evaluation.groups import LengthGroups, grouped_metrics
 from hybrid_seq_gnn.evaluation.metrics import metrics, per_user
@@ -140,11 +140,11 @@ def test_a_model_that_mixes_nothing_has_no_alpha(world):
 
 
 def test_fewer_users_at_a_time_where_the_scores_would_fill_memory(world, monkeypatch):
-    monkeypatch.setattr(evaluate, "SCORES_AT_A_TIME", 2 * (ITEMS + 1) + 1)
+    monkeypatch.setattr(batches, "SCORES_AT_A_TIME", 2 * (ITEMS + 1) + 1)
     model = Teller(10)
     ranking(model, world[0], world[1].test, batch_size=256)
     assert max(model.sizes) == 2
-    monkeypatch.setattr(evaluate, "SCORES_AT_A_TIME", 1)
+    monkeypatch.setattr(batches, "SCORES_AT_A_TIME", 1)
     ranking(model, world[0], world[1].test, batch_size=256)
     assert model.sizes[-1] == 1
 
