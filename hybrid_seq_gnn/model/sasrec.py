@@ -2,8 +2,8 @@
 
 Source: Kang & McAuley 2018, "Self-Attentive Sequential Recommendation" (arXiv:1808.09781), Sec. 3.
 Ours differs: pre-norm blocks with GELU; padding on the right, with positions counted back from the latest event (the
-same positions as with the left padding of the paper); the default loss is cross-entropy over all items at every
-position (Klenitskiy & Vasilev 2023, arXiv:2309.07602) instead of one with a single negative.
+same positions as with the left padding of the paper); the default loss is a softmax over all items at every position
+(Klenitskiy & Vasilev 2023, arXiv:2309.07602), without those the user has had, instead of one with a single negative.
 """
 
 from jaxtyping import Float, Int
