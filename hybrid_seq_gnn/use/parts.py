@@ -142,7 +142,7 @@ def on_ray(paths: list[str], job: type[Job], arguments: tuple[Any, ...], address
         ray.data.DataContext.get_current().enable_progress_bars = sys.stderr.isatty()
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         rows = ray.data.read_parquet(paths, columns=COLUMNS)
-        cluster: dict[str, float] = {"CPU": 1, **ray.cluster_resources()}  # type: ignore[no-untyped-call]
+        cluster: dict[str, float] = {"CPU": 1, **ray.cluster_resources()}
         spare = max(1, int(cluster["CPU"]) - 1)  # one core reads and writes
         pool = ray.data.ActorPoolStrategy(min_size=1, max_size=spare)
         made = rows.map_batches(
