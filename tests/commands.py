@@ -18,6 +18,7 @@ from contextlib import suppress
 
 import hydra
 import jaxtyping
+import pytest
 
 import hybrid_seq_gnn
 from hybrid_seq_gnn.app.cli import main
@@ -156,3 +157,12 @@ def fail(*arguments, cwd):
 
 def results(folder):
     return json.loads((folder / "results.json").read_text())
+
+
+def refused(main, *arguments):
+    """The one message of another command that must fail."""
+    with pytest.raises(SystemExit) as stop:
+        main([*map(str, arguments)])
+    assert isinstance(stop.value.code, str)
+    assert stop.value.code.startswith("error: ")
+    return stop.value.code

@@ -15,10 +15,11 @@ install_import_hook("hybrid_seq_gnn", "tests.typecheck.checker")
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
-import yaml  # noqa: E402
 
 from hybrid_seq_gnn.data.sequences import Sequences  # noqa: E402
 from hybrid_seq_gnn.data.split import Split  # noqa: E402
+from hybrid_seq_gnn.run.options import option as composed  # noqa: E402, F401
+from hybrid_seq_gnn.run.options import options  # noqa: E402, F401
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -39,20 +40,6 @@ def shared_data():
     if not SHARED_DATA.is_dir():
         pytest.skip("needs real data in ../shared/data, which is not here")
     return SHARED_DATA
-
-
-def options(group):
-    """The options of a config group; a base that is none begins with an underscore."""
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml") if not path.stem.startswith("_"))
-
-
-def composed(group, name):
-    """An option's yaml, with what it inherits, as Hydra composes it."""
-    own = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
-    node = {}
-    for base in own.pop("defaults", ["_self_"]):
-        node |= own if base == "_self_" else composed(group, base)
-    return node
 
 
 def make_sequences(lengths, num_items=30, seed=0):

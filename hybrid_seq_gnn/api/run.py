@@ -20,7 +20,7 @@ from hybrid_seq_gnn.use.histories import Before, Histories, of_lists, of_trainin
 from hybrid_seq_gnn.use.load import Trained, choose, load_trained
 from hybrid_seq_gnn.use.recommend import recommend
 from hybrid_seq_gnn.use.table import rows_of
-from hybrid_seq_gnn.use.titles import titles_of
+from hybrid_seq_gnn.use.titles import Titles, titles_of
 
 
 class LoadedRun:
@@ -61,6 +61,10 @@ class LoadedRun:
     def trained(self) -> Trained:
         """The model, and the ids of its items."""
         return load_trained(self._run, self._device)
+
+    @cached_property
+    def _titles(self) -> Titles:
+        return titles_of(self.config["data"])
 
     @property
     def items(self) -> np.ndarray:
@@ -103,7 +107,7 @@ class LoadedRun:
         else:
             asked = of_training(self.trained, users, before)
         seen = not self.trained.mask_history if include_seen is None else include_seen
-        names = titles_of(self.trained.config["data"], titles)
+        names = self._titles if titles is None else titles_of(self.config["data"], titles)
         parts = recommend(self.trained, asked, k, include_seen=seen)
         found = [rows_of(self.trained, part, names, explain) for part in parts]
         return (

@@ -11,9 +11,10 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from hybrid_seq_gnn.app.arguments import quoted
-from hybrid_seq_gnn.app.help import groups, options
+from hybrid_seq_gnn.app.help import groups
 from hybrid_seq_gnn.results.labels import suggest
 from hybrid_seq_gnn.run.identity import flatten
+from hybrid_seq_gnn.run.options import options
 
 EXTRAS = {"joblib": "parallel", "ray": "ray", "submitit_slurm": "slurm", "submitit_local": "slurm"}
 
@@ -34,7 +35,7 @@ def explain_composition(error: BaseException, arguments: list[str], folder: Path
         group, _, name = option.group(1).rpartition("/")
         if group == "hydra/launcher" and (extra := EXTRAS.get(name)):
             return f"{group}={name} needs pip install 'hybrid_seq_gnn[{extra}]'."
-        known = options(folder, group)
+        known = options(group)
         if not known:
             return f"{group or name}: there is no such group. Groups: {', '.join(groups(folder))}."
         return f"{group}={name}: there is no such option. {suggest(name, known)}Options of {group}: {', '.join(known)}."

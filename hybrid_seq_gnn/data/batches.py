@@ -160,12 +160,40 @@ def users_at_a_time(read: np.ndarray, batch_size: int, num_items: int) -> Iterat
         start = stop
 
 
+def history_batches(
+    items: np.ndarray,
+    first: np.ndarray,
+    length: np.ndarray,
+    users: np.ndarray,
+    max_length: int,
+    batch_size: int,
+    num_items: int,
+) -> Iterator[tuple[np.ndarray, Batch, Int[Tensor, "B H"]]]:
+    """Histories `items[first : first + length]`, the longest first: later batches reuse the memory of earlier ones.
+
+    Args:
+        items: item numbers of all histories.
+        first, length, users: (U,) begin, number of events and user number of each history.
+        max_length: the model reads only the latest `max_length` events.
+        batch_size, num_items: see `users_at_a_time`.
+
+    Shape:
+        Yields rows (B,) in the order of length, their batch, and their whole histories, padded with 0.
+    """
+    order = np.argsort(-length, kind="stable")
+    read = np.minimum(length[order], max_length)
+    for part in users_at_a_time(read, batch_size, num_items):
+        rows, size = order[part], read[part]
+        seen = length[rows] - size
+        latest = padded_rows(items, first[rows] + seen, size)
+        batch = Batch(torch.from_numpy(users[rows]), latest, padded_lengths(seen, size))
+        yield rows, batch, padded_rows(items, first[rows], length[rows])
+
+
 def ranking_batches(
     sequences: Sequences, users: np.ndarray, positions: np.ndarray, max_length: int, batch_size: int
 ) -> Iterator[RankingBatch]:
     """Each user's history before position `positions[u]`, and the item at it.
-
-    Users with the longest histories come first, so that later batches reuse the memory that earlier ones have freed.
 
     Args:
         sequences: all histories.
@@ -174,16 +202,8 @@ def ranking_batches(
         max_length: the model reads only the latest `max_length` events.
         batch_size: see `users_at_a_time`.
     """
-    users = users[np.argsort(-positions[users], kind="stable")]
-    read = np.minimum(positions[users], max_length)
-    for part in users_at_a_time(read, batch_size, sequences.num_items):
-        rows = users[part]
-        begin, length = sequences.indptr[rows], positions[rows]
-        size = np.minimum(length, max_length)
-        seen = length - size
-        items = padded_rows(sequences.items, begin + seen, size)
-        yield RankingBatch(
-            Batch(torch.from_numpy(rows), items, padded_lengths(seen, size)),
-            torch.from_numpy(sequences.items[begin + length]),
-            padded_rows(sequences.items, begin, length),
-        )
+    first, length = sequences.indptr[users], positions[users]
+    targets = sequences.items[first + length]
+    found = history_batches(sequences.items, first, length, users, max_length, batch_size, sequences.num_items)
+    for rows, batch, history in found:
+        yield RankingBatch(batch, torch.from_numpy(targets[rows]), history)

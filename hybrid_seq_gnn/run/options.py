@@ -15,8 +15,10 @@ from hybrid_seq_gnn.run.identity import Config
 
 
 def options(group: str) -> list[str]:
-    """Names of a group's options; a base begins with an underscore and is none."""
-    return sorted(path.stem for path in (package_folder("conf") / group).glob("*.yaml") if path.stem[0] != "_")
+    """Names of a group's options, such as `study/gat` of `experiment`; a base begins with an underscore and is none."""
+    folder = package_folder("conf") / group
+    paths = folder.rglob("*.yaml") if group else ()
+    return sorted(str(path.relative_to(folder).with_suffix("")) for path in paths if not path.stem.startswith("_"))
 
 
 def option(group: str, name: str) -> Config:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hybrid_seq_gnn.data.batches import Batch, padded_lengths, padded_rows, users_at_a_time
+from hybrid_seq_gnn.data.batches import Batch, history_batches
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.use.histories import Histories
 from hybrid_seq_gnn.use.load import Trained
@@ -87,16 +87,12 @@ def of_part(trained: Trained, histories: Histories, k: int, include_seen: bool) 
 
 def batches(trained: Trained, histories: Histories) -> Iterator[tuple[np.ndarray, Batch, Int[Tensor, "B H"]]]:
     """Rows of users with a history, longest first, their batch for the model, and their whole history."""
-    lengths = histories.lengths
-    order = np.argsort(-lengths, kind="stable")[: int((lengths > 0).sum())]
-    sizes = np.minimum(lengths[order], trained.max_length)
-    for part in users_at_a_time(sizes, USERS_AT_A_TIME, trained.num_items):
-        rows, read = order[part], sizes[part]
-        skipped = lengths[rows] - read
-        events = padded_rows(histories.items, histories.indptr[rows] + skipped, read)
-        users = torch.from_numpy(rows if histories.rows is None else histories.rows[rows])
-        whole = padded_rows(histories.items, histories.indptr[rows], lengths[rows])
-        yield rows, Batch(users, events, padded_lengths(skipped, read)).to(trained.device), whole.to(trained.device)
+    known = np.flatnonzero(histories.lengths > 0)
+    users = known if histories.rows is None else histories.rows[known]
+    first, length, size = histories.indptr[known], histories.lengths[known], USERS_AT_A_TIME
+    found = history_batches(histories.items, first, length, users, trained.max_length, size, trained.num_items)
+    for rows, batch, whole in found:
+        yield known[rows], batch.to(trained.device), whole.to(trained.device)
 
 
 def top_k(

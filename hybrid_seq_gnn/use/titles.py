@@ -31,7 +31,8 @@ def titles_of(data: Config, given: str | Path | None = None) -> Titles:
     """The title of each item by its id: whole numbers are there as numbers and as text.
 
     They are read from `given`, else from `data.titles`, else from the movies.dat, u.item or movies.csv in the zip or
-    folder of MovieLens that `data.path` names, or that was downloaded. Without any, there are no titles.
+    folder of MovieLens that `data.path` names, or that was downloaded. Without any, or where `data.titles` is no longer
+    there, there are no titles.
 
     Args:
         data: of a configuration.
@@ -41,6 +42,8 @@ def titles_of(data: Config, given: str | Path | None = None) -> Titles:
         UserError: the file cannot be read.
     """
     named = given or data.get("titles")
+    if given is None and named and not expanded(str(named)).exists():
+        return {}
     if named:
         part = find(expanded(str(named)))
         if part is None:

@@ -9,6 +9,7 @@ import pytest
 
 import hybrid_seq_gnn
 from hybrid_seq_gnn import load_run, load_study, train
+from hybrid_seq_gnn.api import run as run_module
 from hybrid_seq_gnn.api.frames import data_of
 from hybrid_seq_gnn.errors import UserError
 from tests.commands import results, succeed
@@ -152,3 +153,20 @@ def test_training_from_python_needs_no_hydra(tmp_path):
         "assert not {'hydra', 'omegaconf'} & {*sys.modules}"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_titles_are_read_once_a_run_and_may_be_gone(tmp_path, monkeypatch):
+    (tmp_path / "titles.csv").write_text("item,title\n" + "".join(f"{k},Title {k}\n" for k in range(40)))
+    settings = {"model": "popularity", "folder": tmp_path / "run"}
+    train({**DATA, "titles": str(tmp_path / "titles.csv")}, **settings)
+    run, reads = load_run(tmp_path / "run"), []
+    real = run_module.titles_of
+    monkeypatch.setattr(run_module, "titles_of", lambda *given: reads.append(given) or real(*given))
+    history = run.items[:2].tolist()
+    for _ in range(3):
+        assert run.recommend(history=history, k=1)["title"][0].startswith("Title ")
+    assert len(reads) == 1
+    (tmp_path / "titles.csv").unlink()
+    assert "title" not in load_run(tmp_path / "run").recommend(history=history)
+    with pytest.raises(UserError, match="there is no such file"):
+        run.recommend(history=history, titles=tmp_path / "titles.csv")

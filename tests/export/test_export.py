@@ -4,6 +4,7 @@ import errno
 import json
 import subprocess
 import sys
+from functools import partial
 
 import jaxtyping
 import numpy as np
@@ -16,6 +17,7 @@ from hybrid_seq_gnn.export.write import PACKAGES, runner, traced, write
 from hybrid_seq_gnn.use.histories import Histories
 from hybrid_seq_gnn.use.load import choose, load_trained
 from hybrid_seq_gnn.use.recommend import recommend
+from tests import commands
 from tests.commands import SMALL, succeed
 
 DATA = [setting for setting in SMALL if setting.startswith("data")]
@@ -55,13 +57,7 @@ def finished(tmp_path_factory):
     return folder / "run"
 
 
-def refused(*arguments):
-    """The one message of a command that must fail."""
-    with pytest.raises(SystemExit) as stop:
-        main([*map(str, arguments)])
-    assert isinstance(stop.value.code, str)
-    assert stop.value.code.startswith("error: ")
-    return stop.value.code
+refused = partial(commands.refused, main)
 
 
 def histories_of(trained):

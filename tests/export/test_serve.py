@@ -12,7 +12,6 @@ import jaxtyping
 import numpy as np
 import pytest
 
-import hybrid_seq_gnn
 from hybrid_seq_gnn.export.__main__ import main
 from hybrid_seq_gnn.export.write import PACKAGES
 from hybrid_seq_gnn.use.histories import typed
@@ -64,8 +63,6 @@ def ask(port, question):
 @pytest.fixture(scope="module")
 def port(folder):
     """The port of the server of the page."""
-    if not hasattr(hybrid_seq_gnn, "load_run"):
-        pytest.skip("hybrid_seq_gnn.load_run is not there")
     for package in ("fastapi", "uvicorn"):
         pytest.importorskip(package)
     with socket.socket() as free:

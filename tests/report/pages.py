@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from hybrid_seq_gnn.report.__main__ import main
+from tests.commands import refused
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 RESAMPLES = "200"
@@ -70,8 +71,4 @@ def stand_in(section, name, caption, draw, *numbers):
 
 
 def error(*arguments):
-    with pytest.raises(SystemExit) as stop:
-        main([*map(str, arguments)])
-    assert isinstance(stop.value.code, str)
-    assert stop.value.code.startswith("error: ")
-    return stop.value.code
+    return refused(main, *arguments)

@@ -11,6 +11,7 @@ import pytest
 from hybrid_seq_gnn import load_run
 from hybrid_seq_gnn.evaluate.__main__ import main as evaluate
 from hybrid_seq_gnn.recommend.__main__ import main as recommend
+from tests.commands import refused
 from tests.use.trained import folder, run_of
 
 
@@ -22,14 +23,6 @@ def run():
 def said(capsys, command, *arguments):
     command([str(one) for one in arguments])
     return capsys.readouterr().out
-
-
-def refused(command, *arguments):
-    """The one message of a command that must fail."""
-    with pytest.raises(SystemExit) as stop:
-        command([str(one) for one in arguments])
-    assert str(stop.value).startswith("error: ")
-    return str(stop.value)
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])

@@ -9,8 +9,8 @@ import pytest
 from hybrid_seq_gnn import load_run
 from hybrid_seq_gnn.evaluate.__main__ import main as evaluate
 from hybrid_seq_gnn.recommend.__main__ import main as recommend
+from tests.commands import refused
 from tests.sweeps.test_launchers import TWO_NODES
-from tests.use.test_commands import refused
 from tests.use.trained import run_of
 
 
