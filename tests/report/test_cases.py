@@ -7,10 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hybrid_seq_gnn import train
 from hybrid_seq_gnn.files import locked
-from hybrid_seq_gnn.report.sections.cases import EVENTS, LETTERS, PEOPLE, extremes
+from hybrid_seq_gnn.report.sections.cases import BEST, EVENTS, LETTERS, PEOPLE, extremes, recommended
+from hybrid_seq_gnn.use.histories import of_training
 from tests.commands import SMALL, succeed
 from tests.report.pages import report
+from tests.use.trained import MEMORY
 
 LONG = "A <b>title</b> & more than there is room for, so that it has to be cut somewhere"
 
@@ -143,3 +146,15 @@ def test_a_study_without_models_has_a_sentence_and_runs_without_a_hybrid_too(stu
     assert "needs both models and their data" in section(tmp_path / "a")
     report(tmp_path / "b", study / "base", "--criteria", "none")
     assert "no hybrid and baseline that can be compared" in section(tmp_path / "b")
+
+
+def test_the_best_items_are_those_of_the_evaluation_also_where_the_held_out_one_was_had_before(tmp_path):
+    rng = np.random.default_rng(0)
+    log = pd.DataFrame({"user": np.repeat(np.arange(40), 9), "item": rng.integers(0, 15, 360), "timestamp": range(360)})
+    run = train(log, folder=tmp_path, **MEMORY)
+    trained, per_user = run.trained, run.per_user
+    histories, targets = of_training(trained, per_user["user"], "test"), trained.numbers(per_user["target"])
+    again = [target in one.items for target, one in zip(targets, histories.parts(1), strict=True)]
+    assert sum(again) > 3
+    for items, target, rank in zip(recommended(trained, histories, targets), targets, per_user["rank"], strict=True):
+        assert (items.tolist().index(target) + 1 == rank) if rank <= BEST else (target not in items)

@@ -14,8 +14,8 @@ from hybrid_seq_gnn.results.runs import Run
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hybrid_seq_gnn.use.histories import Histories
     from hybrid_seq_gnn.use.load import Trained
-    from hybrid_seq_gnn.use.recommend import Recommended
 
 PEOPLE = 10  # of each kind
 OPEN = 4  # of these, not folded away
@@ -88,6 +88,7 @@ def shown(people: Sequence[Any], ours: Run, theirs: Run) -> tuple[list[dict[str,
         UserError: a model or the data are not there, or not those of the runs.
     """
     from hybrid_seq_gnn.use.explain import because, explain
+    from hybrid_seq_gnn.use.histories import of_training
     from hybrid_seq_gnn.use.load import load_trained
     from hybrid_seq_gnn.use.titles import titles_of
 
@@ -96,24 +97,25 @@ def shown(people: Sequence[Any], ours: Run, theirs: Run) -> tuple[list[dict[str,
         with reading(f"{run.folder / 'model.pt'} cannot be used"):  # a report is more than its cases
             models.append(load_trained(run, "cpu"))
     model, other = models
-    best, before = (recommended(each, [person.user for person in people]) for each in (model, other))
+    users, targets = [person.user for person in people], model.numbers([person.target for person in people])
+    histories = of_training(model, users, before="test")
+    best, before = (recommended(each, histories, targets) for each in (model, other))
     note, titles = "", Names()
     try:
         titles = titles_of(model.config["data"])
     except UserError as error:
         note = str(error)
-    targets = model.numbers([person.target for person in people])
-    why = explain(model, best.histories, np.stack([targets, best.items[:, 0]], axis=1))
+    why = explain(model, histories, np.stack([targets, best[:, 0]], axis=1))
 
     def name(item: int) -> str:
         return name_of(model.item_ids[item - 1], titles)
 
     cards = []
     for u, (person, target) in enumerate(zip(people, targets.tolist(), strict=True)):
-        events = best.histories.items[best.histories.indptr[u] : best.histories.indptr[u + 1]].tolist()
-        first, share = int(best.items[u, 0]), float(why.share[u, 0])
+        events = histories.items[histories.indptr[u] : histories.indptr[u + 1]].tolist()
+        first, share = int(best[u, 0]), float(why.share[u, 0])
         said = [because(why.reasons[u, k], why.weights[u, k], name) for k in range(2)]
-        lists = [[(name(item), item == target) for item in one.items[u].tolist() if item] for one in (before, best)]
+        lists = [[(name(item), item == target) for item in one[u].tolist() if item] for one in (before, best)]
         about = [f"{person.length:,} event{'s' if person.length > 1 else ''}"]
         about += [f"alpha {why.alpha[u]:.2f}"] if why.alpha is not None else []
         card = {
@@ -131,18 +133,30 @@ def shown(people: Sequence[Any], ours: Run, theirs: Run) -> tuple[list[dict[str,
     return cards, note
 
 
-def recommended(model: "Trained", users: list[Any]) -> "Recommended":
-    """The best items for users of the training data, before their held-out item."""
-    from hybrid_seq_gnn.use.histories import of_training
+def recommended(model: "Trained", histories: "Histories", targets: np.ndarray) -> np.ndarray:
+    """The best items (U, K) of the evaluation's candidates: the held-out item stays one if it was had before.
+
+    Args:
+        histories: what came before the held-out items.
+        targets: (U,) numbers of the held-out items.
+    """
     from hybrid_seq_gnn.use.recommend import recommend
 
-    histories = of_training(model, users, before="test")
-    k = min(BEST, model.num_items)
-    return next(recommend(model, histories, k, include_seen=not model.mask_history))
+    k = min(BEST + int(histories.lengths.max()), model.num_items)
+    best = np.zeros((len(histories), BEST), dtype=np.int64)
+    for u, items in enumerate(next(recommend(model, histories, k, include_seen=True)).items):
+        had = (
+            histories.items[histories.indptr[u] : histories.indptr[u + 1]]
+            if model.mask_history
+            else histories.items[:0]
+        )
+        left = items[~np.isin(items, had) | (items == targets[u])][:BEST]
+        best[u, : len(left)] = left
+    return best
 
 
 def name_of(item: Any, titles: Names) -> str:
     """The title of an item, or its id."""
     plain = item.item() if isinstance(item, np.generic) else item
-    title = titles.get(plain, f"item {plain}")
+    title = titles.get(plain, f"item {plain}" if isinstance(plain, int) else str(plain))
     return title if len(title) <= LETTERS else f"{title[: LETTERS - 1].rstrip()}…"
