@@ -7,6 +7,7 @@ from importlib import import_module
 NAMES = {
     "limit": "peak of matrix products, and the share that the loss and a training step reach",
     "train": "milliseconds a step, what the graph side adds, and two checkouts side by side",
+    "gpu": "steps, waits and losses on a CUDA device, with Liger and cut-cross-entropy where they install",
     "profile": "operators of a training step by time",
     "serve": "recommendations for all users, for one, for a million, and beside RecTools",
     "evaluate": "validation in relation to a training epoch",

@@ -1,6 +1,7 @@
 """Times steps of the real training loop."""
 
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,10 +21,14 @@ BATCH = 64
 
 
 class Timed(TrainingWindows):
-    """The first batches of an epoch, the same in every epoch; notes the CPU seconds from one to the next."""
+    """The first batches of an epoch, the same in every epoch; notes the seconds from one to the next.
 
-    def __init__(self, world: World, steps: int) -> None:
+    They are CPU seconds, or with a GPU those on the wall: the CPU runs ahead, and waits for the GPU in the last step.
+    """
+
+    def __init__(self, world: World, steps: int, device: str = "cpu") -> None:
         super().__init__(world.prepared.sequences, world.prepared.split, world.length, BATCH)
+        self.clock = cpu if device == "cpu" else time.perf_counter
         self.steps = min(steps, super().__len__())
         self.seconds: list[float] = []
         self.targets = sum(len(item.targets) for item in self.epoch()) / self.steps  # a step
@@ -36,17 +41,17 @@ class Timed(TrainingWindows):
         self.seconds = []
         batches = super().epoch(np.random.default_rng(0))
         for _ in range(self.steps):
-            started = cpu()
+            started = self.clock()
             yield next(batches)
-            self.seconds.append(cpu() - started)
+            self.seconds.append(self.clock() - started)
 
 
 class Case:
     """A model in training on some data."""
 
-    def __init__(self, world: World, model: nn.Module, loss: nn.Module, steps: int) -> None:
-        self.world, self.model, self.loss = world, model, loss
-        self.windows = Timed(world, steps)
+    def __init__(self, world: World, model: nn.Module, loss: nn.Module, steps: int, device: str = "cpu") -> None:
+        self.world, self.model, self.loss, self.device = world, model.to(device), loss.to(device), device
+        self.windows = Timed(world, steps, device)
         self.targets = self.windows.targets
         self.batches_in_epoch = -(-len(self.windows.user) // BATCH)
 
@@ -60,17 +65,17 @@ class Case:
         return self.targets * (6 * self.world.num_items * DIM + 36 * BLOCKS * DIM * DIM)
 
     def epoch(self) -> list[float]:
-        """CPU seconds of each step of one round."""
+        """Seconds of each step of one round."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "checkpoint.pt"
             stage = Stage(self.model, self.loss, self.windows, lambda: {MONITOR: 0.0}, 0, path, "benchmark")
-            settings = TrainingSettings(epochs=1, patience=0, batch_size=BATCH, device="cpu", resume=False)
+            settings = TrainingSettings(epochs=1, patience=0, batch_size=BATCH, device=self.device, resume=False)
             train(stage, settings, quiet=True)
         return self.windows.seconds
 
     def validate(self) -> None:
         """Rank the validation item of every user."""
-        measure = Measure(self.world.prepared, EvaluationSettings(), torch.device("cpu"), None)
+        measure = Measure(self.world.prepared, EvaluationSettings(), torch.device(self.device), None)
         measure.validate(self.model)
 
 

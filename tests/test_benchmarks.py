@@ -23,7 +23,13 @@ TINY = {
     "serve": "--data tiny",
     "evidence": "--events 2000 --items 50",
 }
-OWN_PROCESSES = {"experts", "sweep", "memory", "peers"}  # they start the command line, or pip
+OWN_PROCESSES = {
+    "gpu",
+    "experts",
+    "sweep",
+    "memory",
+    "peers",
+}  # or need a GPU or a run
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 """Batches of histories for training (a target at every position) and for ranking (one target per user)."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from hybrid_seq_gnn.data.sequences import Sequences
@@ -17,25 +17,65 @@ class Batch:
     """Histories, padded with 0 on the right.
 
     A *position* is a place in (B, T) that holds an item. Models compute packed tensors: one row for each of the M
-    positions, user after user, in time order, without padding.
+    positions, user after user, in time order, without padding. M is known to the CPU, so that a GPU need not be asked.
 
     Attributes:
         users: (B,) rows of `Sequences`.
         items: (B, T) the latest events, oldest first.
         length: (B, T) events seen up to and including each position, counted BEFORE truncation; 0 at padding.
+        places: (M,) index of each position in the flattened (B, T).
     """
 
     users: Int[Tensor, "B"]
     items: Int[Tensor, "B T"]
     length: Int[Tensor, "B T"]
+    known: InitVar[Tensor | None] = None  # the places, if they are known
+    places: Int[Tensor, "M"] = field(init=False)
+
+    def __post_init__(self, known: Tensor | None) -> None:
+        found = (self.items > 0).flatten().nonzero()[:, 0] if known is None else known
+        object.__setattr__(self, "places", found)
+
+    def packed(self, values: Shaped[Tensor, "B T ..."]) -> Shaped[Tensor, "M ..."]:
+        """The values at the positions."""
+        return values.flatten(0, 1).index_select(0, self.places)
+
+    def unpacked(self, rows: Shaped[Tensor, "M D"]) -> Shaped[Tensor, "B T D"]:
+        """One row for each position, put in its place; 0 at padding."""
+        padded = rows.new_zeros(self.items.numel(), rows.shape[1]).index_copy(0, self.places, rows)
+        return padded.view(*self.items.shape, -1)
 
     @property
-    def users_of_positions(self) -> Int[Tensor, "M"]:
-        """The user of each packed position."""
-        return self.users.repeat_interleave((self.items > 0).sum(1))
+    def row(self) -> Int[Tensor, "M"]:
+        """The history of each position, from 0 to B - 1."""
+        return self.places // self.items.shape[1]
+
+    @property
+    def size(self) -> Int[Tensor, "B"]:
+        """Positions of each history."""
+        return (self.items > 0).sum(1)
+
+    @property
+    def last(self) -> Int[Tensor, "B"]:
+        """The latest position of each history, from 0 to M - 1."""
+        return self.size.cumsum(0) - 1
+
+    @property
+    def back(self) -> Int[Tensor, "M"]:
+        """Positions from each to the latest of its history: 0 for the latest event, 1 for the one before."""
+        return self.last[self.row] - torch.arange(len(self.places), device=self.places.device)
 
     def to(self, device: torch.device) -> "Batch":
-        return Batch(self.users.to(device), self.items.to(device), self.length.to(device))
+        return Batch(*moved(device, self.users, self.items, self.length, self.places))
+
+
+def moved(device: torch.device, *tensors: Int[Tensor, "..."]) -> list[Tensor]:
+    """The tensors on a device. They travel in one copy, which a GPU makes while it computes."""
+    if device.type == "cpu":
+        return list(tensors)
+    flat = torch.cat([each.flatten() for each in tensors]).pin_memory().to(device, non_blocking=True)
+    parts = torch.split(flat, [each.numel() for each in tensors])
+    return [part.view(each.shape) for part, each in zip(parts, tensors, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -49,6 +89,11 @@ class TrainingBatch:
 
     batch: Batch
     targets: Int[Tensor, "M"]
+
+    def to(self, device: torch.device) -> "TrainingBatch":
+        batch = self.batch
+        *parts, targets = moved(device, batch.users, batch.items, batch.length, batch.places, self.targets)
+        return TrainingBatch(Batch(*parts), targets)
 
 
 @dataclass(frozen=True)
@@ -137,7 +182,7 @@ class TrainingWindows:
             items = padded_rows(self.items, first, size)
             targets = padded_rows(self.items, first + 1, size)
             batch = Batch(torch.from_numpy(self.user[rows]), items, padded_lengths(self.seen[rows], size))
-            yield TrainingBatch(batch, targets[items > 0])
+            yield TrainingBatch(batch, batch.packed(targets))
 
 
 SCORES_AT_A_TIME = 1 << 25  # most scores in memory at once: 128 MiB of float32

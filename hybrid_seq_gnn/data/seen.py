@@ -11,18 +11,11 @@ from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.errors import UserError
 
+MOST_CELLS = 1 << 31  # of a table of users and items on a GPU: 2 GiB
 
-@dataclass(frozen=True)
+
 class Excluded:
-    """Items that are no candidates for some rows of scores, unless they are a row's target.
-
-    Attributes:
-        sizes: rows of each run; all rows of a run exclude the same items.
-        items: (n,) items of each run.
-    """
-
-    sizes: list[int]
-    items: list[Tensor]
+    """Items that are no candidates for some rows of scores, unless they are a row's target."""
 
     def remove(self, scores: Float[Tensor, "R N"], chunk: slice, targets: Int[Tensor, "R"]) -> None:
         """Set the scores of excluded items to -inf, in place.
@@ -31,13 +24,50 @@ class Excluded:
             scores, targets: of the rows in `chunk`.
         """
         column = targets.unsqueeze(1)
-        own, start = scores.gather(1, column), 0
+        own = scores.gather(1, column)
+        self.fill(scores, chunk)
+        scores.scatter_(1, column, own)
+
+    def fill(self, scores: Float[Tensor, "R N"], chunk: slice) -> None:
+        """The same, targets too."""
+        raise TypeError(f"{type(self).__name__} must implement fill().")
+
+
+@dataclass(frozen=True)
+class ExcludedRuns(Excluded):
+    """For a CPU: rows that follow each other exclude the same items.
+
+    Attributes:
+        sizes: rows of each run.
+        items: (n,) items of each run.
+    """
+
+    sizes: list[int]
+    items: list[Tensor]
+
+    def fill(self, scores: Float[Tensor, "R N"], chunk: slice) -> None:
+        start = 0
         for size, items in zip(self.sizes, self.items, strict=True):
             first, last = max(start, chunk.start), min(start + size, chunk.stop)
             if first < last:
                 scores[first - chunk.start : last - chunk.start].index_fill_(1, items, -torch.inf)
             start += size
-        scores.scatter_(1, column, own)
+
+
+@dataclass(frozen=True)
+class ExcludedCells(Excluded):
+    """For a GPU: all rows in one step, from a table that stays there.
+
+    Attributes:
+        seen: (U, N) whether a user has seen an item.
+        users: (M,) the user of each row.
+    """
+
+    seen: Bool[Tensor, "U N"]
+    users: Int[Tensor, "M"]
+
+    def fill(self, scores: Float[Tensor, "R N"], chunk: slice) -> None:
+        scores[:, : self.seen.shape[1]].masked_fill_(self.seen[self.users[chunk]], -torch.inf)
 
 
 class Seen(nn.Module):
@@ -65,6 +95,7 @@ class Seen(nn.Module):
             )
         self.register_buffer("key", torch.from_numpy(key), persistent=False)
         self.register_buffer("first", torch.from_numpy(first), persistent=False)
+        self._table: Tensor | None = None
 
     key: Tensor
     first: Tensor
@@ -79,11 +110,24 @@ class Seen(nn.Module):
         """Distinct items of each user."""
         return self.first[users + 1] - self.first[users]
 
-    def runs(self, users: Int[Tensor, "M"]) -> Excluded:
+    def excluded(self, users: Int[Tensor, "M"]) -> Excluded:
+        """What each row's user has seen; rows of a user stand together."""
+        if users.device.type != "cpu" and (len(self.first) - 1) * self.stride <= MOST_CELLS:
+            return ExcludedCells(self.table(), users)
+        return self.runs(users)
+
+    def table(self) -> Bool[Tensor, "U N"]:
+        """Whether each user has seen each item; kept for the next step."""
+        if self._table is None or self._table.device != self.key.device:
+            self._table = torch.zeros(len(self.first) - 1, self.stride, dtype=torch.bool, device=self.key.device)
+            self._table.view(-1)[self.key] = True
+        return self._table
+
+    def runs(self, users: Int[Tensor, "M"]) -> ExcludedRuns:
         """The items of each run of rows of the same user."""
         each, sizes = torch.unique_consecutive(users, return_counts=True)
         ends = zip(self.first[each].tolist(), self.first[each + 1].tolist(), strict=True)
-        return Excluded(sizes.tolist(), [self.key[first:last] % self.stride for first, last in ends])
+        return ExcludedRuns(sizes.tolist(), [self.key[first:last] % self.stride for first, last in ends])
 
     def of(self, users: Int[Tensor, "M"]) -> tuple[Int[Tensor, "S"], Int[Tensor, "S"]]:
         """Row in `users` and item id of every item that the users have seen."""

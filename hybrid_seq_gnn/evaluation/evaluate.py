@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hybrid_seq_gnn.data.batches import ranking_batches
+from hybrid_seq_gnn.data.batches import moved, ranking_batches
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.evaluation.ranks import rank_of_target
 from hybrid_seq_gnn.interfaces import Recommender
+
+MORE_ON_A_GPU = 16  # times as many users at a time: a launch costs as much as a large product
 
 
 @dataclass(frozen=True)
@@ -89,21 +91,21 @@ def rank_users(
         device: the model's device.
     """
     users = np.flatnonzero(positions >= 0)
+    batch_size = batch_size if device.type == "cpu" else batch_size * MORE_ON_A_GPU
     ranks: list[Tensor] = []
     alphas: list[Tensor] = []
     order: list[Tensor] = []
     for ranking in ranking_batches(sequences, users, positions, model.max_length, batch_size):
-        targets = ranking.targets.to(device)
-        history = (ranking.history if mask else ranking.history[:, :0]).to(device)
+        targets, history = moved(device, ranking.targets, ranking.history if mask else ranking.history[:, :0])
         scores = model.next_item_scores(ranking.batch.to(device))
-        ranks.append(rank_of_target(scores.all(), targets, history).cpu())
+        ranks.append(rank_of_target(scores.all(), targets, history))
         order.append(ranking.batch.users)
         if scores.alpha is not None:
-            alphas.append(scores.alpha.cpu())
+            alphas.append(scores.alpha)
     by_user = torch.cat(order).argsort() if order else torch.zeros(0, dtype=torch.long)
     return Ranking(
         users=users,
-        ranks=torch.cat(ranks)[by_user].numpy() if ranks else np.zeros(0, dtype=np.int64),
+        ranks=torch.cat(ranks).cpu()[by_user].numpy() if ranks else np.zeros(0, dtype=np.int64),
         lengths=positions[users],
-        alpha=torch.cat(alphas)[by_user].numpy() if alphas else None,
+        alpha=torch.cat(alphas).cpu()[by_user].numpy() if alphas else None,
     )

@@ -50,7 +50,7 @@ class SparseMatrix(nn.Module):
         first, column = (self.get_buffer(f"{prefix}{name}") for name in ("first", "column"))
         value = self.get_buffer(f"{prefix}value") if value is None else value
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
+            warnings.filterwarnings("ignore", "Sparse (CSR tensor support is in beta|invariant checks)", UserWarning)
             return torch.sparse_csr_tensor(
                 first, column, value.to(dtype), (self.size, self.size), check_invariants=False
             )

@@ -33,4 +33,4 @@ class Unseen(Limited, nn.Module):
         self.temperature, self.seen = temperature, Seen(sequences, split, all_seen=True)
 
     def forward(self, scores: TrainingScores, targets: Int[Tensor, "M"], users: Int[Tensor, "M"]) -> Float[Tensor, ""]:
-        return scores.scaled(self.temperature).cross_entropy(targets, excluded=self.seen.runs(users))
+        return scores.scaled(self.temperature).cross_entropy(targets, excluded=self.seen.excluded(users))

@@ -14,7 +14,7 @@ from hybrid_seq_gnn.limits import AtLeast1, Inside, Share, Temperature
 from hybrid_seq_gnn.model.causal import initialise
 from hybrid_seq_gnn.model.dropout import Dropout
 from hybrid_seq_gnn.model.encoder import Encoder, Reading
-from hybrid_seq_gnn.model.layers import Block, Layout, last_positions
+from hybrid_seq_gnn.model.layers import Block, Layout
 
 
 class BERT4Rec(Encoder):
@@ -63,44 +63,38 @@ class BERT4Rec(Encoder):
 
     def append(self, batch: Batch, last: Int[Tensor, "B"]) -> Batch:
         """The histories with one item appended to each."""
-        size = (batch.items > 0).sum(1, keepdim=True)
         longer = torch.cat([batch.items, torch.zeros_like(batch.items[:, :1])], dim=1)
-        items = longer.scatter(1, size, last.unsqueeze(1))
+        items = longer.scatter(1, batch.size.unsqueeze(1), last.unsqueeze(1))
         place = torch.arange(items.shape[1], device=items.device)
         return Batch(batch.users, items, torch.where(items > 0, batch.length[:, :1] + place, 0))
 
     def reading(self, batch: Batch, longer: Batch, hidden: Bool[Tensor, "B T1"]) -> Reading:
         """Request every masked item of the longer histories."""
-        mask = longer.items > 0
         user, place = hidden.nonzero().T
-        size = (batch.items > 0).sum(1)
-        after = torch.where(place > 0, (size.cumsum(0) - size)[user] + place - 1, -1)
-        rows = hidden[mask].nonzero()[:, 0]
-        return Reading(longer, rows, after, longer.length[hidden] - 1, hidden[mask])
+        after = torch.where(place > 0, (batch.last - batch.size)[user] + place, -1)
+        masked = longer.packed(hidden)
+        return Reading(longer, masked.nonzero()[:, 0], after, longer.length[hidden] - 1, masked)
 
     def to_learn(self, batch: Batch, targets: Int[Tensor, "M"]) -> tuple[Reading, Int[Tensor, "R"], Int[Tensor, "R"]]:
         """Mask random items of each history and always the last one, and request them."""
-        longer = self.append(batch, targets[last_positions(batch.items > 0)])
+        longer = self.append(batch, targets[batch.last])
         hidden = (torch.rand(longer.items.shape, device=longer.items.device) < self.mask_share) & (longer.items > 0)
-        hidden.scatter_(1, (batch.items > 0).sum(1, keepdim=True), True)
+        hidden.scatter_(1, batch.size.unsqueeze(1), True)
         reading = self.reading(batch, longer, hidden)
         return reading, longer.items[hidden], batch.users.repeat_interleave(hidden.sum(1))
 
     def to_rank(self, batch: Batch) -> Reading:
         """Append a masked item to each history and request it."""
         longer = self.append(batch, torch.ones_like(batch.users))  # any item, since it is masked
-        size = (batch.items > 0).sum(1, keepdim=True)
-        hidden = torch.zeros_like(longer.items, dtype=torch.bool).scatter_(1, size, True)
+        hidden = torch.zeros_like(longer.items, dtype=torch.bool).scatter_(1, batch.size.unsqueeze(1), True)
         return self.reading(batch, longer, hidden)
 
     def read(self, inputs: Float[Tensor, "M D"], reading: Reading) -> Float[Tensor, "R D"]:
         """The states at the masked places."""
         assert reading.hidden is not None
-        mask = reading.batch.items > 0
-        place = (mask.sum(1, keepdim=True) - mask.cumsum(1))[mask]  # 0 for the latest place
         masked = torch.where(reading.hidden.unsqueeze(1), self.mask, inputs)
-        x = self.dropout(masked + self.positions(place))
-        layout = Layout(mask, causal=False)
+        x = self.dropout(masked + self.positions(reading.batch.back))
+        layout = Layout(reading.batch, causal=False)
         for block in self.blocks:
             x = block(x, layout)
         states: Tensor = self.norm(x)[reading.hidden]

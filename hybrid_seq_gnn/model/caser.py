@@ -7,9 +7,10 @@ Ours differs: no user embedding, so that new users can be served, and by default
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.limits import AtLeast1, Share, Temperature
 from hybrid_seq_gnn.model.causal import CausalModel, initialise
 
@@ -54,11 +55,9 @@ class Caser(CausalModel):
         self.project = nn.Linear(horizontal * window + vertical * embedding_dim, embedding_dim)
         self.apply(initialise)
 
-    def encode(self, inputs: Float[Tensor, "M D"], items: Int[Tensor, "B T"]) -> Float[Tensor, "M D"]:
-        mask = items > 0
-        padded = inputs.new_zeros(len(items), items.shape[1] + self.window - 1, inputs.shape[1])
-        padded[:, self.window - 1 :][mask] = inputs
-        windows = padded.unfold(1, self.window, 1)[mask]  # (M, D, L)
+    def encode(self, inputs: Float[Tensor, "M D"], batch: Batch) -> Float[Tensor, "M D"]:
+        padded = F.pad(batch.unpacked(inputs), (0, 0, self.window - 1, 0))
+        windows = batch.packed(padded.unfold(1, self.window, 1))  # (M, D, L)
         runs = [F.relu(conv(windows)).amax(2) for conv in self.horizontal]
         features = torch.cat([*runs, self.vertical(windows).flatten(1)], dim=1)
         states: Tensor = self.project(self.dropout(features))

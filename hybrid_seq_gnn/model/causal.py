@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.model.encoder import Encoder, Reading
-from hybrid_seq_gnn.model.layers import last_positions
 
 
 class CausalModel(Encoder):
@@ -16,33 +15,27 @@ class CausalModel(Encoder):
         num_items, embedding_dim, max_length: see `Encoder`.
     """
 
-    def encode(self, inputs: Float[Tensor, "M D"], items: Int[Tensor, "B T"]) -> Float[Tensor, "M D"]:
-        """The state after each position.
-
-        Args:
-            inputs: item embeddings of the packed positions.
-            items: (B, T) items of the batch, which give the place of each position.
-        """
+    def encode(self, inputs: Float[Tensor, "M D"], batch: Batch) -> Float[Tensor, "M D"]:
+        """The state after each position, from the item embeddings of the packed positions."""
         raise TypeError(f"{type(self).__name__} must implement encode().")
 
     def to_learn(self, batch: Batch, targets: Int[Tensor, "M"]) -> tuple[Reading, Int[Tensor, "M"], Int[Tensor, "M"]]:
         """Request every position; also return the next item and the user of each."""
-        return Reading(batch, None, None, batch.length[batch.items > 0]), targets, batch.users_of_positions
+        return Reading(batch, None, None, batch.packed(batch.length)), targets, batch.users[batch.row]
 
     def to_rank(self, batch: Batch) -> Reading:
         """Request the latest position of each user."""
-        mask = batch.items > 0
-        last = last_positions(mask)
-        return Reading(batch, last, last, batch.length[mask][last])
+        last = batch.last
+        return Reading(batch, last, last, batch.packed(batch.length)[last])
 
-    def encode_last(self, inputs: Float[Tensor, "M D"], items: Int[Tensor, "B T"]) -> Float[Tensor, "B D"]:
+    def encode_last(self, inputs: Float[Tensor, "M D"], batch: Batch) -> Float[Tensor, "B D"]:
         """The state after the latest position of each user, in evaluation mode."""
-        return self.encode(inputs, items)[last_positions(items > 0)]
+        return self.encode(inputs, batch)[batch.last]
 
     def read(self, inputs: Float[Tensor, "M D"], reading: Reading) -> Float[Tensor, "R D"]:
         """The states after the requested positions: all, or the latest of each user."""
-        items = reading.batch.items
-        return self.encode(inputs, items) if reading.rows is None else self.encode_last(inputs, items)
+        encode = self.encode if reading.rows is None else self.encode_last
+        return encode(inputs, reading.batch)
 
 
 def initialise(module: nn.Module) -> None:

@@ -32,7 +32,7 @@ class Reading:
     @property
     def items(self) -> Int[Tensor, "M"]:
         """The items of all positions."""
-        return self.batch.items[self.batch.items > 0]
+        return self.batch.packed(self.batch.items)
 
 
 class Encoder(Limited, nn.Module):

@@ -6,7 +6,6 @@ from torch import Tensor, nn
 from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.model.hybrid import Hybrid
-from hybrid_seq_gnn.model.layers import last_positions
 from hybrid_seq_gnn.model.scores import DotScores, item_scores
 
 
@@ -36,9 +35,9 @@ class GraphSide(nn.Module):
     ) -> tuple[DotScores, Int[Tensor, "M"], Int[Tensor, "M"]]:
         """Scores at every position, the next item there, and the user."""
         graph = self.gnn(self.graph_items.weight)
-        return item_scores(self._queries(batch, graph), graph, self.cosine), targets, batch.users_of_positions
+        return item_scores(self._queries(batch, graph), graph, self.cosine), targets, batch.users[batch.row]
 
     def next_item_scores(self, batch: Batch) -> DotScores:
         """Scores of the item after each user's latest event, (B, N)."""
         graph = self.gnn(self.graph_items.weight)
-        return item_scores(self._queries(batch, graph)[last_positions(batch.items > 0)], graph, self.cosine)
+        return item_scores(self._queries(batch, graph)[batch.last], graph, self.cosine)

@@ -5,9 +5,10 @@ Ours differs: input and output share item embeddings, and the default loss is cr
 position instead of a sampled ranking loss.
 """
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.limits import AtLeast1, Share, Temperature
 from hybrid_seq_gnn.model.causal import CausalModel, initialise
 
@@ -47,11 +48,8 @@ class GRU4Rec(CausalModel):
         self.project = nn.Linear(hidden_dim, embedding_dim)
         self.apply(initialise)
 
-    def encode(self, inputs: Float[Tensor, "M D"], items: Int[Tensor, "B T"]) -> Float[Tensor, "M D"]:
-        mask = items > 0
-        inputs = self.dropout(inputs)
-        padded = inputs.new_zeros(*items.shape, inputs.shape[1])
-        padded[mask] = inputs
+    def encode(self, inputs: Float[Tensor, "M D"], batch: Batch) -> Float[Tensor, "M D"]:
+        padded = batch.unpacked(self.dropout(inputs))
         hidden, _ = self.gru(padded)  # padding is on the right, so it does not affect any position
-        states: Tensor = self.project(self.dropout(hidden[mask]))
+        states: Tensor = self.project(self.dropout(batch.packed(hidden)))
         return states

@@ -123,7 +123,7 @@ class Hybrid(Limited, nn.Module):
         items = reading.items
         inputs = self.encoder.items(items)
         if self.fusion.fuses_inputs and graph is not None:
-            inputs = self.fusion.mix(inputs, graph[items], reading.batch.length[reading.batch.items > 0])
+            inputs = self.fusion.mix(inputs, graph[items], reading.batch.packed(reading.batch.length))
         return self.encoder.read(inputs, reading)
 
     def mix_embeddings(
@@ -146,12 +146,11 @@ class Hybrid(Limited, nn.Module):
 
     def graph_queries(self, batch: Batch, graph: Float[Tensor, "N D"]) -> Float[Tensor, "M D"]:
         """g_t: the recency-weighted mean of G over the items up to each position."""
-        mask = batch.items > 0
         steps = torch.arange(batch.items.shape[1], device=graph.device)
         back = steps[:, None] - steps
         weight = torch.where(back >= 0, self.graph_recency ** back.clamp(min=0).to(graph.dtype), 0.0)
         weight = weight / weight.sum(1, keepdim=True)  # padding is on the right, so all earlier places hold items
-        return (weight @ graph[batch.items])[mask]
+        return batch.packed(weight @ graph[batch.items])
 
     def graph_side(
         self,
@@ -167,7 +166,7 @@ class Hybrid(Limited, nn.Module):
         if graph is None:
             assert isinstance(self.gnn, Memory)
             if rows is None:
-                rows = torch.arange(int((batch.items > 0).sum()), device=batch.items.device)
+                rows = torch.arange(len(batch.places), device=batch.items.device)
             return MemoryScores(self.gnn, batch, rows, own)
         query = self.graph_queries(batch, graph)
         query = query if rows is None else nn.functional.pad(query, (0, 0, 0, 1))[rows]

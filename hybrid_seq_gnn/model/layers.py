@@ -5,45 +5,59 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.model.dropout import Dropout
 
-ROWS = 16  # histories that attention pads to the same length; on a GPU, all of a batch
+ROWS = 16  # histories that attention pads to the same length
 
 
 class Layout:
     """How attention sees a batch: histories of like length side by side, each group padded to its longest.
 
     Attributes:
-        mask: see below.
         cell: (C,) packed position in each cell; padding repeats position 0.
         place: (M,) cell of each packed position.
         groups: per group, its histories, its length and, for attention to both sides, the mask of its positions.
 
     Args:
-        mask: (B, T), true at positions; padding is on the right.
+        batch: the histories, with padding on the right.
         causal: padding is never attended to because it is in the future, so no mask is needed.
     """
 
-    def __init__(self, mask: Bool[Tensor, "B T"], causal: bool = True) -> None:
-        size = mask.sum(1).cpu().numpy()
+    def __init__(self, batch: Batch, causal: bool = True) -> None:
+        self.batch = batch
+        if batch.items.device.type == "cpu":
+            self.in_groups(causal)
+        else:
+            self.as_one(causal)
+
+    def as_one(self, causal: bool) -> None:
+        """One group of all, for a GPU, which need not wait for the CPU to sort."""
+        self.place = self.batch.places
+        positions = torch.arange(len(self.place), device=self.place.device)
+        self.cell = positions.new_zeros(self.batch.items.numel()).index_copy(0, self.place, positions)
+        users, length = self.batch.items.shape
+        self.groups = [(users, length, None if causal else (self.batch.items > 0)[:, None, None])]
+
+    def in_groups(self, causal: bool) -> None:
+        """Groups of `ROWS` histories of like length, for a CPU."""
+        size = self.batch.size.numpy()
         first, order = size.cumsum() - size, np.argsort(-size, kind="stable")
-        self.mask, self.groups, cells = mask, [], []
+        self.groups, cells = [], []
         place, filled = np.empty(int(size.sum()), dtype=np.int64), 0
-        step = ROWS if mask.device.type == "cpu" else max(len(size), 1)
-        for rows in (order[k : k + step] for k in range(0, len(order), step)):
+        for rows in (order[k : k + ROWS] for k in range(0, len(order), ROWS)):
             column = np.arange(max(int(size[rows[0]]), 1))
             inside = column < size[rows, None]
             cell = np.where(inside, first[rows, None] + column, 0)
             place[cell[inside]] = filled + np.flatnonzero(inside)
-            masked = None if causal else torch.from_numpy(inside)[:, None, None].to(mask.device)
+            masked = None if causal else torch.from_numpy(inside)[:, None, None]
             self.groups.append((len(rows), len(column), masked))
             cells.append(cell.ravel())
             filled += cell.size
-        self.cell = torch.from_numpy(np.concatenate(cells)).to(mask.device)
-        self.place = torch.from_numpy(place).to(mask.device)
+        self.cell, self.place = torch.from_numpy(np.concatenate(cells)), torch.from_numpy(place)
 
 
 class _ToCells(torch.autograd.Function):
@@ -131,18 +145,12 @@ class Block(nn.Module):
 
     def at_last(self, x: Float[Tensor, "M D"], layout: Layout) -> Float[Tensor, "B D"]:
         """`forward` for the latest position of each history only, without dropout: all that ranking needs."""
-        mask, width = layout.mask, x.shape[-1]
-        users, length = mask.shape
-        last, normed = last_positions(mask), self.attention_norm(x)
+        batch, width = layout.batch, x.shape[-1]
+        users, length = batch.items.shape
+        last, normed = batch.last, self.attention_norm(x)
         weight, bias = self.qkv.weight, self.qkv.bias
         q = F.linear(normed[last], weight[:width], bias[:width]).view(users, self.num_heads, 1, -1)
-        packed = F.linear(normed, weight[width:], bias[width:])
-        cells = packed.new_zeros(users * length, 2 * width).index_copy(0, mask.flatten().nonzero()[:, 0], packed)
+        cells = batch.unpacked(F.linear(normed, weight[width:], bias[width:]))
         k, v = cells.view(users, length, 2, self.num_heads, -1).permute(2, 0, 3, 1, 4)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None])
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=(batch.items > 0)[:, None, None])
         return self.feed_forward(x[last] + self.project(out.reshape(users, width)))
-
-
-def last_positions(mask: Bool[Tensor, "B T"]) -> Int[Tensor, "B"]:
-    """(B,) index of each user's latest position among the packed positions."""
-    return mask.sum(1).cumsum(0) - 1

@@ -65,7 +65,8 @@ class LightGCNRecommender(Limited, nn.Module):
     ) -> tuple[DotScores, Int[Tensor, "M"], Int[Tensor, "M"]]:
         """Scores for the user of every position, the next item there, and the user."""
         items, users = self.tables()
-        return DotScores(users[batch.users_of_positions], items), targets, batch.users_of_positions
+        of_positions = batch.users[batch.row]
+        return DotScores(users[of_positions], items), targets, of_positions
 
     def next_item_scores(self, batch: Batch) -> DotScores:
         items, users = self.tables()

@@ -30,7 +30,7 @@ class MemoryScores:
 
     def log_probability(self, targets: Int[Tensor, "R"]) -> Float[Tensor, "R"]:
         """Log-probability of one item per row; in training, of `own`."""
-        of_positions = targets.new_ones(int((self.batch.items > 0).sum()))
+        of_positions = targets.new_ones(len(self.batch.places))
         of_positions[self.rows[self.rows >= 0]] = targets[self.rows >= 0]
         p = self.memory.of_targets(self.batch, of_positions, leave_out=self.own is not None)
         return torch.cat([p, p.new_full((1,), self.uniform)])[self.rows].log()  # row -1 is the last

@@ -6,9 +6,10 @@ same positions as with the left padding of the paper); the default loss is a sof
 (Klenitskiy & Vasilev 2023, arXiv:2309.07602), without those the user has had, instead of one with a single negative.
 """
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import AtLeast1, Share, Temperature
 from hybrid_seq_gnn.model.causal import CausalModel, initialise
@@ -63,23 +64,21 @@ class SASRec(CausalModel):
         self.norm = nn.LayerNorm(embedding_dim)
         self.apply(initialise)
 
-    def encode(self, inputs: Float[Tensor, "M D"], items: Int[Tensor, "B T"]) -> Float[Tensor, "M D"]:
-        x, layout = self.embed(inputs, items)
+    def encode(self, inputs: Float[Tensor, "M D"], batch: Batch) -> Float[Tensor, "M D"]:
+        x, layout = self.embed(inputs, batch)
         for block in self.blocks:
             x = block(x, layout)
         states: Tensor = self.norm(x)
         return states
 
-    def encode_last(self, inputs: Float[Tensor, "M D"], items: Int[Tensor, "B T"]) -> Float[Tensor, "B D"]:
+    def encode_last(self, inputs: Float[Tensor, "M D"], batch: Batch) -> Float[Tensor, "B D"]:
         """The last block needs to compute the latest position only."""
-        x, layout = self.embed(inputs, items)
+        x, layout = self.embed(inputs, batch)
         for block in self.blocks[:-1]:
             x = block(x, layout)
         states: Tensor = self.norm(self.blocks[-1].at_last(x, layout))  # type: ignore[operator]
         return states
 
-    def embed(self, inputs: Float[Tensor, "M D"], items: Int[Tensor, "B T"]) -> tuple[Float[Tensor, "M D"], Layout]:
+    def embed(self, inputs: Float[Tensor, "M D"], batch: Batch) -> tuple[Float[Tensor, "M D"], Layout]:
         """What the first block reads."""
-        mask = items > 0
-        place = (mask.sum(1, keepdim=True) - mask.cumsum(1))[mask]  # 0 for the latest event
-        return self.dropout(inputs + self.positions(place)), Layout(mask)
+        return self.dropout(inputs + self.positions(batch.back)), Layout(batch)

@@ -24,7 +24,8 @@ from typing import TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from hybrid_seq_gnn.errors import UserError
 
@@ -152,7 +153,9 @@ def same_weights(model: nn.Module, loss: nn.Module) -> None:
 
 
 @torch.no_grad()
-def average_over_positions(parameters: Sequence[nn.Parameter], value: float, positions: int) -> float:
+def average_over_positions(
+    parameters: Sequence[nn.Parameter], value: Float[Tensor, ""], positions: int
+) -> Float[Tensor, ""]:
     """Replace the gradients by those of the whole batch, and return the loss of the whole batch.
 
         g = sum over processes of m_r * g_r / sum of m_r,   m_r the number of positions on process r; same for the loss
@@ -170,8 +173,7 @@ def average_over_positions(parameters: Sequence[nn.Parameter], value: float, pos
     device = parameters[0].device
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
     has_gradient = torch.tensor([float(p.grad is not None) for p in parameters], device=device)
-    loss = torch.tensor([value if positions else 0.0], device=device)
-    flat = torch.cat([*(gradient.reshape(-1).float() for gradient in gradients), loss]).mul_(positions)
+    flat = torch.cat([*(gradient.reshape(-1).float() for gradient in gradients), value.float().view(1)]).mul_(positions)
     flat = torch.cat([flat, has_gradient, torch.tensor([float(positions)], device=device)])
     with collective():
         dist.all_reduce(flat)
@@ -179,4 +181,4 @@ def average_over_positions(parameters: Sequence[nn.Parameter], value: float, pos
     *sums, loss, has_gradient, _ = torch.split(flat, [*(p.numel() for p in parameters), 1, len(parameters), 1])
     for parameter, gradient, count in zip(parameters, sums, has_gradient.tolist(), strict=True):
         parameter.grad = (gradient / total).view_as(parameter).to(parameter.dtype) if count else None
-    return float(loss / total)
+    return (loss / total).squeeze()

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 NO_TARGETS = "there is no validation metric, because no user has a validation target; see data.split."
 MONITOR = "NDCG@10"  # on the validation split; training never sees the test split
 
+STEPS_UNREAD = 50  # of a GPU, which need not wait for the CPU to read each loss
+
 
 class Diverged(UserError):
     """The loss is no longer a finite number."""
@@ -130,35 +132,38 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None, u
         torch.manual_seed(stage.seed * 1_000_003 + epoch + (distributed.rank() << 40))
         rng = np.random.default_rng([stage.seed, epoch])
         model.train()
-        total = 0.0
+        total, losses = 0.0, list[Tensor]()
         bar = tqdm(windows.epoch(rng), f"epoch {epoch}", len(windows), leave=False, disable=quiet, unit="batch")
         batches = foretell(bar, len(windows), settings.epochs, slow) if now.epoch == begun_at else bar
         for step, item in enumerate(releasing(batches), start=1):
             optimizer.zero_grad(set_to_none=True)
-            value, positions = 0.0, 0
-            if len(item.targets):  # a process may get no rows of a small batch
-                batch, targets = item.batch.to(device), item.targets.to(device)
+            value, positions = parameters[0].new_zeros(()), len(item.targets)
+            if positions:  # a process may get no rows of a small batch
+                item = item.to(device)
                 with torch.autocast(device.type, torch.bfloat16, enabled=settings.amp == "bf16"):
-                    scores, targets, users = model.training_scores(batch, targets)  # type: ignore[operator]
+                    scores, targets, users = model.training_scores(item.batch, item.targets)  # type: ignore[operator]
                     step_loss = loss(scores, targets, users)
                     if penalty is not None:
                         step_loss = step_loss + penalty()
                 step_loss.backward()
-                value, positions = step_loss.item(), len(targets)
-            value = distributed.average_over_positions(parameters, value, positions)
-            if not math.isfinite(value):
-                raise Diverged(
-                    f"the loss became {value} in epoch {epoch}, step {step} of {len(windows)}. "
-                    f"Try a lower training.lr (now {settings.lr:g}). "
-                    + (f"The weights after epoch {now.epoch} are kept in {path}." if now.epoch else "")
-                )
+                value = step_loss.detach()
+            losses.append(distributed.average_over_positions(parameters, value, positions))
             if settings.clip_norm is not None:
                 nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
             for group in optimizer.param_groups:
                 group["lr"] = settings.lr_at(epoch - 1 + (step - 1) / len(windows))
             optimizer.step()
             average.update(model)
-            total += value
+            if device.type == "cpu" or len(losses) == STEPS_UNREAD or step == len(windows):
+                for at, read in enumerate(torch.stack(losses).tolist(), start=step + 1 - len(losses)):
+                    if not math.isfinite(read):
+                        raise Diverged(
+                            f"the loss became {read} in epoch {epoch}, step {at} of {len(windows)}. "
+                            f"Try a lower training.lr (now {settings.lr:g}). "
+                            + (f"The weights after epoch {now.epoch} are kept in {path}." if now.epoch else "")
+                        )
+                    total += read
+                losses.clear()
         seconds = time.perf_counter() - started
         now.training_seconds += seconds
         record: dict[str, Any] = {"epoch": epoch, "loss": total / len(windows), "seconds": seconds}

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from hybrid_seq_gnn.data.seen import Excluded
+from hybrid_seq_gnn.data.seen import ExcludedCells, ExcludedRuns
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import leave_one_out
 from hybrid_seq_gnn.loss.bce import BCE
@@ -53,12 +53,18 @@ def test_what_is_excluded_is_no_candidate_in_value_and_gradient_unless_it_is_the
         masked[row, items[run]] = True
         masked[row, targets[row]] = False
     theirs = F.cross_entropy((query @ table.T).masked_fill(masked, -torch.inf)[:, 1:], targets - 1)
-    ours = linear_cross_entropy(query, table, targets, excluded=Excluded(sizes, items))
-    assert torch.allclose(ours, theirs)
-    with torch.no_grad():
-        assert torch.allclose(linear_cross_entropy(query, table, targets, excluded=Excluded(sizes, items)), theirs)
-    for a, b in zip(*(torch.autograd.grad(loss, (query, table)) for loss in (ours, theirs)), strict=True):
-        assert torch.allclose(a, b)
+    had = torch.zeros(len(sizes), 23, dtype=torch.bool)
+    for run, each in enumerate(items):
+        had[run, each] = True
+    cells = ExcludedCells(had, torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes)))
+    for excluded in (ExcludedRuns(sizes, items), cells):
+        ours = linear_cross_entropy(query, table, targets, excluded=excluded)
+        assert torch.allclose(ours, theirs)
+        with torch.no_grad():
+            assert torch.allclose(linear_cross_entropy(query, table, targets, excluded=excluded), theirs)
+        grads = (torch.autograd.grad(loss, (query, table), retain_graph=True) for loss in (ours, theirs))
+        for a, b in zip(*grads, strict=True):
+            assert torch.allclose(a, b)
 
 
 def test_unseen_leaves_out_what_the_user_has_had_in_training_and_nothing_else(sequences, split):

@@ -91,7 +91,7 @@ def test_an_adaptive_alpha_gives_each_position_the_weight_of_its_own_history(sid
             for n, i in enumerate(history, 1)
         ]
     )
-    states = model.encoder.encode(inputs, torch.tensor([history]))
+    states = model.encoder.encode(inputs, batch_of(history))
     candidates = 0.5 * seq + 0.5 * graph if side != "input" else seq
     slow = states[-1] @ candidates.T
     scores = model.next_item_scores(batch_of(history))

@@ -4,15 +4,18 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.model.dropout import Dropout
-from hybrid_seq_gnn.model.layers import ROWS, Block, Layout, last_positions
+from hybrid_seq_gnn.model.layers import ROWS, Block, Layout
 
 WIDTH, HEADS = 8, 2
 SIZES = [5, 1, 9, 9, 2, 7] * ROWS  # six groups, the last one of short histories only
 
 
-def mask_of(sizes):
-    return torch.arange(max(sizes)) < torch.tensor(sizes)[:, None]
+def batch_of(sizes):
+    length = torch.arange(1, max(sizes) + 1)
+    length = torch.where(length <= torch.tensor(sizes)[:, None], length, 0)
+    return Batch(torch.arange(len(sizes)), length, length)
 
 
 def slow_attention(block, x, sizes):
@@ -28,12 +31,15 @@ def slow_attention(block, x, sizes):
 
 
 @pytest.mark.parametrize("causal", [True, False])
-def test_attention_in_groups_equals_one_history_at_a_time_in_value_and_gradient(causal):
+@pytest.mark.parametrize(("device", "groups"), [("cpu", 6), ("gpu", 1)])
+def test_attention_in_groups_equals_one_history_at_a_time_in_value_and_gradient(device, groups, causal):
     torch.manual_seed(0)
     block = Block(WIDTH, HEADS, 0.0, WIDTH, causal).double()
     x = torch.randn(sum(SIZES), WIDTH, dtype=torch.float64, requires_grad=True)
-    layout = Layout(mask_of(SIZES), causal)
-    assert len(layout.groups) == 6
+    layout = Layout(batch_of(SIZES), causal)
+    if device == "gpu":
+        layout.as_one(causal)
+    assert len(layout.groups) == groups
     found, expected = block.attend(x, layout), slow_attention(block, x, SIZES)
     assert torch.allclose(found, expected)
     weight = torch.randn_like(found)
@@ -47,8 +53,8 @@ def test_the_block_at_the_latest_positions_is_the_whole_block_there():
     torch.manual_seed(0)
     block = Block(WIDTH, HEADS, 0.3, WIDTH).double().eval()
     x = torch.randn(sum(SIZES), WIDTH, dtype=torch.float64)
-    layout = Layout(mask_of(SIZES))
-    assert torch.allclose(block.at_last(x, layout), block(x, layout)[last_positions(layout.mask)])
+    layout = Layout(batch_of(SIZES))
+    assert torch.allclose(block.at_last(x, layout), block(x, layout)[layout.batch.last])
 
 
 @pytest.mark.parametrize("p", [0.1, 0.3, 0.75])

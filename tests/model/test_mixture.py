@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from hybrid_seq_gnn.data.seen import Excluded
+from hybrid_seq_gnn.data.seen import ExcludedRuns
 from hybrid_seq_gnn.fusion.fixed import Fixed
 from hybrid_seq_gnn.gnn.transitions import Transitions
 from hybrid_seq_gnn.model import linear_cross_entropy, memory_scores
@@ -106,7 +106,7 @@ def test_cross_entropy_is_the_mixtures_own_likelihood_with_and_without_gradients
         scores.cross_entropy(TARGETS, 0.1)
 
 
-EXCLUDED = Excluded([2, 3], [torch.tensor([1, 5]), torch.tensor([3, 9])])
+EXCLUDED = ExcludedRuns([2, 3], [torch.tensor([1, 5]), torch.tensor([3, 9])])
 
 
 @KINDS

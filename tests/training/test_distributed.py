@@ -172,7 +172,7 @@ def test_what_is_refused_is_said_once(arguments, words, tmp_path):
 
 def test_without_torchrun_nothing_is_distributed():
     weight = torch.nn.Parameter(torch.ones(2))
-    assert distributed.average_over_positions([weight], 3.5, 7) == 3.5
+    assert distributed.average_over_positions([weight], torch.tensor(3.5), 7) == 3.5
     assert weight.grad is None
     assert (distributed.rank(), distributed.world_size(), distributed.broadcast("a")) == (0, 1, "a")
     assert distributed.gather("a") == ["a"]
@@ -197,7 +197,7 @@ def gradients_of(rank, store, out):
     torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
     parameters = [torch.nn.Parameter(torch.zeros(2)) for _ in range(3)]
     parameters[rank].grad = torch.tensor([1.0, 2.0]) * (rank + 1)
-    loss = distributed.average_over_positions(parameters, 10.0 * (rank + 1), positions=3 - 2 * rank)
+    loss = distributed.average_over_positions(parameters, torch.tensor(10.0 * (rank + 1)), positions=3 - 2 * rank)
     torch.save([loss, *(p.grad for p in parameters)], f"{out}{rank}")
     torch.distributed.destroy_process_group()
 

@@ -32,7 +32,7 @@ class World:
         torch.manual_seed(0)
         self.model = SASRec(40, embedding_dim=8, max_length=10)
         self.windows = TrainingWindows(self.sequences, self.split, 10, batch_size=16)
-        self.settings = TrainingSettings(**{"epochs": 6, "patience": 0, "lr": 0.01, **settings})
+        self.settings = TrainingSettings(**{"epochs": 6, "patience": 0, "lr": 0.01, "device": "cpu", **settings})
         self.path = tmp_path / "checkpoint.pt"
         self.records = []
 
