@@ -139,12 +139,13 @@ def sampler(negatives, log_q=None):
     return Same()
 
 
-def test_bce_equals_the_formula_of_the_paper():
+@pytest.mark.parametrize(("given", "offset"), [(0.0, 0.0), (None, math.log(1 / 3)), (-2.5, -2.5)])
+def test_bce_equals_the_formula_of_the_paper_with_an_offset(given, offset):
     query, table, _ = problem(2)
     targets, users = torch.tensor([3, 4]), torch.tensor([0, 1])
     negatives = torch.tensor([[5, 6, 7], [8, 9, 1]])
-    loss = BCE(sampler(negatives))
-    scores = (query @ table.T).tolist()
+    loss = BCE(sampler(negatives), offset=given)
+    scores = (query @ table.T + offset).tolist()
 
     def log_sigmoid(x):
         return F.logsigmoid(torch.tensor(x, dtype=torch.float64)).item()
@@ -175,15 +176,18 @@ def test_gbce_without_calibration_is_bce():
     assert not torch.isclose(GBCE(22, sampler(negatives), t=0.75)(scores, targets, users), plain)
 
 
-def test_gbce_equals_the_formula_of_the_paper():
+@pytest.mark.parametrize("given", [0.0, None])
+def test_gbce_equals_the_formula_of_the_paper_with_an_offset(given):
     scores, targets, users, negatives, every = pairs()
     rate, t = 3 / 21, 0.75
     beta = rate * (t * (1 - 1 / rate) + 1 / rate)
+    offset = math.log(beta / 3) if given is None else given
+    every = [[score + offset for score in row] for row in every]
     slow = 0.0
     for row, target in enumerate(targets.tolist()):
         slow -= beta * math.log(sigmoid(every[row][target]))
         slow -= sum(math.log(1 - sigmoid(every[row][j])) for j in negatives[row].tolist())
-    assert GBCE(22, sampler(negatives), t=t)(scores, targets, users).item() == pytest.approx(slow / 8)
+    assert GBCE(22, sampler(negatives), t=t, offset=given)(scores, targets, users).item() == pytest.approx(slow / 8)
 
 
 def test_bpr_equals_the_formula_of_the_paper():
