@@ -1,0 +1,35 @@
+#!/bin/sh
+# Makes a block of RESULTS.md again:   sh sweeps/reproduce.sh BLOCK [FOLDER] [OVERRIDES]
+# FOLDER holds ml-1m.zip, ml-100k.zip and beauty.txt.gz (where it has none of MovieLens, that is downloaded). Without BLOCK: a list.
+# Each block is a sweep: started again, it goes on where it was. Add study.dry_run=true to see its runs.
+set -eu
+block=${1:-} folder=${2:-.}
+[ $# -lt 1 ] || shift
+[ $# -lt 1 ] || shift
+at() { [ -e "$folder/$1" ] && echo "$folder/$1" || echo null; }
+ml1m=$(at ml-1m.zip) ml100k=$(at ml-100k.zip) beauty=$(at beauty.txt.gz) four="data=ml-100k data.min_rating=4"
+tuned="model.embedding_dim=32 model.num_blocks=3 model.dropout=0.1 training.lr=0.0007837 training.weight_decay=0.06086"
+all="fixed,discrete,learnable,continuous,length_gate,piecewise,gated"
+
+case $block in
+movietweetings)  set -- model=sasrec,hybrid loss=cross_entropy,unseen seed=0,1,2 -m "$@" ;;
+ml-100k)         set -- $four data.path="$ml100k" model=sasrec,hybrid loss=cross_entropy,unseen seed=0,1,2 -m "$@" ;;
+ml-1m-4)         set -- +experiment=hybrid/ml-1m data.path="$ml1m" seed=0,1,2 -m "$@" ;;
+ml-1m)           set -- +experiment=hybrid/ml-1m-all data.path="$ml1m" seed=0,1,2 -m "$@" ;;
+beauty)          set -- +experiment=hybrid/beauty data.path="$beauty" seed=0,1,2 -m "$@" ;;
+anchors)         set -- +experiment=anchor/sasrec,anchor/sasrec_bce,anchor/sasrec_gbce,anchor/bert4rec,anchor/gru4rec \
+                     data.path="$ml1m" seed=0,1,2 -m "$@" ;;
+tuning)          set -- sweeps=baseline_tuning study.n_trials=16 "$@" ;;
+tuning-100k)     set -- sweeps=baseline_tuning study.n_trials=16 $four data.path="$ml100k" "$@" ;;
+controls)        set -- sweeps=controls seed=10 study.seeds=5 "$@" ;;
+controls-100k)   set -- sweeps=controls seed=10 study.seeds=5 $four data.path="$ml100k" $tuned "$@" ;;
+fusions)         set -- sweeps=fusions seed=10 "$@" ;;
+fusions-100k)    set -- sweeps=fusions seed=10 $four data.path="$ml100k" $tuned "$@" ;;
+embeddings)      set -- +experiment=study/embeddings loss=unseen fusion=$all seed=10,11,12 -m "$@" ;;
+embeddings-100k) set -- +experiment=study/embeddings loss=unseen fusion=$all seed=10,11,12 $four data.path="$ml100k" $tuned -m "$@" ;;
+global-time)     set -- data.split=global_time seed=0,1,2 -m "$@" ;;
+refit)           set -- evaluation.refit=true seed=0,1,2 -m "$@" ;;
+counting)        set -- model=popularity,markov,item_knn,ease -m "$@" ;;
+*)  echo "blocks of RESULTS.md:"; sed -n 's/^\([a-z0-9-]*\))  *set -- /  \1: /p' "$0" | sed 's/ "$@" ;;//; s/ \\$/ …/'; exit ;;
+esac
+exec python -m hybrid_seq_gnn "study.name=$block" "$@"
