@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.gnn.evidence import Evidence
 from hybrid_seq_gnn.graph.successors import Edges
-from hybrid_seq_gnn.model.counts import DenseScores
+from hybrid_seq_gnn.model.counts import DenseScores, history_rows
+from hybrid_seq_gnn.model.ease import EASE
+from hybrid_seq_gnn.model.item_knn import ItemKNN
 from hybrid_seq_gnn.model.markov import POPULARITY, Markov
 from hybrid_seq_gnn.model.memory_scores import MemoryScores
 
@@ -48,6 +50,20 @@ class OfOneHistory(MemoryScores):
     def probabilities(self, chunk: slice = slice(None)) -> Float[Tensor, "rows N"]:
         assert isinstance(self.memory, Evidence)
         return distribution(self.memory, self.batch.items)
+
+
+class PlainSum(nn.Module):
+    """`EASE` or `ItemKNN` as a product with the row of all items."""
+
+    matrix: Tensor
+
+    def __init__(self, model: EASE | ItemKNN) -> None:
+        super().__init__()
+        self.register_buffer("matrix", model.weights if isinstance(model, EASE) else model.similar)
+        self.recency = model.recency
+
+    def next_item_scores(self, batch: Batch) -> DenseScores:
+        return DenseScores(history_rows(batch, len(self.matrix), self.recency) @ self.matrix)
 
 
 class PlainMarkov(nn.Module):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.errors import UserError
-from hybrid_seq_gnn.export.counts import OfOneHistory, PlainMarkov
+from hybrid_seq_gnn.export.counts import OfOneHistory, PlainMarkov, PlainSum
 from hybrid_seq_gnn.export.encoders import STATES, last_state, state_of
 from hybrid_seq_gnn.model.ease import EASE
 from hybrid_seq_gnn.model.encoder import Encoder
@@ -18,8 +18,6 @@ from hybrid_seq_gnn.model.item_knn import ItemKNN
 from hybrid_seq_gnn.model.markov import Markov
 from hybrid_seq_gnn.model.popularity import PopularityRecommender
 from hybrid_seq_gnn.model.scores import DotScores, MixtureScores, item_scores
-
-COUNTING = (EASE, ItemKNN, PopularityRecommender)  # whose own code can be traced
 
 
 class PlainEncoder(nn.Module):
@@ -89,9 +87,11 @@ def plain(model: nn.Module) -> Any:
         return PlainEncoder(model)  # type: ignore[arg-type]
     if type(model) is Markov:
         return PlainMarkov(model)
-    if type(model) in COUNTING:
+    if isinstance(model, EASE | ItemKNN):
+        return PlainSum(model)
+    if type(model) is PopularityRecommender:
         return model
-    known = ", ".join(sorted(cls.__name__ for cls in (*STATES, Hybrid, Markov, *COUNTING)))
+    known = ", ".join(sorted(cls.__name__ for cls in (*STATES, Hybrid, Markov, EASE, ItemKNN, PopularityRecommender)))
     raise UserError(
         f"{type(one).__name__} cannot be exported: it cannot score a history alone, or was added to this package. "
         f"What can: {known}. Load the run itself to serve it."
@@ -120,7 +120,7 @@ class Best(nn.Module):
     ) -> tuple[Int[Tensor, "1 k"], Float[Tensor, "1 k"]]:
         events = history.shape[1]
         lengths = length - events + 1 + torch.arange(events)
-        batch = Batch(torch.zeros(1, dtype=torch.int64), history, lengths.unsqueeze(0))
+        batch = Batch(torch.zeros(1, dtype=torch.int64), history, lengths.unsqueeze(0), torch.arange(events))
         scores = self.model.next_item_scores(batch).all()  # type: ignore[operator]
         scores = torch.where(scores.isnan(), -torch.inf, scores)
         scores = scores.scatter(1, torch.cat([torch.zeros_like(seen[:, :1]), seen], dim=1), -torch.inf)

@@ -10,7 +10,7 @@ from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.limits import Decay, Limited, Positive
-from hybrid_seq_gnn.model.counts import UNLIMITED, DenseScores, gram, history_rows
+from hybrid_seq_gnn.model.counts import UNLIMITED, DenseScores, gram, sum_of_history
 
 
 class EASE(Limited, nn.Module):
@@ -43,5 +43,4 @@ class EASE(Limited, nn.Module):
     weights: Tensor
 
     def next_item_scores(self, batch: Batch) -> DenseScores:
-        rows = history_rows(batch, len(self.weights), self.recency)
-        return DenseScores(rows.to(self.weights.dtype) @ self.weights)
+        return DenseScores(sum_of_history(batch, self.weights, self.recency))

@@ -7,7 +7,7 @@ from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.limits import AtLeast1, Decay, Limited, NotNegative
-from hybrid_seq_gnn.model.counts import UNLIMITED, DenseScores, gram, history_rows
+from hybrid_seq_gnn.model.counts import UNLIMITED, DenseScores, gram, sum_of_history
 
 
 class ItemKNN(Limited, nn.Module):
@@ -58,5 +58,4 @@ class ItemKNN(Limited, nn.Module):
     similar: Tensor
 
     def next_item_scores(self, batch: Batch) -> DenseScores:
-        rows = history_rows(batch, len(self.similar), self.recency)
-        return DenseScores(rows.to(self.similar.dtype) @ self.similar)
+        return DenseScores(sum_of_history(batch, self.similar, self.recency))
