@@ -1,12 +1,13 @@
 """The base class of sequence models, which also serve as encoders of a hybrid: a state for each requested item."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.limits import Limited
+from hybrid_seq_gnn.model.item_table import ItemTable
 from hybrid_seq_gnn.model.scores import DotScores, item_scores
 
 
@@ -56,7 +57,7 @@ class Encoder(Limited, nn.Module):
     def __init__(self, num_items: int, embedding_dim: int, max_length: int, cosine: float | None = None) -> None:
         super().__init__()
         self.max_length, self.cosine = max_length, cosine
-        self.items = nn.Embedding(num_items + 1, embedding_dim, padding_idx=0)
+        self.items = ItemTable(num_items, embedding_dim)
 
     def to_learn(self, batch: Batch, targets: Int[Tensor, "M"]) -> tuple[Reading, Int[Tensor, "R"], Int[Tensor, "R"]]:
         """What to read in training, the correct item of each request, and its user."""
@@ -76,7 +77,8 @@ class Encoder(Limited, nn.Module):
 
     def compare(self, states: Float[Tensor, "R D"]) -> DotScores:
         """Scores of all items for each state."""
-        return item_scores(states, self.items.weight, self.cosine)
+        scores = item_scores(states, self.items.weight, self.cosine)
+        return scores if self.cosine else replace(scores, items=self.items)
 
     def scores(self, reading: Reading) -> DotScores:
         """Scores of all items for each request."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from hybrid_seq_gnn.data.seen import Excluded
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.model.chosen_scores import chosen_scores
+from hybrid_seq_gnn.model.item_table import ItemTable
 from hybrid_seq_gnn.model.linear_cross_entropy import Prior, linear_cross_entropy, linear_mixture_loss
 from hybrid_seq_gnn.model.memory_scores import MemoryScores
 
@@ -22,11 +23,13 @@ class DotScores:
         query: (M, D) query of each row.
         table: (N, D) items, row 0 is padding.
         alpha: (M,) weight of the sequence side in each row, None if nothing is mixed.
+        items: what `table` is the weight of, if it is one.
     """
 
     query: Float[Tensor, "M D"]
     table: Float[Tensor, "N D"]
     alpha: Float[Tensor, "M"] | None = None
+    items: ItemTable | None = None
 
     def all(self) -> Float[Tensor, "M N"]:
         """All scores. Cost: M * N * D, memory M * N."""
@@ -34,7 +37,7 @@ class DotScores:
 
     def at(self, items: Int[Tensor, "M K"]) -> Float[Tensor, "M K"]:
         """Scores of K items per row."""
-        return chosen_scores(self.query, self.table, items)
+        return chosen_scores(self.query, self.table, items, self.items)
 
     def cross_entropy(
         self, targets: Int[Tensor, "M"], smoothing: float = 0.0, excluded: Excluded | None = None

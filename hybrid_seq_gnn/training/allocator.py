@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 EVERY = 2.0  # seconds
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
 
 
 @lru_cache(maxsize=1)
@@ -24,10 +24,10 @@ def keep_freed_memory() -> None:
     """Let glibc keep what is freed, because the next step needs as much again.
 
     By default it returns large blocks to the operating system, and getting them back costs a page fault each 4 KiB: a
-    third of a step that mixes scores. Does nothing if the C library is not glibc.
+    third of a step that mixes scores, half of a step with a million items. Does nothing if the C library is not glibc.
     """
     if (libc := _libc()) is not None:
-        libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)  # the most that glibc accepts
+        libc.mallopt(M_MMAP_MAX, 0)  # no block of its own for large tensors, which would be returned when it is freed
         libc.mallopt(M_TRIM_THRESHOLD, 1 << 30)
 
 

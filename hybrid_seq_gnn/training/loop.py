@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from hybrid_seq_gnn.bars import tqdm
 from hybrid_seq_gnn.data.batches import TrainingWindows
 from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.model.item_table import ItemTable
 from hybrid_seq_gnn.training import checkpoint, distributed
 from hybrid_seq_gnn.training.allocator import keep_freed_memory, release_freed_memory, releasing
 from hybrid_seq_gnn.training.average import WeightAverage
@@ -25,6 +26,7 @@ from hybrid_seq_gnn.training.settings import TrainingSettings
 log = logging.getLogger(__name__)
 
 NO_TARGETS = "there is no validation metric, because no user has a validation target; see data.split."
+LARGE = 20_000  # rows of an item table from which collecting its gradient is worth it
 MONITOR = "NDCG@10"  # on the validation split; training never sees the test split
 
 STEPS_UNREAD = 50  # of a GPU, which need not wait for the CPU to read each loss
@@ -111,6 +113,8 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None, u
     if not parameters:  # a model that only counts has nothing to learn
         return evaluate_once(stage)
 
+    if isinstance(items := getattr(model, "items", None), ItemTable):  # of an encoder alone
+        items.collect = device.type == "cpu" and hasattr(loss, "negatives") and len(items.weight) >= LARGE
     optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
     average = WeightAverage(model, settings.ema)
     if settings.resume and distributed.broadcast(path.exists()):

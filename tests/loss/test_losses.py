@@ -94,7 +94,8 @@ def test_cross_entropy_survives_huge_logits():
 
 
 @pytest.mark.parametrize("runs", [[1], [1] * 256, [1] * 300, [7, 1, 12], [100, 200]], ids=sum)
-def test_scores_of_chosen_items_have_the_value_and_gradient_of_the_formula(runs):
+def test_scores_of_chosen_items_have_the_value_and_gradient_of_the_formula(runs, monkeypatch):
+    monkeypatch.setattr("hybrid_seq_gnn.model.chosen_scores.GATHERED", 5 * 256)  # 256 rows at a time
     query, table, _ = problem(rows := sum(runs))
     items = torch.randint(0, 20, (rows, 5))  # with repeats; three items are never chosen
     # rows of a run differ in their first item alone

@@ -26,11 +26,11 @@ class Killed(BaseException):
 
 
 class World:
-    def __init__(self, tmp_path, **settings):
-        self.sequences = make_sequences([12] * 60, num_items=40)
+    def __init__(self, tmp_path, num_items=40, **settings):
+        self.sequences = make_sequences([12] * 60, num_items=num_items)
         self.split = leave_last_two_out(self.sequences)
         torch.manual_seed(0)
-        self.model = SASRec(40, embedding_dim=8, max_length=10)
+        self.model = SASRec(num_items, embedding_dim=8, max_length=10)
         self.windows = TrainingWindows(self.sequences, self.split, 10, batch_size=16)
         self.settings = TrainingSettings(**{"epochs": 6, "patience": 0, "lr": 0.01, "device": "cpu", **settings})
         self.path = tmp_path / "checkpoint.pt"

@@ -1,0 +1,67 @@
+"""The item embeddings, with a gradient that costs as much as the rows that were read."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+FEW = 4  # reads, as a share 1/FEW of the rows, up to which copies of rows are cheaper than a gradient of the table
+
+
+class ItemTable(nn.Embedding):
+    """An embedding of items, row 0 is padding, whose gradient can be collected in one buffer.
+
+    PyTorch makes a gradient of all N rows for each place that reads the table, here the inputs and the scores, and adds
+    them up; for a million items each is 256 MB. With `collect`, a training step reads copies of few rows, whose
+    gradients are added to a buffer that is kept from step to step and is `weight.grad`. It is the same gradient, up to
+    the order of its sums; `torch.autograd.grad` does not see it.
+
+    Args:
+        num_items: items without padding.
+        embedding_dim: D.
+
+    Attributes:
+        collect: see above; `training.loop` turns it on where it pays.
+    """
+
+    def __init__(self, num_items: int, embedding_dim: int) -> None:
+        super().__init__(num_items + 1, embedding_dim, padding_idx=0)
+        self.collect = False
+        self._buffer: Tensor | None = None
+        self._added: list[Tensor] = []  # items whose rows in the buffer may not be zero, if nobody else
+        self._version = -1  # changed the buffer since it had this version
+
+    def collects(self, items: Int[Tensor, "..."]) -> bool:
+        """Whether the gradient of these items is collected."""
+        learns = self.training and self.weight.requires_grad and torch.is_grad_enabled()
+        return self.collect and learns and FEW * items.numel() <= len(self.weight)
+
+    def forward(self, input: Int[Tensor, "..."]) -> Float[Tensor, "... D"]:
+        if not self.collects(input):
+            return super().forward(input)
+        rows = super().forward(input).detach().requires_grad_()
+        add = lambda gradient: self._add(input.flatten(), gradient.flatten(0, -2))  # noqa: E731
+        rows.register_hook(add)  # type: ignore[no-untyped-call]
+        return rows
+
+    @torch.no_grad()
+    def _add(self, items: Int[Tensor, "n"], gradient: Float[Tensor, "n D"]) -> None:
+        if self.weight.grad is None:  # the first of this step
+            self.weight.grad = self._zeros()
+        sums = self.weight.grad
+        known = sums._version == self._version
+        sums.index_add_(0, items, gradient)
+        sums[0] = 0.0
+        self._added.append(items)
+        if sums is self._buffer:
+            self._version = sums._version if known else -1
+
+    def _zeros(self) -> Float[Tensor, "N D"]:
+        """The buffer, set to zero: all of it only if someone else changed it, such as a gradient of the whole table."""
+        if self._buffer is None:
+            self._buffer = torch.zeros_like(self.weight)
+        elif self._buffer._version == self._version:
+            self._buffer.index_fill_(0, torch.cat(self._added), 0.0)
+        else:
+            self._buffer.zero_()
+        self._added, self._version = [], self._buffer._version
+        return self._buffer
