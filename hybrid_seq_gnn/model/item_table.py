@@ -1,5 +1,7 @@
 """The item embeddings, with a gradient that costs as much as the rows that were read."""
 
+from functools import partial
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -39,12 +41,12 @@ class ItemTable(nn.Embedding):
         if not self.collects(input):
             return super().forward(input)
         rows = super().forward(input).detach().requires_grad_()
-        add = lambda gradient: self._add(input.flatten(), gradient.flatten(0, -2))  # noqa: E731
-        rows.register_hook(add)  # type: ignore[no-untyped-call]
+        rows.register_hook(partial(self._add, input))  # type: ignore[no-untyped-call]
         return rows
 
     @torch.no_grad()
-    def _add(self, items: Int[Tensor, "n"], gradient: Float[Tensor, "n D"]) -> None:
+    def _add(self, items: Int[Tensor, "..."], gradient: Float[Tensor, "... D"]) -> None:
+        items, gradient = items.flatten(), gradient.flatten(0, -2)
         if self.weight.grad is None:  # the first of this step
             self.weight.grad = self._zeros()
         sums = self.weight.grad
