@@ -90,8 +90,7 @@ def memory(prepared: Prepared, name: str) -> Expert:
     evidence = Evidence(prepared.sequences, prepared.split, **MEMORIES[name])
 
     def score(batch: Batch, had: Tensor) -> Tensor:
-        last = (batch.items > 0).sum(1).cumsum(0) - 1
-        return MemoryScores(evidence, batch, last).all()
+        return MemoryScores(evidence, batch, batch.last).all()
 
     return score
 
