@@ -22,6 +22,9 @@ anchors)         set -- +experiment=anchor/sasrec,anchor/sasrec_bce,anchor/sasre
 tuning)          set -- sweeps=baseline_tuning study.n_trials=16 "$@" ;;
 tuning-100k)     set -- sweeps=baseline_tuning study.n_trials=16 $four data.path="$ml100k" "$@" ;;
 controls)        set -- sweeps=controls seed=10 study.seeds=5 "$@" ;;
+tuned)           set -- model=sasrec,hybrid model.embedding_dim=32 model.max_length=100 model.dropout=0.3199 \
+                     training.lr=0.0008187 training.weight_decay=0.001159 seed=10,11,12,13,14 -m "$@" ;;
+default-100k)    set -- $four data.path="$ml100k" model=sasrec,hybrid seed=10,11,12,13,14 -m "$@" ;;
 controls-100k)   set -- sweeps=controls seed=10 study.seeds=5 $four data.path="$ml100k" $tuned "$@" ;;
 fusions)         set -- sweeps=fusions seed=10 "$@" ;;
 fusions-100k)    set -- sweeps=fusions seed=10 $four data.path="$ml100k" $tuned "$@" ;;
