@@ -3,9 +3,9 @@
 # FOLDER holds ml-1m.zip, ml-100k.zip and beauty.txt.gz (where it has none of MovieLens, that is downloaded). Without BLOCK: a list.
 # Each block is a sweep: started again, it goes on where it was. Add study.dry_run=true to see its runs.
 set -eu
-block=${1:-} folder=${2:-.}
+block=${1:-} folder=.
 [ $# -lt 1 ] || shift
-[ $# -lt 1 ] || shift
+case ${1:-} in '' | *=*) ;; *) folder=$1; shift ;; esac
 at() { [ -e "$folder/$1" ] && echo "$folder/$1" || echo null; }
 ml1m=$(at ml-1m.zip) ml100k=$(at ml-100k.zip) beauty=$(at beauty.txt.gz) four="data=ml-100k data.min_rating=4"
 tuned="model.embedding_dim=32 model.num_blocks=3 model.dropout=0.1 training.lr=0.0007837 training.weight_decay=0.06086"
@@ -33,6 +33,8 @@ embeddings-100k) set -- +experiment=study/embeddings loss=unseen fusion=$all see
 global-time)     set -- data.split=global_time seed=0,1,2 -m "$@" ;;
 refit)           set -- evaluation.refit=true seed=0,1,2 -m "$@" ;;
 counting)        set -- model=popularity,markov,item_knn,ease -m "$@" ;;
-*)  echo "blocks of RESULTS.md:"; sed -n 's/^\([a-z0-9-]*\))  *set -- /  \1: /p' "$0" | sed 's/ "$@" ;;//; s/ \\$/ …/'; exit ;;
+*)  echo "blocks of RESULTS.md:"; sed -n 's/^\([a-z0-9-]*\))  *set -- /  \1: /p' "$0" | sed 's/ "$@" ;;//; s/ \\$/ …/'
+    [ -z "$block" ] || exit 2
+    exit ;;
 esac
 exec python -m hybrid_seq_gnn "study.name=$block" "$@"

@@ -70,7 +70,7 @@ class Batch:
 
 
 def moved(device: torch.device, *tensors: Int[Tensor, "..."]) -> list[Tensor]:
-    """The tensors on a device. They travel in one copy, which a GPU makes while it computes."""
+    """Tensors of the CPU on a device. They travel in one copy, which a GPU makes while it computes."""
     if device.type == "cpu":
         return list(tensors)
     flat = torch.cat([each.flatten() for each in tensors]).pin_memory().to(device, non_blocking=True)

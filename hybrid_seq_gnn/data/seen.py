@@ -11,7 +11,7 @@ from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.errors import UserError
 
-MOST_CELLS = 1 << 31  # of a table of users and items on a GPU: 2 GiB
+MOST_CELLS = 1 << 31  # of the table of users and items that stays on a GPU, one byte each
 
 
 class Excluded:
@@ -29,7 +29,7 @@ class Excluded:
         scores.scatter_(1, column, own)
 
     def fill(self, scores: Float[Tensor, "R N"], chunk: slice) -> None:
-        """The same, targets too."""
+        """Set the scores of excluded items to -inf, in place, those of targets too."""
         raise TypeError(f"{type(self).__name__} must implement fill().")
 
 

@@ -15,7 +15,8 @@ class EvaluationSettings(Limited):
         refit: before the test, train again on the training and the validation part, for as many epochs as were best on
             validation, and fill the graph and memories from both.
         mask_history: remove the user's history from the ranking, never the held-out item itself.
-        batch_size: users ranked at a time, up to four times as many with short histories; does not affect the results.
+        batch_size: users ranked at a time, up to four times as many with short histories, on a GPU 16 times; does not
+            affect the results.
 
     Raises:
         ValueError: a value is out of range.

@@ -87,8 +87,8 @@ def plain(model: nn.Module) -> Any:
         return PlainEncoder(model)  # type: ignore[arg-type]
     if type(model) is Markov:
         return PlainMarkov(model)
-    if isinstance(model, EASE | ItemKNN):
-        return PlainSum(model)
+    if type(model) in (EASE, ItemKNN):
+        return PlainSum(model)  # type: ignore[arg-type]
     if type(model) is PopularityRecommender:
         return model
     known = ", ".join(sorted(cls.__name__ for cls in (*STATES, Hybrid, Markov, EASE, ItemKNN, PopularityRecommender)))

@@ -190,7 +190,7 @@ class Evidence(Limited, nn.Module):
     def recent(self, batch: Batch) -> Int[Tensor, "M last"]:
         """The last items up to each position, latest first; 0 before the first event."""
         padded = F.pad(batch.items, (self.last - 1, 0))
-        column = batch.places - batch.row * batch.items.shape[1]
+        column = batch.places % batch.items.shape[1]
         return padded.unfold(1, self.last, 1)[batch.row, column].flip(1)
 
     def chunks(self, recent: Int[Tensor, "R last"]) -> Iterator[tuple[slice, Edges | None]]:

@@ -73,7 +73,7 @@ def history_rows(batch: Batch, size: int, recency: float = 1.0) -> Float[Tensor,
 def sum_of_history(batch: Batch, weights: Float[Tensor, "N N"], recency: float = 1.0) -> Float[Tensor, "B N"]:
     """The sum of the rows of the history's distinct items, each times recency ** (events since its latest occurrence).
 
-    Cost: N for each event, where a product with a row of all items would cost N * N for each user.
+    Cost: N for each cell of (B, T), where a product with a row of all items would cost N * N for each user.
     """
     mask = batch.items > 0
     since = (mask.sum(1, keepdim=True) - mask.cumsum(1)).clamp(min=0)

@@ -1,6 +1,6 @@
 """The base class of sequence models, which also serve as encoders of a hybrid: a state for each requested item."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -77,8 +77,9 @@ class Encoder(Limited, nn.Module):
 
     def compare(self, states: Float[Tensor, "R D"]) -> DotScores:
         """Scores of all items for each state."""
-        scores = item_scores(states, self.items.weight, self.cosine)
-        return scores if self.cosine else replace(scores, items=self.items)
+        if self.cosine is None:
+            return DotScores(states, self.items.weight, owner=self.items)
+        return item_scores(states, self.items.weight, self.cosine)
 
     def scores(self, reading: Reading) -> DotScores:
         """Scores of all items for each request."""

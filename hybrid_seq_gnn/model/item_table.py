@@ -29,8 +29,9 @@ class ItemTable(nn.Embedding):
         super().__init__(num_items + 1, embedding_dim, padding_idx=0)
         self.collect = False
         self._buffer: Tensor | None = None
-        self._added: list[Tensor] = []  # items whose rows in the buffer may not be zero, if nobody else
-        self._version = -1  # changed the buffer since it had this version
+        # Items whose rows of the buffer may differ from 0, as long as nobody else has changed it since this version.
+        self._added: list[Tensor] = []
+        self._version = -1
 
     def collects(self, items: Int[Tensor, "..."]) -> bool:
         """Whether the gradient of these items is collected."""
@@ -50,15 +51,15 @@ class ItemTable(nn.Embedding):
         if self.weight.grad is None:  # the first of this step
             self.weight.grad = self._zeros()
         sums = self.weight.grad
-        known = sums._version == self._version
+        known = sums is self._buffer and sums._version == self._version
         sums.index_add_(0, items, gradient)
         sums[0] = 0.0
-        self._added.append(items)
-        if sums is self._buffer:
-            self._version = sums._version if known else -1
+        if known:
+            self._added.append(items)
+            self._version = sums._version
 
     def _zeros(self) -> Float[Tensor, "N D"]:
-        """The buffer, set to zero: all of it only if someone else changed it, such as a gradient of the whole table."""
+        """The buffer, set to zero: all of it only if others changed it, as clipping or a gradient of the table do."""
         if self._buffer is None:
             self._buffer = torch.zeros_like(self.weight)
         elif self._buffer._version == self._version:
@@ -67,3 +68,7 @@ class ItemTable(nn.Embedding):
             self._buffer.zero_()
         self._added, self._version = [], self._buffer._version
         return self._buffer
+
+    def forget(self) -> None:
+        """Drop the buffer, at the end of a training."""
+        self._buffer, self._added = None, []

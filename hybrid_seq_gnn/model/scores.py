@@ -23,13 +23,13 @@ class DotScores:
         query: (M, D) query of each row.
         table: (N, D) items, row 0 is padding.
         alpha: (M,) weight of the sequence side in each row, None if nothing is mixed.
-        items: what `table` is the weight of, if it is one.
+        owner: the module whose weight `table` is, or None.
     """
 
     query: Float[Tensor, "M D"]
     table: Float[Tensor, "N D"]
     alpha: Float[Tensor, "M"] | None = None
-    items: ItemTable | None = None
+    owner: ItemTable | None = None
 
     def all(self) -> Float[Tensor, "M N"]:
         """All scores. Cost: M * N * D, memory M * N."""
@@ -37,7 +37,7 @@ class DotScores:
 
     def at(self, items: Int[Tensor, "M K"]) -> Float[Tensor, "M K"]:
         """Scores of K items per row."""
-        return chosen_scores(self.query, self.table, items, self.items)
+        return chosen_scores(self.query, self.table, items, self.owner)
 
     def cross_entropy(
         self, targets: Int[Tensor, "M"], smoothing: float = 0.0, excluded: Excluded | None = None

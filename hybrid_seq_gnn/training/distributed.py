@@ -165,7 +165,7 @@ def average_over_positions(
 
     Args:
         parameters: all trained parameters, in the same order on all processes.
-        value: the loss on this process, a mean over its positions; ignored if it has none.
+        value: the loss on this process, a mean over its positions; 0 if it has none.
         positions: m_r; 0 is allowed, but not on all processes.
     """
     if world_size() == 1:
@@ -181,4 +181,4 @@ def average_over_positions(
     *sums, loss, has_gradient, _ = torch.split(flat, [*(p.numel() for p in parameters), 1, len(parameters), 1])
     for parameter, gradient, count in zip(parameters, sums, has_gradient.tolist(), strict=True):
         parameter.grad = (gradient / total).view_as(parameter).to(parameter.dtype) if count else None
-    return (loss / total).squeeze()
+    return loss[0] / total

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hybrid_seq_gnn.data.batches import RankingBatch
+from hybrid_seq_gnn.data.batches import RankingBatch, moved
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.evaluate import evaluating
 from hybrid_seq_gnn.evaluation.metrics import per_user
@@ -82,7 +82,8 @@ def collect(
     rows: list[tuple[Tensor, ...]] = []
     with evaluating(hybrid):
         for item in batches:
-            batch, targets = item.batch.to(device), item.targets.to(device)
+            batch = item.batch.to(device)
+            targets, history = moved(device, item.targets, item.history if mask else item.history[:, :0])
             scores = hybrid.next_item_scores(batch)
             assert isinstance(scores, MixtureScores)
             sides, column = scores.sides(), targets.unsqueeze(1)
@@ -92,7 +93,6 @@ def collect(
                 extra.append(polynomial(*(side[:, 1:] for side in sides)))
                 of_targets = [s - side[:, 1:].logsumexp(1) for s, side in zip(of_targets, sides, strict=True)]
             if alphas is not None:
-                history = item.history.to(device) if mask else torch.zeros_like(column)
                 extra.append(ranks_at(scores, sides, alphas, history, targets))
             rows.append((*of_targets, batch.length.amax(1), scores.states, *extra))
     if not rows:

@@ -26,10 +26,9 @@ from hybrid_seq_gnn.training.settings import TrainingSettings
 log = logging.getLogger(__name__)
 
 NO_TARGETS = "there is no validation metric, because no user has a validation target; see data.split."
-LARGE = 20_000  # rows of an item table from which collecting its gradient is worth it
 MONITOR = "NDCG@10"  # on the validation split; training never sees the test split
-
-STEPS_UNREAD = 50  # of a GPU, which need not wait for the CPU to read each loss
+LARGE = 20_000  # rows of an item table from which collecting its gradient is worth it
+READ_EVERY = 50  # steps whose losses are read together, so that the CPU need not wait for the GPU
 
 
 class Diverged(UserError):
@@ -141,8 +140,8 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None, u
         batches = foretell(bar, len(windows), settings.epochs, slow) if now.epoch == begun_at else bar
         for step, item in enumerate(releasing(batches), start=1):
             optimizer.zero_grad(set_to_none=True)
-            value, positions = parameters[0].new_zeros(()), len(item.targets)
-            if positions:  # a process may get no rows of a small batch
+            value, positions = parameters[0].new_zeros(()), 0
+            if len(item.targets):  # a process may get no rows of a small batch
                 item = item.to(device)
                 with torch.autocast(device.type, torch.bfloat16, enabled=settings.amp == "bf16"):
                     scores, targets, users = model.training_scores(item.batch, item.targets)  # type: ignore[operator]
@@ -150,7 +149,7 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None, u
                     if penalty is not None:
                         step_loss = step_loss + penalty()
                 step_loss.backward()
-                value = step_loss.detach()
+                value, positions = step_loss.detach(), len(targets)
             losses.append(distributed.average_over_positions(parameters, value, positions))
             if settings.clip_norm is not None:
                 nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
@@ -158,7 +157,7 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None, u
                 group["lr"] = settings.lr_at(epoch - 1 + (step - 1) / len(windows))
             optimizer.step()
             average.update(model)
-            if device.type == "cpu" or len(losses) == STEPS_UNREAD or step == len(windows):
+            if len(losses) == READ_EVERY or step == len(windows):
                 for at, read in enumerate(torch.stack(losses).tolist(), start=step + 1 - len(losses)):
                     if not math.isfinite(read):
                         raise Diverged(
@@ -195,6 +194,8 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None, u
         stage.on_epoch(now.history)
         log.info("%s", describe(record, now))
 
+    if isinstance(items, ItemTable):
+        items.forget()
     if now.best_weights is None:
         raise UserError(NO_TARGETS)
     model.load_state_dict(now.best_weights)

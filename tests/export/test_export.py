@@ -10,15 +10,18 @@ import jaxtyping
 import numpy as np
 import pytest
 
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.export import command
 from hybrid_seq_gnn.export.__main__ import main
 from hybrid_seq_gnn.export.models import Best, plain
 from hybrid_seq_gnn.export.write import PACKAGES, runner, traced, write
+from hybrid_seq_gnn.model.item_knn import ItemKNN
 from hybrid_seq_gnn.use.histories import Histories
 from hybrid_seq_gnn.use.load import choose, load_trained
 from hybrid_seq_gnn.use.recommend import recommend
 from tests import commands
 from tests.commands import SMALL, succeed
+from tests.conftest import leave_last_two_out, make_sequences
 
 DATA = [setting for setting in SMALL if setting.startswith("data")]
 PLAIN = [*DATA, "training.epochs=1", "model.embedding_dim=8", "model.max_length=6"]
@@ -150,6 +153,15 @@ def test_what_cannot_be_exported_is_refused_with_the_models_that_can(tmp_path):
     message = refused(tmp_path / "run", "--out", tmp_path / "model.pt2")
     assert "LightGCNRecommender" in message and "SASRec" in message
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_model_that_changes_one_of_ours_is_not_exported_as_ours():
+    class Other(ItemKNN):
+        pass
+
+    sequences = make_sequences([6, 9, 12])
+    with pytest.raises(UserError, match="Other cannot be exported"):
+        plain(Other(sequences, leave_last_two_out(sequences)))
 
 
 def test_what_is_typed_wrong_is_said(finished, tmp_path, monkeypatch):

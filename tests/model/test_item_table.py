@@ -20,11 +20,11 @@ def tables():
     return ours, theirs
 
 
-def backward(table, reads, whole=False):
-    """A loss that is different for each read, and perhaps depends on the whole table."""
+def backward(table, reads, whole=None):
+    """A loss that is different for each read; perhaps one of the whole table comes before read number `whole`."""
     parts = [(k + 1) * (table(items) + 1).square().sum() for k, items in enumerate(reads)]
-    if whole:
-        parts.insert(1, (table.weight**3).sum())
+    if whole is not None:
+        parts.insert(whole, (table.weight**3).sum())
     for part in parts:  # one after another: what comes between the first and the last is not forgotten
         part.backward()
 
@@ -36,8 +36,10 @@ def twice(items):
 STEPS = [
     ("reads", {"reads": twice([5, 7, 5, 0])}),
     ("other items", {"reads": twice([1, 60])}),
-    ("the whole table", {"reads": twice([2, 3]), "whole": True}),
+    ("the whole table", {"reads": twice([2, 3]), "whole": 1}),
     ("after it", {"reads": twice([4])}),
+    ("the whole table first", {"reads": twice([2, 3]), "whole": 0}),
+    ("after that", {"reads": twice([6])}),
     ("many items", {"reads": [torch.arange(1, 40), torch.tensor([8])]}),
     ("after them", {"reads": [torch.tensor([9])]}),
 ]
@@ -58,6 +60,7 @@ def test_collected_gradients_are_those_of_an_embedding(clip):
             optimizer.step()
         assert torch.allclose(ours.weight, theirs.weight, rtol=1e-12, atol=1e-15), what
     assert torch.cat(ours._added).tolist() == [9]  # steps before the last one are forgotten
+    assert (ours._buffer._version == ours._version) == (clip is None)  # so only these rows are set to 0 next
 
 
 def test_gradients_of_several_backward_passes_are_summed_and_copies_are_apart():

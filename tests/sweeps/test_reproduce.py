@@ -1,4 +1,4 @@
-"""sweeps/reproduce.sh: every block of RESULTS.md is a command that runs."""
+"""sweeps/reproduce.sh: blocks of RESULTS.md are commands that run."""
 
 import gzip
 import os
@@ -49,6 +49,12 @@ def test_every_block_is_listed_and_ends_in_a_command(tmp_path):
     for line in listed:
         found = arguments(tmp_path, line.split(":")[0].strip())
         assert found[-1] == "-m" or any(word.startswith("sweeps=") for word in found)
+
+
+def test_overrides_need_no_folder_and_an_unknown_block_is_an_error(tmp_path):
+    assert arguments(tmp_path, "refit", "study.dry_run=true")[-2:] == ["-m", "study.dry_run=true"]
+    wrong = subprocess.run(["sh", SCRIPT, "moviet"], capture_output=True, text=True, check=False)
+    assert wrong.returncode == 2 and "movietweetings" in wrong.stdout
 
 
 def test_files_that_are_there_are_used(files, tmp_path):

@@ -11,6 +11,8 @@ from hybrid_seq_gnn.evaluation.evaluate import evaluating, rank_users
 from hybrid_seq_gnn.evaluation.metrics import metrics
 from hybrid_seq_gnn.loss.cross_entropy import CrossEntropy
 from hybrid_seq_gnn.model.sasrec import SASRec
+from hybrid_seq_gnn.model.scores import DotScores
+from hybrid_seq_gnn.training import distributed
 from hybrid_seq_gnn.training.loop import Diverged, Stage, train
 from hybrid_seq_gnn.training.settings import TrainingSettings
 from tests.conftest import leave_last_two_out, make_sequences
@@ -113,7 +115,9 @@ def test_training_learns(tmp_path):
     assert losses[-1] < losses[0] - 0.2
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
+@pytest.mark.parametrize("every", [1, 2, 3, 50])
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(every, tmp_path, monkeypatch):
+    monkeypatch.setattr("hybrid_seq_gnn.training.loop.READ_EVERY", every)
     world = World(tmp_path)
 
     class Explodes(CrossEntropy):
@@ -129,6 +133,31 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
     state = torch.load(world.path, weights_only=True)
     assert state["progress"]["epoch"] == 1
     assert all(torch.isfinite(v).all() for v in state["model"].values())
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_the_loss_of_an_epoch_is_the_mean_over_its_steps_however_many_are_read_together(every, tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    expected = World(tmp_path / "a", epochs=2).train().history
+    monkeypatch.setattr("hybrid_seq_gnn.training.loop.READ_EVERY", every)
+    found = World(tmp_path / "b", epochs=2).train().history
+    assert [record["loss"] for record in found] == [record["loss"] for record in expected]
+
+
+def test_processes_are_weighted_by_the_rows_that_a_model_learns_from(tmp_path, monkeypatch):
+    class EverySecond(SASRec):
+        def training_scores(self, batch, targets):
+            scores, targets, users = super().training_scores(batch, targets)
+            return DotScores(scores.query[::2], scores.table), targets[::2], users[::2]
+
+    given = []
+    note = lambda parameters, value, positions: given.append(positions) or value  # noqa: E731
+    monkeypatch.setattr(distributed, "average_over_positions", note)
+    world = World(tmp_path, epochs=1)
+    world.model = EverySecond(40, embedding_dim=8, max_length=10)
+    world.train()
+    assert sum(given) == world.windows.num_targets / 2
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
