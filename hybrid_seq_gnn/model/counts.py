@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from hybrid_seq_gnn.data.batches import Batch
@@ -61,11 +61,15 @@ def gram(sequences: Sequences, split: Split) -> Float[Tensor, "N N"]:
     return total
 
 
+def events_since(batch: Batch) -> Int[Tensor, "B T"]:
+    """Number of later events in the history, for each event; 0 for the latest one and for padding."""
+    mask = batch.items > 0
+    return (mask.sum(1, keepdim=True) - mask.cumsum(1)).clamp(min=0)
+
+
 def history_rows(batch: Batch, size: int, recency: float = 1.0) -> Float[Tensor, "B N"]:
     """Weight of every item in each user's history: recency ** (number of events since its latest occurrence)."""
-    mask = batch.items > 0
-    events_since = (mask.sum(1, keepdim=True) - mask.cumsum(1)).clamp(min=0)
-    weight = torch.where(mask, recency ** events_since.float(), 0.0)
+    weight = torch.where(batch.items > 0, recency ** events_since(batch).float(), 0.0)
     rows = torch.zeros(len(batch.items), size, device=batch.items.device)
     return rows.scatter_reduce_(1, batch.items, weight, "amax")
 
@@ -75,9 +79,7 @@ def sum_of_history(batch: Batch, weights: Float[Tensor, "N N"], recency: float =
 
     Cost: N for each cell of (B, T), where a product with a row of all items would cost N * N for each user.
     """
-    mask = batch.items > 0
-    since = (mask.sum(1, keepdim=True) - mask.cumsum(1)).clamp(min=0)
     items, order = batch.items.sort(dim=1, stable=True)
     latest = F.pad(items[:, 1:] != items[:, :-1], (0, 1), value=True) & (items > 0)
-    each = torch.where(latest, recency ** since.gather(1, order).to(weights.dtype), 0.0)
+    each = torch.where(latest, recency ** events_since(batch).gather(1, order).to(weights.dtype), 0.0)
     return F.embedding_bag(items, weights, per_sample_weights=each, mode="sum")

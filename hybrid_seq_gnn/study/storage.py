@@ -1,12 +1,12 @@
 """Where a sweep remembers: its Optuna study, in a journal file of the sweep's folder unless told otherwise."""
 
+import fcntl
 import itertools
 import json
 import logging
 import os
 import re
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from optuna.study import StudyDirection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from hybrid_seq_gnn.errors import UserError, reading
-from hybrid_seq_gnn.files import locked
+from hybrid_seq_gnn.files import lockable
 from hybrid_seq_gnn.run import record
 from hybrid_seq_gnn.study.queue import COMPLETE, RUNNING, is_lost
 from hybrid_seq_gnn.study.settings import StudySettings
@@ -68,18 +68,26 @@ class JournalLock(JournalFileOpenLock):
 
     def __init__(self, path: Path) -> None:
         self.journal, self.path = path, path.with_name(f"{path.name}.flock")  # .lock is the one of Optuna
+        self.process: int | None = None
 
     def acquire(self) -> bool:
-        """Wait until nobody else holds it."""
-        held = ExitStack()
-        held.enter_context(locked(self.path))
-        self.held = held
+        """Wait until no other process holds it. One that this process still holds, after Ctrl+C, is no obstacle."""
+        if self.process != os.getpid():  # a fork would share the lock of its parent
+            self.handle, self.process = lockable(self.path), os.getpid()
+        fcntl.flock(self.handle, fcntl.LOCK_EX)
         cut_half_line(self.journal)
         return True
 
+    def __del__(self) -> None:
+        if self.process == os.getpid():
+            os.close(self.handle)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return JournalLock, (self.journal,)
+
     def release(self) -> None:
         """Let the next one in."""
-        self.held.close()
+        fcntl.flock(self.handle, fcntl.LOCK_UN)
 
 
 class JournalFile(JournalFileBackend):

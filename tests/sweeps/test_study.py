@@ -1,6 +1,7 @@
 """A sweep as a study: its name, its repeats and objectives, its sampler and pruner."""
 
 import json
+import pickle
 
 import optuna
 import pandas as pd
@@ -8,6 +9,8 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from hybrid_seq_gnn.files import locked
+from hybrid_seq_gnn.study.storage import JournalLock
 from tests.commands import fail, results, succeed
 from tests.sweeps.common import ONE, TINY, finished, load, standing, trials
 
@@ -123,3 +126,14 @@ def test_a_pruned_run_is_pruned_in_optuna_and_in_the_leaderboard(pruner, tmp_pat
     assert "Pruned:" in done.stdout
     again = succeed(*ONE, *arguments, *pruning, cwd=tmp_path)
     assert f"{states.count('COMPLETE')} done, {states.count('PRUNED')} pruned, 0 to run" in again.stdout
+
+
+def test_a_lock_that_ctrl_c_left_held_stops_others_but_not_this_process(tmp_path):
+    ours = JournalLock(tmp_path / "study.journal")
+    assert ours.acquire() and ours.acquire()  # the first one was not released
+    with pytest.raises(BlockingIOError), locked(ours.path, wait=False):
+        pass
+    ours.release()
+    with locked(ours.path, wait=False):
+        pass
+    assert pickle.loads(pickle.dumps(ours)).acquire()
