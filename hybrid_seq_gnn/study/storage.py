@@ -75,7 +75,11 @@ class JournalLock(JournalFileOpenLock):
         if self.process != os.getpid():  # a fork would share the lock of its parent
             self.handle, self.process = lockable(self.path), os.getpid()
         fcntl.flock(self.handle, fcntl.LOCK_EX)
-        cut_half_line(self.journal)
+        try:
+            cut_half_line(self.journal)
+        except BaseException:
+            self.release()
+            raise
         return True
 
     def __del__(self) -> None:

@@ -1,5 +1,8 @@
 import io
 import json
+import multiprocessing
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -21,6 +24,21 @@ from tests.conftest import leave_last_two_out, make_sequences
 def test_bars_have_no_thread_that_a_fork_could_interrupt():
     with bars.tqdm(total=1, disable=False, file=io.StringIO()):
         assert bars.tqdm.monitor is None
+
+
+def take_the_lock_and_die():
+    bars.tqdm.get_lock().acquire()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_killed_while_it_draws_a_bar_stops_no_other():
+    process = multiprocessing.get_context("fork").Process(target=take_the_lock_and_die)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    lock = bars.tqdm.get_lock()
+    assert lock.acquire(timeout=10)
+    lock.release()
 
 
 class Killed(BaseException):
