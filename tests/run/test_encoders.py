@@ -115,7 +115,7 @@ def test_two_that_want_the_same_encoder_at_once_train_one(tmp_path):
 def test_a_killed_encoder_goes_on_from_its_last_epoch(tmp_path):
     running = Fork(*LONG, "hydra.run.dir=outputs/a", cwd=tmp_path)
     waited_until = time.monotonic() + 60
-    while not list(tmp_path.glob("outputs/encoders/*/checkpoint.pt")):
+    while not any(times_trained(log.parent) for log in tmp_path.glob("outputs/encoders/*/train.log")):
         assert time.monotonic() < waited_until
         time.sleep(0.02)
     running.kill()
