@@ -10,6 +10,7 @@ import pytest
 
 from hybrid_seq_gnn.compare.__main__ import main as compare
 from hybrid_seq_gnn.leaderboard.__main__ import main as leaderboard
+from tests.commands import refused
 from tests.results.folders import random_ranks, write_run
 
 USERS = 120
@@ -31,15 +32,6 @@ def outputs(tmp_path, monkeypatch):
             write_run(folder, ranks, lengths=LENGTHS, seed=seed, fusion__alpha=alpha)
     (tmp_path / "outputs/sweep/leaderboard.csv").write_text("")
     return tmp_path / "outputs"
-
-
-def error(main, *arguments):
-    """The one message of a command that must fail."""
-    with pytest.raises(SystemExit) as stop:
-        main([*map(str, arguments)])
-    assert isinstance(stop.value.code, str)
-    assert stop.value.code.startswith("error: ")
-    return stop.value.code
 
 
 def printed(main, capsys, *arguments):
@@ -135,7 +127,7 @@ def test_alpha_and_groups_and_two_levels_have_their_effect(outputs, capsys):
 
 
 def test_a_baseline_of_many_configurations_is_refused_with_their_names(outputs):
-    message = error(compare, "outputs/sweep", "outputs/base")
+    message = refused(compare, "outputs/sweep", "outputs/base")
     for word in ("one configuration", "fusion.alpha=0.3", "fusion.alpha=0.5", "outputs/sweep/0_seed0", "--baseline"):
         assert word in message
 
@@ -164,7 +156,7 @@ def test_a_baseline_of_many_configurations_is_refused_with_their_names(outputs):
     ids=" ".join,
 )
 def test_bad_arguments_get_one_clear_message(arguments, words, outputs):
-    message = error(compare, *arguments)
+    message = refused(compare, *arguments)
     for word in words:
         assert word in message
 
@@ -172,15 +164,15 @@ def test_bad_arguments_get_one_clear_message(arguments, words, outputs):
 def test_broken_runs_get_one_clear_message(outputs):
     sweep = outputs / "sweep"
     (sweep / "0_seed0/per_user.parquet").write_bytes(b"no")
-    assert "0_seed0/per_user.parquet cannot be read" in error(compare, "outputs/base", "outputs/sweep")
+    assert "0_seed0/per_user.parquet cannot be read" in refused(compare, "outputs/base", "outputs/sweep")
     (sweep / "0_seed0/per_user.parquet").unlink()
-    assert "0_seed0 has no per_user.parquet" in error(compare, "outputs/base", "outputs/sweep")
+    assert "0_seed0 has no per_user.parquet" in refused(compare, "outputs/base", "outputs/sweep")
     (sweep / "0_seed0/results.json").write_text("{")
-    assert "0_seed0/results.json cannot be read as JSON" in error(compare, "outputs/base", "outputs/sweep/0_seed0")
+    assert "0_seed0/results.json cannot be read as JSON" in refused(compare, "outputs/base", "outputs/sweep/0_seed0")
     (sweep / "0_seed0/results.json").unlink()
-    assert "has not finished" in error(compare, "outputs/base", "outputs/sweep/0_seed0")
+    assert "has not finished" in refused(compare, "outputs/base", "outputs/sweep/0_seed0")
     write_run(sweep / "other", random_ranks(1, USERS), lengths=LENGTHS, split="b" * 64)
-    message = error(compare, "outputs/base", "outputs/sweep")
+    message = refused(compare, "outputs/base", "outputs/sweep")
     for word in ("outputs/base/0", "outputs/sweep/other", "aaaaaaaaaaaa", "bbbbbbbbbbbb", "cannot be compared"):
         assert word in message
 
@@ -192,7 +184,7 @@ def test_what_others_named_cannot_speak_to_the_terminal(outputs, capsys):
     (outputs / "d\x1b[2J" / "results.json").write_text('{"schema_version": "\\u001b[31m"}')
     text = printed(compare, capsys, "outputs/base", "outputs/[a-d]*", "--resamples", 200)
     text += printed(leaderboard, capsys, "outputs") + printed(leaderboard, capsys, "outputs", "--csv")
-    text += error(compare, "outputs/a", "outputs/a")
+    text += refused(compare, "outputs/a", "outputs/a")
     assert "\\x1b[31mred" in text and "d\\x1b[2J" in text
     assert all(character.isprintable() or character == "\n" for character in text)
 
@@ -253,13 +245,13 @@ def test_the_leaderboard_filters_and_sorts(outputs, capsys):
     ids=" ".join,
 )
 def test_the_leaderboard_says_what_is_wrong(arguments, words, outputs):
-    message = error(leaderboard, *arguments)
+    message = refused(leaderboard, *arguments)
     for word in words:
         assert word in message
 
 
 def test_a_leaderboard_of_nothing_says_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert "outputs: there is no such folder" in error(leaderboard)
+    assert "outputs: there is no such folder" in refused(leaderboard)
     (tmp_path / "outputs").mkdir()
-    assert "holds no run" in error(leaderboard)
+    assert "holds no run" in refused(leaderboard)

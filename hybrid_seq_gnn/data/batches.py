@@ -51,6 +51,11 @@ class Batch:
         return self.places // self.items.shape[1]
 
     @property
+    def column(self) -> Int[Tensor, "M"]:
+        """The place of each position in its history, from 0 to T - 1."""
+        return self.places % self.items.shape[1]
+
+    @property
     def size(self) -> Int[Tensor, "B"]:
         """Positions of each history."""
         return (self.items > 0).sum(1)

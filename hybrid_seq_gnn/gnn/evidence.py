@@ -190,8 +190,7 @@ class Evidence(Limited, nn.Module):
     def recent(self, batch: Batch) -> Int[Tensor, "M last"]:
         """The last items up to each position, latest first; 0 before the first event."""
         padded = F.pad(batch.items, (self.last - 1, 0))
-        column = batch.places % batch.items.shape[1]
-        return padded.unfold(1, self.last, 1)[batch.row, column].flip(1)
+        return padded.unfold(1, self.last, 1)[batch.row, batch.column].flip(1)
 
     def chunks(self, recent: Int[Tensor, "R last"]) -> Iterator[tuple[slice, Edges | None]]:
         """Chunks of rows with at most AT_A_TIME edges and scores (but at least one row), and the edges of each.

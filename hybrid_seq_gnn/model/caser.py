@@ -57,8 +57,7 @@ class Caser(CausalModel):
 
     def encode(self, inputs: Float[Tensor, "M D"], batch: Batch) -> Float[Tensor, "M D"]:
         padded = F.pad(batch.unpacked(inputs), (0, 0, self.window - 1, 0))
-        column = batch.places % batch.items.shape[1]
-        windows = padded.unfold(1, self.window, 1)[batch.row, column]  # (M, D, L)
+        windows = padded.unfold(1, self.window, 1)[batch.row, batch.column]  # (M, D, L)
         runs = [F.relu(conv(windows)).amax(2) for conv in self.horizontal]
         features = torch.cat([*runs, self.vertical(windows).flatten(1)], dim=1)
         states: Tensor = self.project(self.dropout(features))
