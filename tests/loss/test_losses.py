@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from hybrid_seq_gnn.data.seen import ExcludedCells, ExcludedRuns
+from hybrid_seq_gnn.data.seen import ExcludedCells, ExcludedRuns, Seen
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import leave_one_out
 from hybrid_seq_gnn.loss.bce import BCE
@@ -65,6 +65,12 @@ def test_what_is_excluded_is_no_candidate_in_value_and_gradient_unless_it_is_the
         grads = (torch.autograd.grad(loss, (query, table), retain_graph=True) for loss in (ours, theirs))
         for a, b in zip(*grads, strict=True):
             assert torch.allclose(a, b)
+
+
+def test_the_table_for_a_gpu_holds_what_each_user_has_had(sequences, split):
+    seen = Seen(sequences, split)
+    users, items = torch.arange(sequences.num_users), torch.arange(sequences.num_items + 1)
+    assert torch.equal(seen.table(), seen.has(*torch.meshgrid(users, items, indexing="ij")))
 
 
 def test_unseen_leaves_out_what_the_user_has_had_in_training_and_nothing_else(sequences, split):
