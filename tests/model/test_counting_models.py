@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from hybrid_seq_gnn.model.counts import history_rows, sum_of_history
 from hybrid_seq_gnn.model.ease import EASE
 from hybrid_seq_gnn.model.item_knn import ItemKNN
 from hybrid_seq_gnn.model.markov import Markov
@@ -67,3 +68,17 @@ def test_popularity_counts_the_training_part(world):
     scores = PopularityRecommender(*world).next_item_scores(batch_of([5], [9])).all()
     assert np.array_equal(scores[0].numpy(), matrix(*world).sum(0))  # no user has an item twice here
     assert torch.equal(scores[0], scores[1])
+
+
+@pytest.mark.parametrize("recency", [1.0, 0.7])
+def test_the_sum_over_a_history_is_the_product_with_its_row_whatever_is_repeated_or_shorter(recency):
+    batch = batch_of([3, 9, 3, 20], [7], [20, 20, 1], [5, 6, 7, 8])
+    weights = torch.randn(21, 21, dtype=torch.float64)
+    weights[0] = 1e9  # padding counts for nothing
+    rows = torch.zeros(4, 21, dtype=torch.float64)
+    for user, items in enumerate(batch.items.tolist()):
+        had = [item for item in items if item]
+        for back, item in enumerate(reversed(had)):
+            rows[user, item] = max(rows[user, item], recency**back)
+    assert torch.allclose(sum_of_history(batch, weights, recency), rows @ weights)
+    assert torch.allclose(history_rows(batch, 21, recency).double(), rows)

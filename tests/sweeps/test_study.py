@@ -137,3 +137,15 @@ def test_a_lock_that_ctrl_c_left_held_stops_others_but_not_this_process(tmp_path
     with locked(ours.path, wait=False):
         pass
     assert pickle.loads(pickle.dumps(ours)).acquire()
+
+
+def test_a_lock_is_free_again_after_an_error_on_a_full_disk(tmp_path, monkeypatch):
+    def full(path):
+        raise OSError("full")
+
+    ours = JournalLock(tmp_path / "study.journal")
+    monkeypatch.setattr("hybrid_seq_gnn.study.storage.cut_half_line", full)
+    with pytest.raises(OSError, match="full"):
+        ours.acquire()
+    with locked(ours.path, wait=False):
+        pass

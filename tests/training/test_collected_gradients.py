@@ -55,3 +55,10 @@ def test_a_killed_run_that_collects_ends_with_the_same_bits(tmp_path, monkeypatc
 
 def test_a_softmax_over_all_items_is_not_collected(tmp_path, monkeypatch):
     assert not trained(tmp_path, monkeypatch, True, lambda *of: CrossEntropy(), epochs=1).items.collect
+
+
+def test_the_buffer_goes_with_the_training(tmp_path, monkeypatch):
+    monkeypatch.setattr("hybrid_seq_gnn.training.loop.LARGE", 0)
+    world = World(tmp_path, ITEMS, epochs=1)
+    world.train(loss=LOSSES["one negative"](world.sequences, world.split))
+    assert world.model.items.collect and world.model.items._buffer is None
