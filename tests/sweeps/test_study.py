@@ -1,6 +1,8 @@
 """A sweep as a study: its name, its repeats and objectives, its sampler and pruner."""
 
+import fcntl
 import json
+import multiprocessing
 import pickle
 
 import optuna
@@ -149,3 +151,17 @@ def test_a_lock_is_free_again_after_an_error_on_a_full_disk(tmp_path, monkeypatc
         ours.acquire()
     with locked(ours.path, wait=False):
         pass
+
+
+def test_a_fork_does_not_share_the_lock_of_its_parent(tmp_path):
+    ours, fork = JournalLock(tmp_path / "study.journal"), multiprocessing.get_context("fork")
+    ours.acquire()
+    ours.release()
+    held, done = fork.Event(), fork.Event()
+    child = fork.Process(target=lambda: (ours.acquire(), held.set(), done.wait(60)))
+    child.start()
+    assert held.wait(60)
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(ours.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    done.set()
+    child.join()
