@@ -118,9 +118,10 @@ def test_a_side_that_is_never_right_breaks_nothing():
     assert fixed.values.tolist() == [1.0]
 
 
+@pytest.mark.parametrize("mask", [True, False])
 @pytest.mark.parametrize("gnn", ["lightgcn", "transitions"])
 @pytest.mark.parametrize("mix", ["linear", "geometric"])
-def test_what_is_collected_is_what_the_hybrid_says_at_every_weight(mix, gnn):
+def test_what_is_collected_is_what_the_hybrid_says_at_every_weight(mix, gnn, mask):
     sequences = make_sequences([6, 9, 12, 7, 15, 8], num_items=20)
     split = leave_last_two_out(sequences)
     hybrid = recommender({"sequences": sequences, "split": split}, level="score", mix=mix, gnn=gnn)
@@ -129,7 +130,7 @@ def test_what_is_collected_is_what_the_hybrid_says_at_every_weight(mix, gnn):
     def batches():
         return ranking_batches(sequences, users, split.valid, 10, 4)
 
-    held = collect(hybrid, batches(), mask=True, alphas=alphas, device=cpu)
+    held = collect(hybrid, batches(), mask=mask, alphas=alphas, device=cpu)
     assert (held.log_z is None) == (mix == "linear")
     found = held.log_p(torch.tensor(alphas).expand(6, -1))
     assert not found.requires_grad
@@ -141,7 +142,7 @@ def test_what_is_collected_is_what_the_hybrid_says_at_every_weight(mix, gnn):
                 hybrid.next_item_scores(item.batch).all().log_softmax(1).gather(1, item.targets[:, None])[:, 0]
                 for item in batches()
             ]
-            ranking = rank_users(hybrid, sequences, split.valid, batch_size=4, mask=True, device=cpu)
+            ranking = rank_users(hybrid, sequences, split.valid, batch_size=4, mask=mask, device=cpu)
         assert torch.allclose(found[:, a].float(), torch.cat(slow), atol=1e-4)
         assert held.gains[:, a].sum().item() == pytest.approx(per_user(ranking.ranks)["NDCG@10"].sum())
     unranked = collect(hybrid, batches(), mask=True, alphas=None, device=cpu)
