@@ -1,7 +1,9 @@
 """The base class of sequence models, which also serve as encoders of a hybrid: a state for each requested item."""
 
 from dataclasses import dataclass
+from typing import Literal
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -9,6 +11,8 @@ from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.limits import Limited
 from hybrid_seq_gnn.model.item_table import ItemTable
 from hybrid_seq_gnn.model.scores import DotScores, item_scores
+
+Prior = Literal["popularity", "none"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,12 @@ class Reading:
 class Encoder(Limited, nn.Module):
     """A sequence model that scores items by comparing their embeddings with a state.
 
-        score_j = state . items[j],   or with a temperature `cosine`   cos(state, items[j]) / cosine
+        score_j = state . items[j] + prior_j,   with a temperature `cosine`   cos(state, items[j]) / cosine + prior_j
+        prior_j = log((1 + n_j) / mean over items of (1 + n)),   n_j: training events of item j
+
+    With the prior, training starts at the popularity of the items, and only has to learn how a user differs from it.
+    Source: Menon et al. 2021, "Long-tail learning via logit adjustment" (arXiv:2007.07314), Sec. 5.2. Ours differs:
+    theirs ranks without the prior, to favour rare classes; a held-out item is as popular as others, so ours keeps it.
 
     The same scores are used for training (with any loss), ranking and mixing: the temperature is part of the model.
     (`loss.temperature` is not: it divides the scores once more, in training only.)
@@ -49,15 +58,34 @@ class Encoder(Limited, nn.Module):
         embedding_dim: D, width of an item's embedding and of a state.
         max_length: number of latest events that the model reads.
         cosine: see above; > 0, or None for dot products.
+        prior: `popularity`, or `none` for 0.
+
+    Attributes:
+        prior: (N,) buffer, set by `know_popularity`, 0 before; None for `none`.
 
     Raises:
         ValueError: cosine is not positive.
     """
 
-    def __init__(self, num_items: int, embedding_dim: int, max_length: int, cosine: float | None = None) -> None:
+    prior: Float[Tensor, "N"] | None
+
+    def __init__(
+        self,
+        num_items: int,
+        embedding_dim: int,
+        max_length: int,
+        cosine: float | None = None,
+        prior: Prior = "none",
+    ) -> None:
         super().__init__()
         self.max_length, self.cosine = max_length, cosine
         self.items = ItemTable(num_items, embedding_dim)
+        self.register_buffer("prior", torch.zeros(num_items + 1) if prior == "popularity" else None)
+
+    def know_popularity(self, events: Float[Tensor, "N"]) -> None:
+        """Set the prior from the number of training events of each item."""
+        if self.prior is not None:
+            self.prior[1:] = torch.log((1 + events[1:]) / (1 + events[1:]).mean())
 
     def to_learn(self, batch: Batch, targets: Int[Tensor, "M"]) -> tuple[Reading, Int[Tensor, "R"], Int[Tensor, "R"]]:
         """What to read in training, the correct item of each request, and its user."""
@@ -78,8 +106,8 @@ class Encoder(Limited, nn.Module):
     def compare(self, states: Float[Tensor, "R D"]) -> DotScores:
         """Scores of all items for each state."""
         if self.cosine is None:
-            return DotScores(states, self.items.weight, owner=self.items)
-        return item_scores(states, self.items.weight, self.cosine)
+            return DotScores(states, self.items.weight, owner=self.items, bias=self.prior)
+        return item_scores(states, self.items.weight, self.cosine, self.prior)
 
     def scores(self, reading: Reading) -> DotScores:
         """Scores of all items for each request."""

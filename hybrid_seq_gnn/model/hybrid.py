@@ -12,7 +12,7 @@ from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.interfaces import Fusion, GraphNetwork, Memory
 from hybrid_seq_gnn.limits import AtLeast1, Decay, Limited
 from hybrid_seq_gnn.model.causal import initialise
-from hybrid_seq_gnn.model.encoder import Reading
+from hybrid_seq_gnn.model.encoder import Prior, Reading
 from hybrid_seq_gnn.model.encoders import Name, make_encoder, standalone_config
 from hybrid_seq_gnn.model.ensemble import Ensemble
 from hybrid_seq_gnn.model.memory_scores import MemoryScores
@@ -55,6 +55,8 @@ class Hybrid(Limited, nn.Module):
         mask_share: see `BERT4Rec`; ignored by the other encoders.
         cosine: temperature of cosine scores on both sides, None for dot products; at the embedding level the score is
             then (alpha cos(h, E[j]) + (1 - alpha) cos(h, G[j])) / cosine.
+        prior: what is added to the scores of the sequence side, and at the embedding level to the mixed scores; see
+            `Encoder`.
 
     Raises:
         ValueError: a value is out of range.
@@ -78,6 +80,7 @@ class Hybrid(Limited, nn.Module):
         dropout: float = 0.3,
         mask_share: float = 0.3,
         cosine: float | None = None,
+        prior: Prior = "popularity",
     ) -> None:
         super().__init__()
         make_one = partial(
@@ -92,6 +95,7 @@ class Hybrid(Limited, nn.Module):
             dropout=dropout,
             mask_share=mask_share,
             cosine=cosine,
+            prior=prior,
         )
         self.encoder = make_one() if members == 1 else Ensemble([make_one() for _ in range(members)])
         # the graph side is built after the encoder, so that a seed gives the encoder the same weights as standalone
@@ -114,6 +118,10 @@ class Hybrid(Limited, nn.Module):
 
     encoder_alone = staticmethod(standalone_config)  # the configuration of the encoder as a standalone model
 
+    def know_popularity(self, events: Float[Tensor, "N"]) -> None:
+        """Set the prior of the encoder, see there."""
+        self.encoder.know_popularity(events)
+
     def graph_table(self) -> Float[Tensor, "N D"] | None:
         """G, or None if the graph side is a memory."""
         return None if self.graph_items is None else self.gnn(self.graph_items.weight)
@@ -133,16 +141,16 @@ class Hybrid(Limited, nn.Module):
 
         h . (alpha * E[j] + (1 - alpha) * G[j]) = [alpha * h, (1 - alpha) * h] . [E[j], G[j]]
         """
-        seq = self.encoder.items.weight
+        seq, prior = self.encoder.items.weight, self.encoder.prior
         alpha = self.fusion.alpha(length, states)
         if (cosine := self.encoder.cosine) is not None:
             states, seq, graph = normalize(states) / cosine, normalize(seq), normalize(graph)
         if not self.fusion.fuses_candidates:
-            return DotScores(states, seq, alpha)
+            return DotScores(states, seq, alpha, bias=prior)
         if not self.fusion.adaptive:
-            return DotScores(states, self.fusion.mix(seq, graph, length.new_zeros(len(seq))), alpha)
+            return DotScores(states, self.fusion.mix(seq, graph, length.new_zeros(len(seq))), alpha, bias=prior)
         query = torch.cat([alpha[:, None] * states, (1 - alpha)[:, None] * states], dim=1)
-        return DotScores(query, torch.cat([seq, graph], dim=1), alpha)
+        return DotScores(query, torch.cat([seq, graph], dim=1), alpha, bias=prior)
 
     def graph_queries(self, batch: Batch, graph: Float[Tensor, "N D"]) -> Float[Tensor, "M D"]:
         """g_t: the recency-weighted mean of G over the items up to each position."""

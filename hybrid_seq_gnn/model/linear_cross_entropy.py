@@ -30,6 +30,12 @@ def padded(table: Tensor) -> Tensor:
     return F.pad(table, (0, 0, 0, -len(table) % ALIGNED))
 
 
+def table_bias(bias: Tensor | None, table: Tensor) -> Tensor:
+    """A number for each row of the padded table; without a bias 0, which costs nothing in a product."""
+    bias = table.new_zeros(len(table)) if bias is None else bias.to(table.dtype)
+    return F.pad(bias, (0, -len(table) % ALIGNED))
+
+
 def softmax_of(logits: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Softmax over the items 1 to size - 1, in the memory of the logits, and (rows, 1) the log of the sum of exp."""
     logits[:, 0] = logits[:, size:] = -torch.inf
@@ -69,6 +75,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         weight: Tensor | None,
         prior: Callable[[slice], Tensor] | None,
         excluded: Excluded | None,
+        bias: Tensor | None,
     ) -> Tensor:
         rows, items = len(query), len(table) - 1
         full = query.to(table.dtype)
@@ -81,12 +88,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
         if half := torch.is_autocast_enabled(query.device.type):
             q, t = full.bfloat16(), t.bfloat16()
         columns, sums = t.T.contiguous(), table.new_zeros(t.shape)
+        bias = table_bias(bias, table)
         buffer = t.new_empty(0)
         for chunk in chunks(rows, table):
             part = q[chunk]
             if len(part) > len(buffer):
                 buffer = t.new_empty(len(part), len(t))
-            logits = torch.mm(part, columns, out=buffer[: len(part)])
+            logits = torch.addmm(bias.to(t.dtype), part, columns, out=buffer[: len(part)])
             logits = logits.float() if half else logits
             if weight is not None and prior is not None:
                 extra = prior(chunk)
@@ -106,12 +114,12 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 torch.mm(probability, t, out=query_grad[chunk])
                 sums.addmm_(probability.T, part)
         table_grad = sums[: len(table)]
-        chosen = (full * own).sum(1, keepdim=True)
+        chosen = (full * own).sum(1, keepdim=True) + bias[targets, None]
         query_grad.sub_(own, alpha=1 - smoothing)
         table_grad.index_add_(0, targets, full, alpha=smoothing - 1)
         if smoothing:
             mean = table[1:].mean(0)
-            chosen = (1 - smoothing) * chosen + smoothing * (full @ mean)[:, None]
+            chosen = (1 - smoothing) * chosen + smoothing * (full @ mean + bias[1 : items + 1].mean())[:, None]
             query_grad.sub_(mean, alpha=smoothing)
             table_grad[1:].sub_(full.sum(0), alpha=smoothing / items)
         if weight is not None:
@@ -133,6 +141,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             weight_grad,
             None,
             None,
+            None,
         )  # autograd casts to input dtypes
 
 
@@ -143,10 +152,12 @@ def linear_cross_entropy(
     smoothing: float = 0.0,
     prior: Prior | None = None,
     excluded: Excluded | None = None,
+    bias: Float[Tensor, "N"] | None = None,
 ) -> Float[Tensor, ""]:
-    """`F.cross_entropy(query @ table[1:].T, targets - 1)`, faster on a CPU and without its (M, N) memory.
+    """`F.cross_entropy(query @ table[1:].T + bias[1:], targets - 1)`, faster on a CPU and without its (M, N) memory.
 
-        loss = mean over rows of log sum_j exp(query . table_j) - query . table_target     sum over items, 0 is padding
+        loss = mean over rows of log sum_j exp(score_j) - score_target         sum over items, 0 is padding
+        score_j = query . table_j + bias_j                                     the bias has no gradient
 
     With label smoothing e, the target's score is replaced by (1 - e) times it plus e times the mean score. With a
     prior, weight * prior_j is added to every score; it is not smoothed. Excluded items are not in the sum over items;
@@ -163,7 +174,7 @@ def linear_cross_entropy(
     if not torch.is_grad_enabled():
         parts = []
         for chunk in chunks(len(query), table):
-            logits = query[chunk] @ table.T
+            logits = query[chunk] @ table.T if bias is None else torch.addmm(bias, query[chunk], table.T)
             if prior is not None:
                 logits = logits + prior.weight[chunk, None] * prior.of_rows(chunk)
             if excluded is not None:
@@ -176,7 +187,7 @@ def linear_cross_entropy(
         return torch.stack(parts).sum() / len(query)
     weight, of_rows = (None, None) if prior is None else (prior.weight, prior.of_rows)
     loss: Tensor = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        query, table, targets, smoothing, weight, of_rows, excluded
+        query, table, targets, smoothing, weight, of_rows, excluded, bias
     )
     return loss
 
@@ -192,7 +203,13 @@ class _LinearMixtureLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, alpha: Tensor, targets: Tensor, other: Tensor | None, excluded: Excluded | None, *sides: Tensor
+        ctx: Any,
+        alpha: Tensor,
+        targets: Tensor,
+        other: Tensor | None,
+        excluded: Excluded | None,
+        bias: Tensor | None,
+        *sides: Tensor,
     ) -> Tensor:
         pairs = [(query.to(table.dtype), table) for query, table in zip(sides[::2], sides[1::2], strict=True)]
         pads = [padded(table) for _, table in pairs]
@@ -203,14 +220,15 @@ class _LinearMixtureLoss(torch.autograd.Function):
         if other is not None:
             logs[1] = other
         weights = torch.stack([alpha, 1 - alpha])
+        biases = [table_bias(each, pairs[0][1]) for each in (bias, None)]
         for chunk in chunks(len(targets), pairs[0][1]):
             softmaxes = []
             for side, ((query, _), own) in enumerate(zip(pairs, owns, strict=True)):
-                logits = query[chunk] @ columns[side]
+                logits = torch.addmm(biases[side], query[chunk], columns[side])
                 if excluded is not None:
                     excluded.remove(logits, chunk, targets[chunk])
                 p, total = softmax_of(logits, size)
-                logs[side, chunk] = (query[chunk] * own[chunk]).sum(1) - total[:, 0]
+                logs[side, chunk] = (query[chunk] * own[chunk]).sum(1) + biases[side][targets[chunk]] - total[:, 0]
                 softmaxes.append(p)
             shares = torch.softmax(weights[:, chunk].log() + logs[:, chunk], 0)[:, :, None]
             for p, share, (query, _), pad, own, (query_grad, table_grad) in zip(
@@ -228,7 +246,7 @@ class _LinearMixtureLoss(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         alpha_grad, *rest = ctx.saved_tensors
         scale = grads[0] / len(alpha_grad)
-        return alpha_grad * scale, None, None, None, *(each * scale for each in rest)
+        return alpha_grad * scale, None, None, None, None, *(each * scale for each in rest)
 
 
 def linear_mixture_loss(
@@ -237,6 +255,7 @@ def linear_mixture_loss(
     other: Float[Tensor, "M"] | None,
     *sides: Tensor,
     excluded: Excluded | None = None,
+    bias: Float[Tensor, "N"] | None = None,
 ) -> Float[Tensor, ""]:
     """Mean over rows of -log(alpha p_1(target) + (1 - alpha) p_2(target)), without (M, N) memory.
 
@@ -246,6 +265,7 @@ def linear_mixture_loss(
         other: log p_2(target) if the second side has no gradient.
         sides: query (M, D) and table (N, D) of the first side, and of the second unless `other` is given; p is the
             softmax of query @ table.T.
+        bias: added to the scores of the first side, without gradient.
     """
-    loss: Tensor = _LinearMixtureLoss.apply(alpha, targets, other, excluded, *sides)  # type: ignore[no-untyped-call]
+    loss: Tensor = _LinearMixtureLoss.apply(alpha, targets, other, excluded, bias, *sides)  # type: ignore[no-untyped-call]
     return loss

@@ -17,33 +17,38 @@ from hybrid_seq_gnn.model.memory_scores import MemoryScores
 
 @dataclass(frozen=True)
 class DotScores:
-    """Scores `query @ table.T`; column 0 is padding, which rankings and losses ignore.
+    """Scores `query @ table.T + bias`; column 0 is padding, which rankings and losses ignore.
 
     Attributes:
         query: (M, D) query of each row.
         table: (N, D) items, row 0 is padding.
         alpha: (M,) weight of the sequence side in each row, None if nothing is mixed.
         owner: the module whose weight `table` is, or None.
+        bias: (N,) added to all rows, without gradient; None adds nothing.
     """
 
     query: Float[Tensor, "M D"]
     table: Float[Tensor, "N D"]
     alpha: Float[Tensor, "M"] | None = None
     owner: ItemTable | None = None
+    bias: Float[Tensor, "N"] | None = None
 
     def all(self) -> Float[Tensor, "M N"]:
         """All scores. Cost: M * N * D, memory M * N."""
-        return self.query @ self.table.T
+        if self.bias is None:
+            return self.query @ self.table.T
+        return torch.addmm(self.bias, self.query, self.table.T)
 
     def at(self, items: Int[Tensor, "M K"]) -> Float[Tensor, "M K"]:
         """Scores of K items per row."""
-        return chosen_scores(self.query, self.table, items, self.owner)
+        scores = chosen_scores(self.query, self.table, items, self.owner)
+        return scores if self.bias is None else scores + self.bias[items]
 
     def cross_entropy(
         self, targets: Int[Tensor, "M"], smoothing: float = 0.0, excluded: Excluded | None = None
     ) -> Float[Tensor, ""]:
         """Mean over rows of -log softmax(scores)[target], over all items but padding and those excluded."""
-        return linear_cross_entropy(self.query, self.table, targets, smoothing, excluded=excluded)
+        return linear_cross_entropy(self.query, self.table, targets, smoothing, excluded=excluded, bias=self.bias)
 
     def log_probabilities(self) -> Float[Tensor, "M N"]:
         """log softmax over all items; -inf for padding."""
@@ -52,19 +57,22 @@ class DotScores:
         return F.log_softmax(scores, dim=1)
 
     def scaled(self, temperature: float) -> "DotScores":
-        return self if temperature == 1 else replace(self, query=self.query / temperature)
+        if temperature == 1:
+            return self
+        bias = None if self.bias is None else self.bias / temperature
+        return replace(self, query=self.query / temperature, bias=bias)
 
 
 def item_scores(
     query: Float[Tensor, "M D"],
     table: Float[Tensor, "N D"],
     cosine: float | None,
-    alpha: Float[Tensor, "M"] | None = None,
+    bias: Float[Tensor, "N"] | None = None,
 ) -> DotScores:
     """Dot products of queries and items; with a temperature `cosine`, cos(query, item) / cosine instead."""
-    if cosine is None:
-        return DotScores(query, table, alpha)
-    return DotScores(F.normalize(query, dim=1) / cosine, F.normalize(table, dim=1), alpha)
+    if cosine is not None:
+        query, table = F.normalize(query, dim=1) / cosine, F.normalize(table, dim=1)
+    return DotScores(query, table, bias=bias)
 
 
 @dataclass(frozen=True)
@@ -149,12 +157,16 @@ class MixtureScores:
         if not self.geometric:
             if isinstance(graph, DotScores):
                 sides = seq.query, seq.table, graph.query, graph.table
-                return linear_mixture_loss(alpha, targets, None, *sides, excluded=excluded)
+                return linear_mixture_loss(alpha, targets, None, *sides, excluded=excluded, bias=seq.bias)
             other = graph.log_probability(targets)
-            return linear_mixture_loss(alpha, targets, other, seq.query, seq.table, excluded=excluded)
-        query = alpha[:, None] * seq.query
-        if isinstance(graph, DotScores):
+            return linear_mixture_loss(alpha, targets, other, seq.query, seq.table, excluded=excluded, bias=seq.bias)
+        query, table, bias, prior = alpha[:, None] * seq.query, seq.table, seq.bias, None
+        # with a bias b of the first side: alpha b + (1 - alpha) g = b + (1 - alpha) (g - b)
+        if not isinstance(graph, DotScores):
+            prior = Prior(1 - alpha, graph.all if bias is None else lambda chunk: graph.all(chunk).sub_(bias))
+        else:
             query = torch.cat([query, (1 - alpha)[:, None] * graph.query], dim=1)
-            return linear_cross_entropy(query, torch.cat([seq.table, graph.table], dim=1), targets, excluded=excluded)
-        prior = Prior(1 - alpha, graph.all)
-        return linear_cross_entropy(query, seq.table, targets, prior=prior, excluded=excluded)
+            table = torch.cat([table, graph.table], dim=1)
+            if bias is not None:
+                prior = Prior(1 - alpha, lambda chunk: -bias.expand(len(query[chunk]), -1))
+        return linear_cross_entropy(query, table, targets, prior=prior, excluded=excluded, bias=bias)

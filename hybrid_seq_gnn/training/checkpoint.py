@@ -49,6 +49,12 @@ def load(path: Path, device: torch.device, advice: str = AFRESH) -> dict[str, An
     return state
 
 
+def model_node(config: dict[str, Any]) -> dict[str, Any]:
+    """The model of a configuration; those of older versions had no prior, and do not say so."""
+    node: dict[str, Any] = config["model"]
+    return {"prior": "none", **node} if "cosine" in node else node
+
+
 def load_encoder(encoder: nn.Module, path: Path, run: "Run") -> None:
     """Load the encoder's weights from the model.pt of an earlier run.
 
@@ -61,7 +67,7 @@ def load_encoder(encoder: nn.Module, path: Path, run: "Run") -> None:
         raise UserError(f"{where}: there is no such file; expected the model.pt of a run of the encoder alone.")
     state = load(path, run.device)
     try:
-        theirs, weights, items = state["config"]["model"], state["model"], state["item_ids"]
+        theirs, weights, items = model_node(state["config"]), state["model"], state["item_ids"]
         stage = state["config"]["training"]["_target_"]
     except (KeyError, TypeError) as error:
         raise UserError(f"{where} is not the model.pt of a run: {error} is missing.") from error

@@ -111,7 +111,7 @@ def load_trained(run: Run, device: str = "auto") -> Trained:
     where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     state = read_state(run, where)
     try:
-        config, weights = state["config"], state["model"]
+        config, weights = {**state["config"], "model": checkpoint.model_node(state["config"])}, state["model"]
         item_ids = ids_of(state["item_ids"])
         nodes = {part: config[part] and check_node(part, config[part]) for part in PARTS}
     except (KeyError, TypeError, AttributeError) as error:

@@ -26,12 +26,14 @@ def problem(rows, items=23, width=6, dtype=torch.float64):
     return query, table, torch.randint(1, items, (rows,))
 
 
-def test_chunked_cross_entropy_equals_pytorchs_in_value_and_gradient():
+@pytest.mark.parametrize("bias", [None, torch.linspace(-3, 2, 23, dtype=torch.float64)], ids=["plain", "bias"])
+def test_chunked_cross_entropy_equals_pytorchs_in_value_and_gradient(bias):
     for rows, smoothing in ((1, 0.0), (191, 0.1), (192, 0.0), (192, 0.3), (400, 0.0)):
         query, table, targets = problem(rows)
-        ours = linear_cross_entropy(query, table, targets, smoothing)
+        ours = linear_cross_entropy(query, table, targets, smoothing, bias=bias)
         grads = torch.autograd.grad(3 * ours, (query, table))
-        theirs = F.cross_entropy(query @ table[1:].T, targets - 1, label_smoothing=smoothing)
+        logits = query @ table.T if bias is None else query @ table.T + bias
+        theirs = F.cross_entropy(logits[:, 1:], targets - 1, label_smoothing=smoothing)
         assert torch.allclose(ours, theirs)
         for a, b in zip(grads, torch.autograd.grad(3 * theirs, (query, table)), strict=True):
             assert torch.allclose(a, b)
@@ -39,9 +41,11 @@ def test_chunked_cross_entropy_equals_pytorchs_in_value_and_gradient():
 
 def test_cross_entropy_is_the_same_without_gradients():
     query, table, targets = problem(200)
+    bias = torch.linspace(-3, 2, 23, dtype=torch.float64)
     with torch.no_grad():
-        expected = F.cross_entropy(query @ table[1:].T, targets - 1)
-        assert torch.allclose(linear_cross_entropy(query, table, targets), expected)
+        for given, logits in ((None, query @ table.T), (bias, query @ table.T + bias)):
+            expected = F.cross_entropy(logits[:, 1:], targets - 1)
+            assert torch.allclose(linear_cross_entropy(query, table, targets, bias=given), expected)
 
 
 @pytest.mark.parametrize("sizes", [[1], [100, 30, 70], [1] * 20 + [130, 128]], ids=sum)

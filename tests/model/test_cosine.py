@@ -9,7 +9,7 @@ from hybrid_seq_gnn.fusion.learnable import Learnable
 from hybrid_seq_gnn.model.caser import Caser
 from hybrid_seq_gnn.model.gru4rec import GRU4Rec
 from hybrid_seq_gnn.model.sasrec import SASRec
-from tests.model.test_hybrid import hybrid
+from tests.model.test_hybrid import hybrid, with_prior
 from tests.model.test_sasrec import batch_of
 
 T = 0.2
@@ -20,10 +20,10 @@ def test_scores_are_cosines_over_the_temperature_in_training_as_in_ranking(model
     torch.manual_seed(0)
     plain = model(20, embedding_dim=8, max_length=10).double().eval()
     torch.manual_seed(0)
-    ours = model(20, embedding_dim=8, max_length=10, cosine=T).double().eval()
+    ours = with_prior(model(20, embedding_dim=8, max_length=10, cosine=T)).double().eval()
     batch = batch_of([3, 1, 4], [5, 9])
     dots = plain.next_item_scores(batch)
-    slow = F.cosine_similarity(dots.query[:, None], dots.table[None, 1:], dim=2) / T
+    slow = F.cosine_similarity(dots.query[:, None], dots.table[None, 1:], dim=2) / T + ours.prior[1:]
     found = ours.next_item_scores(batch)
     assert torch.allclose(found.all()[:, 1:], slow)
     every, *_ = ours.training_scores(batch, torch.ones(5, dtype=torch.long))
@@ -43,7 +43,7 @@ def test_a_hybrid_mixes_the_cosines_of_both_tables(fusion):
         F.cosine_similarity(states[:, None], table[None], dim=2)
         for table in (model.encoder.items.weight, model.graph_table())
     )
-    slow = (0.3 * seq + 0.7 * graph) / T
+    slow = (0.3 * seq + 0.7 * graph) / T + model.encoder.prior
     assert torch.allclose(model.next_item_scores(batch).all(), slow, atol=1e-6)
 
 

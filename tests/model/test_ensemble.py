@@ -9,17 +9,19 @@ from hybrid_seq_gnn.fusion.fixed import Fixed
 from hybrid_seq_gnn.model.ensemble import Ensemble
 from hybrid_seq_gnn.model.sasrec import SASRec
 from tests.commands import SMALL, fail, results, succeed
-from tests.model.test_hybrid import hybrid
+from tests.model.test_hybrid import hybrid, with_prior
 from tests.model.test_sasrec import batch_of
 from tests.run.test_encoders import stored, times_trained
 
 BATCH = batch_of([3, 1, 4, 1], [5, 9, 2])
 
 
+@pytest.mark.parametrize("prior", ["popularity", "none"])
 @pytest.mark.parametrize("cosine", [None, 0.1])
-def test_the_scores_are_the_mean_of_those_of_the_members(cosine):
-    members = [SASRec(20, embedding_dim=8, cosine=cosine).eval() for _ in range(3)]
-    found = Ensemble(members).next_item_scores(BATCH).all()
+def test_the_scores_are_the_mean_of_those_of_the_members(cosine, prior):
+    members = [SASRec(20, embedding_dim=8, cosine=cosine, prior=prior).eval() for _ in range(3)]
+    with_prior(ensemble := Ensemble(members))
+    found = ensemble.next_item_scores(BATCH).all()
     expected = torch.stack([member.next_item_scores(BATCH).all() for member in members]).mean(0)
     assert torch.allclose(found, expected, atol=1e-6)
 

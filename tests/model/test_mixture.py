@@ -14,11 +14,12 @@ from hybrid_seq_gnn.model.memory_scores import MemoryScores
 from hybrid_seq_gnn.model.sasrec import SASRec
 from hybrid_seq_gnn.model.scores import DotScores, MixtureScores
 from tests.conftest import leave_last_two_out, make_sequences
-from tests.model.test_hybrid import SIZE, hybrid
+from tests.model.test_hybrid import SIZE, hybrid, with_prior
 from tests.model.test_sasrec import batch_of
 
 ITEMS, ROWS, WIDTH = 9, 5, 4
 ALPHA = torch.tensor([0.2, 0.5, 0.9, 0.35, 0.7], dtype=torch.float64)
+BIAS = torch.linspace(-2, 1, ITEMS + 1, dtype=torch.float64)
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +54,7 @@ def graph_side(kind, own=TARGETS):
 def mixture(kind, geometric=True, alpha=ALPHA, own=TARGETS):
     torch.manual_seed(0)
     query, table = torch.randn(ROWS, WIDTH, dtype=torch.float64), torch.randn(ITEMS + 1, WIDTH, dtype=torch.float64)
-    return MixtureScores(DotScores(query, table), graph_side(kind, own), alpha, query, geometric)
+    return MixtureScores(DotScores(query, table, bias=BIAS), graph_side(kind, own), alpha, query, geometric)
 
 
 def softmax(scores):
@@ -63,7 +64,7 @@ def softmax(scores):
 
 def slow(scores):
     """p of all items but padding, (ROWS, ITEMS)."""
-    p = softmax(scores.seq.query.numpy() @ scores.seq.table.numpy()[1:].T)
+    p = softmax(scores.seq.query.numpy() @ scores.seq.table.numpy()[1:].T + BIAS.numpy()[1:])
     if isinstance(scores.graph, DotScores):
         q = softmax(scores.graph.query.numpy() @ scores.graph.table.numpy()[1:].T)
     else:
@@ -125,7 +126,7 @@ def test_what_is_excluded_is_no_candidate_of_either_softmax_of_a_linear_mixture(
     scores = mixture("dot", geometric=False)
     own = []
     for side in (scores.seq, scores.graph):
-        logits = side.query @ side.table.T
+        logits = side.all()
         EXCLUDED.remove(logits, slice(0, ROWS), TARGETS)
         own.append(F.softmax(logits[:, 1:], 1)[torch.arange(ROWS), TARGETS - 1])
     expected = -(scores.alpha * own[0] + (1 - scores.alpha) * own[1]).log().mean()
@@ -141,7 +142,7 @@ def test_gradients_of_both_sides_and_of_alpha_are_right(kind, geometric):
 
     def again(query, table, alpha, *graph):
         side = DotScores(*graph) if graph else start.graph
-        return MixtureScores(DotScores(query, table), side, alpha, query, geometric)
+        return MixtureScores(DotScores(query, table, bias=BIAS), side, alpha, query, geometric)
 
     items = torch.tensor([[1, 3], [2, 2], [9, 8], [4, 5], [7, 1]])
     assert torch.autograd.gradcheck(lambda *given: again(*given).cross_entropy(TARGETS), inputs)
@@ -209,7 +210,7 @@ def test_in_training_every_score_leaves_out_the_pairs_of_the_event_itself(geomet
 @pytest.mark.parametrize("tied", [False, True])
 def test_a_hybrid_with_alpha_one_scores_as_its_encoder_alone_to_the_last_bit(tied):
     torch.manual_seed(0)
-    plain = SASRec(20, **SIZE).eval()
+    plain = with_prior(SASRec(20, **SIZE)).eval()
     mixed = hybrid(Fixed(alpha=1.0), tied=tied).eval()
     batch = batch_of([3, 1, 4], [7, 2])
     assert torch.equal(plain.next_item_scores(batch).all()[:, 1:], mixed.next_item_scores(batch).all()[:, 1:])

@@ -103,7 +103,21 @@ def test_a_bad_size_is_refused_by_name(setting):
         SASRec(20, **setting)
 
 
+def test_the_prior_adds_the_log_of_an_items_share_of_the_events_to_every_score():
+    torch.manual_seed(0)
+    plain = SASRec(4, embedding_dim=8, prior="none").eval()
+    torch.manual_seed(0)
+    ours = SASRec(4, embedding_dim=8).eval()
+    batch, events = batch_of([3, 1], [4]), torch.tensor([0.0, 5.0, 0.0, 1.0, 2.0])
+    assert torch.equal(ours.next_item_scores(batch).all(), plain.next_item_scores(batch).all())
+    for model in (plain, ours):
+        model.know_popularity(events)
+    added = ours.next_item_scores(batch).all() - plain.next_item_scores(batch).all()
+    assert torch.allclose(added, torch.tensor([1.0, 6 / 3, 1 / 3, 2 / 3, 3 / 3]).log().expand(2, -1), atol=1e-6)
+
+
 def test_scores_of_some_items_equal_those_of_all(model):
+    model.know_popularity(torch.arange(21.0))
     some = model.next_item_scores(batch_of([3, 1], [4]))
     items = torch.tensor([[1, 7, 20], [3, 3, 2]])
     assert torch.allclose(some.at(items), some.all().gather(1, items))
