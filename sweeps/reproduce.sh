@@ -9,29 +9,32 @@ case ${1:-} in '' | *=*) ;; *) folder=$1; shift ;; esac
 at() { [ -e "$folder/$1" ] && echo "$folder/$1" || echo null; }
 ml1m=$(at ml-1m.zip) ml100k=$(at ml-100k.zip) beauty=$(at beauty.txt.gz) four="data=ml-100k data.min_rating=4"
 tuned="model.embedding_dim=32 model.num_blocks=3 model.dropout=0.1 training.lr=0.0007837 training.weight_decay=0.06086"
+old=model.prior=none # the model at the time
 all="fixed,discrete,learnable,continuous,length_gate,piecewise,gated"
 
 case $block in
-movietweetings)  set -- model=sasrec,hybrid loss=cross_entropy,unseen seed=0,1,2 -m "$@" ;;
-ml-100k)         set -- $four data.path="$ml100k" model=sasrec,hybrid loss=cross_entropy,unseen seed=0,1,2 -m "$@" ;;
+movietweetings)  set -- model=sasrec,hybrid seed=0,1,2 -m "$@" ;;
+ml-100k)         set -- $four data.path="$ml100k" model=sasrec,hybrid seed=0,1,2 -m "$@" ;;
+losses)          set -- $old model=sasrec,hybrid loss=cross_entropy,unseen seed=0,1,2 -m "$@" ;;
+losses-100k)     set -- $old $four data.path="$ml100k" model=sasrec,hybrid loss=cross_entropy,unseen seed=0,1,2 -m "$@" ;;
 ml-1m-4)         set -- +experiment=hybrid/ml-1m data.path="$ml1m" seed=0,1,2 -m "$@" ;;
 ml-1m)           set -- +experiment=hybrid/ml-1m-all data.path="$ml1m" seed=0,1,2 -m "$@" ;;
 beauty)          set -- +experiment=hybrid/beauty data.path="$beauty" seed=0,1,2 -m "$@" ;;
 anchors)         set -- +experiment=anchor/sasrec,anchor/sasrec_bce,anchor/sasrec_gbce,anchor/bert4rec,anchor/gru4rec \
                      data.path="$ml1m" seed=0,1,2 -m "$@" ;;
-tuning)          set -- sweeps=baseline_tuning study.n_trials=16 "$@" ;;
-tuning-100k)     set -- sweeps=baseline_tuning study.n_trials=16 $four data.path="$ml100k" "$@" ;;
+tuning)          set -- sweeps=baseline_tuning $old study.n_trials=16 "$@" ;;
+tuning-100k)     set -- sweeps=baseline_tuning $old study.n_trials=16 $four data.path="$ml100k" "$@" ;;
 controls)        set -- sweeps=controls seed=10 study.seeds=5 "$@" ;;
-tuned)           set -- model=sasrec,hybrid model.embedding_dim=32 model.max_length=100 model.dropout=0.3199 \
+tuned)           set -- $old model=sasrec,hybrid model.embedding_dim=32 model.max_length=100 model.dropout=0.3199 \
                      training.lr=0.0008187 training.weight_decay=0.001159 seed=10,11,12,13,14 -m "$@" ;;
-default-100k)    set -- $four data.path="$ml100k" model=sasrec,hybrid seed=10,11,12,13,14 -m "$@" ;;
-controls-100k)   set -- sweeps=controls seed=10 study.seeds=5 $four data.path="$ml100k" $tuned "$@" ;;
-fusions)         set -- sweeps=fusions seed=10 "$@" ;;
-fusions-100k)    set -- sweeps=fusions seed=10 $four data.path="$ml100k" $tuned "$@" ;;
+default-100k)    set -- $old $four data.path="$ml100k" model=sasrec,hybrid seed=10,11,12,13,14 -m "$@" ;;
+controls-100k)   set -- sweeps=controls seed=10 study.seeds=5 $four data.path="$ml100k" "$@" ;;
+fusions)         set -- sweeps=fusions $old seed=10 "$@" ;;
+fusions-100k)    set -- sweeps=fusions $old seed=10 $four data.path="$ml100k" $tuned "$@" ;;
 embeddings)      set -- +experiment=study/embeddings loss=unseen fusion=$all seed=10,11,12 -m "$@" ;;
 embeddings-100k) set -- +experiment=study/embeddings loss=unseen fusion=$all seed=10,11,12 $four data.path="$ml100k" $tuned -m "$@" ;;
-global-time)     set -- data.split=global_time seed=0,1,2 -m "$@" ;;
-refit)           set -- evaluation.refit=true seed=0,1,2 -m "$@" ;;
+global-time)     set -- $old data.split=global_time seed=0,1,2 -m "$@" ;;
+refit)           set -- $old evaluation.refit=true seed=0,1,2 -m "$@" ;;
 counting)        set -- model=popularity,markov,item_knn,ease -m "$@" ;;
 *)  echo "blocks of RESULTS.md:"; sed -n 's/^\([a-z0-9-]*\))  *set -- /  \1: /p' "$0" | sed 's/ "$@" ;;//; s/ \\$/ …/'
     [ -z "$block" ] || exit 2
