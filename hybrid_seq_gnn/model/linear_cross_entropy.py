@@ -125,13 +125,12 @@ class _LinearCrossEntropy(torch.autograd.Function):
         if weight is not None:
             chosen = chosen + weight[:, None] * extra_own
         ctx.save_for_backward(query_grad, table_grad, weight_grad)
-        ctx.rows = rows
         return (total - chosen).sum() / rows
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         query_grad, table_grad, weight_grad = ctx.saved_tensors
-        scale = grads[0] / ctx.rows
+        scale = grads[0] / len(query_grad)
         weight_grad = None if weight_grad is None else weight_grad * scale
         return (
             query_grad * scale,
@@ -208,7 +207,7 @@ class _LinearMixtureLoss(torch.autograd.Function):
         targets: Tensor,
         other: Tensor | None,
         excluded: Excluded | None,
-        bias: Tensor | None,
+        bias: tuple[Tensor | None, Tensor | None],
         *sides: Tensor,
     ) -> Tensor:
         pairs = [(query.to(table.dtype), table) for query, table in zip(sides[::2], sides[1::2], strict=True)]
@@ -220,7 +219,7 @@ class _LinearMixtureLoss(torch.autograd.Function):
         if other is not None:
             logs[1] = other
         weights = torch.stack([alpha, 1 - alpha])
-        biases = [table_bias(each, pairs[0][1]) for each in (bias, None)]
+        biases = [table_bias(each, pairs[0][1]) for each in bias]
         for chunk in chunks(len(targets), pairs[0][1]):
             softmaxes = []
             for side, ((query, _), own) in enumerate(zip(pairs, owns, strict=True)):
@@ -255,7 +254,7 @@ def linear_mixture_loss(
     other: Float[Tensor, "M"] | None,
     *sides: Tensor,
     excluded: Excluded | None = None,
-    bias: Float[Tensor, "N"] | None = None,
+    bias: tuple[Float[Tensor, "N"] | None, Float[Tensor, "N"] | None] = (None, None),
 ) -> Float[Tensor, ""]:
     """Mean over rows of -log(alpha p_1(target) + (1 - alpha) p_2(target)), without (M, N) memory.
 
@@ -265,7 +264,7 @@ def linear_mixture_loss(
         other: log p_2(target) if the second side has no gradient.
         sides: query (M, D) and table (N, D) of the first side, and of the second unless `other` is given; p is the
             softmax of query @ table.T.
-        bias: added to the scores of the first side, without gradient.
+        bias: added to the scores of either side, without gradient.
     """
     loss: Tensor = _LinearMixtureLoss.apply(alpha, targets, other, excluded, bias, *sides)  # type: ignore[no-untyped-call]
     return loss

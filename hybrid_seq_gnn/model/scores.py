@@ -154,19 +154,30 @@ class MixtureScores:
         if smoothing:
             raise UserError(f"loss.label_smoothing={smoothing} does not work with fusion.level=score; set it to 0.")
         seq, graph, alpha = self.seq, self.graph, self.alpha.to(self.seq.table.dtype)
+        query, table, bias = seq.query, seq.table, seq.bias
         if not self.geometric:
             if isinstance(graph, DotScores):
-                sides = seq.query, seq.table, graph.query, graph.table
-                return linear_mixture_loss(alpha, targets, None, *sides, excluded=excluded, bias=seq.bias)
+                sides, biases = (query, table, graph.query, graph.table), (bias, graph.bias)
+                return linear_mixture_loss(alpha, targets, None, *sides, excluded=excluded, bias=biases)
             other = graph.log_probability(targets)
-            return linear_mixture_loss(alpha, targets, other, seq.query, seq.table, excluded=excluded, bias=seq.bias)
-        query, table, bias, prior = alpha[:, None] * seq.query, seq.table, seq.bias, None
-        # with a bias b of the first side: alpha b + (1 - alpha) g = b + (1 - alpha) (g - b)
-        if not isinstance(graph, DotScores):
-            prior = Prior(1 - alpha, graph.all if bias is None else lambda chunk: graph.all(chunk).sub_(bias))
-        else:
+            return linear_mixture_loss(alpha, targets, other, query, table, excluded=excluded, bias=(bias, None))
+        query, prior = alpha[:, None] * query, Prior(1 - alpha, self.beyond)
+        if isinstance(graph, DotScores):
             query = torch.cat([query, (1 - alpha)[:, None] * graph.query], dim=1)
             table = torch.cat([table, graph.table], dim=1)
-            if bias is not None:
-                prior = Prior(1 - alpha, lambda chunk: -bias.expand(len(query[chunk]), -1))
+            if bias is None and graph.bias is None:
+                return linear_cross_entropy(query, table, targets, excluded=excluded)
         return linear_cross_entropy(query, table, targets, prior=prior, excluded=excluded, bias=bias)
+
+    def beyond(self, chunk: slice) -> Float[Tensor, "rows N"]:
+        """g - b, with g and b all that has no gradient in the scores of the second and the first side.
+
+        alpha b + (1 - alpha) g = b + (1 - alpha) (g - b)
+        """
+        if isinstance(self.graph, DotScores):
+            of_graph = self.seq.table.new_zeros(len(self.alpha[chunk]), len(self.seq.table))
+            if self.graph.bias is not None:
+                of_graph += self.graph.bias
+        else:
+            of_graph = self.graph.all(chunk)
+        return of_graph if self.seq.bias is None else of_graph.sub_(self.seq.bias)

@@ -190,8 +190,8 @@ def test_two_sides_of_one_opinion_have_that_opinion(alpha):
 def test_a_linear_mixture_has_the_bits_that_it_always_had(kind):
     scores = mixture(kind, geometric=False)
     alpha = scores.alpha[:, None]
-    seq, graph = scores.seq.log_probabilities(), scores.graph.log_probabilities()
-    assert torch.equal(scores.all(), torch.logaddexp(alpha.log() + seq, torch.log1p(-alpha) + graph))
+    seq, graph = (side.log_probabilities()[:, 1:] for side in (scores.seq, scores.graph))
+    assert torch.equal(scores.all()[:, 1:], torch.logaddexp(alpha.log() + seq, torch.log1p(-alpha) + graph))
 
 
 @MIXES
