@@ -137,3 +137,10 @@ def test_a_planted_alpha_by_length_is_found_to_a_tenth(alpha, fusion, geometric)
     found, true = fusion.curve(torch.arange(1, 101)), torch.tensor([alpha(n) for n in range(1, 101)])
     assert (found - true).abs().max() < 0.1
     assert not (before - true).abs().max() < 0.1  # it was not there from the start
+
+
+def test_lightgcn_leaves_popularity_behind_with_the_default_training(tmp_path):
+    dials = world(order_strength=0.0, cooccurrence_strength=0.9)
+    settings = [f"data.{name}={value}" for name, value in dials.items()]
+    succeed("data=synthetic", *settings, "model=lightgcn", "training.epochs=6", "hydra.run.dir=run", cwd=tmp_path)
+    assert results(tmp_path / "run")["test_metrics"]["HR@10"] - popularity_hr10(dials) > 0.1

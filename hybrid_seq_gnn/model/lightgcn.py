@@ -14,11 +14,16 @@ from hybrid_seq_gnn.graph.bipartite import Bipartite
 from hybrid_seq_gnn.limits import AtLeast1, Limited
 from hybrid_seq_gnn.model.scores import DotScores
 
+FACTOR = 10.0  # of the parameters, see `LightGCNRecommender`
+
 
 class LightGCNRecommender(Limited, nn.Module):
     """Dot products of user and item embeddings after smoothing over the user-item graph of the training part.
 
-        X_0 = [items; users],  X_k = A_hat X_{k-1},  X = mean(X_0 .. X_K);   score(u, j) = X_u . X_j
+        X_0 = 10 [items; users],  X_k = A_hat X_{k-1},  X = mean(X_0 .. X_K);   score(u, j) = X_u . X_j
+
+    The factor is not in the paper: a step of AdamW moves X_0 by ten times the learning rate, without which one that is
+    right for the other models leaves this one at the popularity of the items until patience runs out.
 
     The paper trains it with `loss=bpr`; any loss works. Every training event except a user's first is a target.
 
@@ -48,11 +53,11 @@ class LightGCNRecommender(Limited, nn.Module):
         graph = Bipartite().build(sequences, split)
         self.adjacency = graph.adjacency()
         self.num_nodes, self.num_layers = num_items + 1, num_layers
-        self.nodes = nn.Parameter(0.02 * torch.randn(graph.nodes, embedding_dim))
+        self.nodes = nn.Parameter(0.1 / FACTOR * torch.randn(graph.nodes, embedding_dim))
 
     def tables(self) -> tuple[Float[Tensor, "N D"], Float[Tensor, "users D"]]:
         """Smoothed embeddings of items and users."""
-        layer: Tensor = self.nodes
+        layer: Tensor = FACTOR * self.nodes
         total = layer
         for _ in range(self.num_layers):
             layer = self.adjacency(layer)
