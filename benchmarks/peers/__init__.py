@@ -2,6 +2,7 @@
 
 All train SASRec on the same windows (RecBole on their prefixes), with the same width, blocks, heads, dropout, learning
 rate, batch and cross-entropy over all items, on one thread, and are validated by one evaluator that belongs to none.
+The peers have no prior in their scores, so this package is also measured without.
 Each peer has a virtual environment of its own, made here with pip at the first call.
 """
 
@@ -29,7 +30,7 @@ PACKAGES = {
 }
 TORCH = "torch==2.13.0"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hybrid_seq_gnn" / "peers"
-PRODUCT = "product"
+PRODUCT, PLAIN = "product", "product, model.prior=none"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +46,8 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    pythons = {PRODUCT: Path(sys.executable)} | {peer: environment(options.cache, peer) for peer in options.peers}
+    pythons = dict.fromkeys((PRODUCT, PLAIN), Path(sys.executable))
+    pythons |= {peer: environment(options.cache, peer) for peer in options.peers}
     with tempfile.TemporaryDirectory() as folder:
         for world in worlds(options):
             file = export(world, Path(folder))
@@ -90,6 +92,8 @@ def export(world: World, folder: Path) -> Path:
 
 def side(name: str, python: Path, file: Path, world: World, *more: object) -> list[dict[str, float]]:
     """Records that a side prints, see `judge.Judge.note`."""
+    if name == PLAIN:
+        name, more = PRODUCT, (*more, "--prior", "none")
     command = [python, HERE / f"run_{name}.py", file, world.length, BATCH, *more]
     environment = {k: v for k, v in os.environ.items() if name == PRODUCT or k != "PYTHONPATH"}
     if name == PRODUCT:

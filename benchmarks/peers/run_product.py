@@ -39,9 +39,12 @@ class Timed(TrainingWindows):
         judge.stop()
 
 
-windows = Timed(sequences, leave_one_out(sequences), judge.length, judge.batch)
+split = leave_one_out(sequences)
+windows = Timed(sequences, split, judge.length, judge.batch)
 assert (windows.first == judge.first).all() and (windows.size == judge.size).all()
-model = SASRec(judge.num_items, max_length=judge.length, dropout=judge.options.dropout)
+prior = judge.options.prior
+model = SASRec(judge.num_items, max_length=judge.length, dropout=judge.options.dropout, prior=prior)
+model.know_popularity(torch.from_numpy(sequences.training_counts(split)).float())
 
 
 def score(histories: list[np.ndarray]) -> np.ndarray:
