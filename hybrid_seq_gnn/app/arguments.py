@@ -24,7 +24,11 @@ NO_EFFECT_IN_A_SWEEP = {
     "Its own folder is hydra.sweep.dir, or study.name below outputs/studies.",
     r"hydra\.run\.dir\b": "the folder of a sweep is hydra.sweep.dir, or study.name below outputs/studies.",
 }
-NO_EFFECT_IN_A_RUN = {r"hydra\.sweep\.": "this is one run, whose folder is hydra.run.dir; -m makes it a sweep."}
+NO_EFFECT_IN_A_RUN = {
+    r"hydra\.sweep\.": "this is one run, whose folder is hydra.run.dir; -m makes it a sweep.",
+    r"study\.dry_run=(?!false)": "this is one run; -m makes it a sweep, whose runs it shows. For the settings of a "
+    "run: --cfg job.",
+}
 KEYS = {"question", "time", "read", "overrides", "variants"}
 
 

@@ -66,7 +66,7 @@ def job_of(config: DictConfig, watch: Callable[[list[dict[str, Any]]], None] | N
 
     settings = HydraConfig.get()
     overrides = list(settings.overrides.task)
-    whole = checked(plain(config))
+    whole = checked(plain(config), overrides)
     warn_unused(whole, overrides)
     if watch is None:  # the plan of a sweep has done so
         rehearse(whole)

@@ -1,5 +1,6 @@
 """Check a configuration and build the objects that it describes."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import torch
@@ -13,7 +14,7 @@ from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.graph.items import ItemGraph
 from hybrid_seq_gnn.graph.sparse import SparseMatrix
 from hybrid_seq_gnn.limits import conform
-from hybrid_seq_gnn.run.check import check_node, needs_of, settings_of, target_class
+from hybrid_seq_gnn.run.check import UNKNOWN, check_node, needs_of, settings_of, target_class
 from hybrid_seq_gnn.run.identity import Config, digest
 
 TOP_LEVEL: dict[str, Any] = {"seed": Annotated[int, Interval(ge=0, lt=1 << 31)], "name": str | None, "debug": bool}
@@ -59,12 +60,26 @@ def without_fusion(training: Config) -> Config:
     return {"_target_": alone} | {name: value for name, value in training.items() if name in settings}
 
 
-def checked(config: Config) -> Config:
+def checked(config: Config, overrides: Sequence[str] = ()) -> Config:
     """The configuration of a run with all values checked, and groups that are not in use set to None.
+
+    Args:
+        overrides: from the command line, so that a message can tell what an experiment has set.
 
     Raises:
         ValueError: a setting does not exist, or a value has the wrong type.
     """
+    try:
+        return _checked(config)
+    except UserError as error:
+        name = str(error).partition(":")[0]
+        frozen = [line for line in overrides if line.startswith("+experiment=")]
+        if not frozen or UNKNOWN not in str(error) or any(line.startswith(f"{name}=") for line in overrides):
+            raise
+        raise UserError(f"{error} {frozen[-1]} sets it, for another option; ~{name} takes it away.") from error
+
+
+def _checked(config: Config) -> Config:
     config = {key: value for key, value in config.items() if key != OF_A_SWEEP}
     for key in config:
         if key not in TOP_LEVEL and key not in GROUPS:

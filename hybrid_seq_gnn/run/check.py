@@ -15,6 +15,7 @@ from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import conform
 
 PACKAGE = "hybrid_seq_gnn."
+UNKNOWN = "there is no such setting."
 
 
 def target_class(key: str, node: Mapping[str, Any]) -> type:
@@ -64,7 +65,7 @@ def check_node(key: str, node: Mapping[str, Any]) -> dict[str, Any]:
         if name == "_target_":
             continue
         if name not in settings:
-            raise UserError(f"{key}.{name}: there is no such setting. {did_you_mean(str(name), settings, key)}")
+            raise UserError(f"{key}.{name}: {UNKNOWN} {did_you_mean(str(name), settings, key)}")
         if isinstance(value, Mapping) and "_target_" in value:
             checked[name] = check_node(f"{key}.{name}", value)
         else:

@@ -183,7 +183,7 @@ class Conditions:
             fixed = tuple(f for f in self.space.fixed if self.may_be(base, f))
             here = [name for name in self.space.distributions if name not in options and self.may_be(base, name)]
             whole = self.lines(fixed, options | {name: self.first(name) for name in here})
-            config = checked(base if base and whole == chosen else self.compose(whole))
+            config = checked(base if base and whole == chosen else self.compose(whole), whole)
             unused = {group for group in GROUPS if config[group] is None}
             matter = frozenset(name for name in [*options, *here] if top(name) not in unused)
             self.known[key] = matter, fixed, config
