@@ -36,6 +36,7 @@ embeddings-100k) set -- +experiment=study/embeddings loss=unseen fusion=$all see
 global-time)     set -- $old data.split=global_time seed=0,1,2 -m "$@" ;;
 refit)           set -- $old evaluation.refit=true seed=0,1,2 -m "$@" ;;
 counting)        set -- model=popularity,markov,item_knn,ease -m "$@" ;;
+lightgcn)        set -- model=lightgcn seed=0,1,2 -m "$@" ;;
 *)  echo "blocks of RESULTS.md:"; sed -n 's/^\([a-z0-9-]*\))  *set -- /  \1: /p' "$0" | sed 's/ "$@" ;;//; s/ \\$/ …/'
     [ -z "$block" ] || exit 2
     exit ;;
