@@ -22,17 +22,18 @@ ml-1m)           set -- +experiment=hybrid/ml-1m-all data.path="$ml1m" seed=0,1,
 beauty)          set -- +experiment=hybrid/beauty data.path="$beauty" seed=0,1,2 -m "$@" ;;
 anchors)         set -- +experiment=anchor/sasrec,anchor/sasrec_bce,anchor/sasrec_gbce,anchor/bert4rec,anchor/gru4rec \
                      data.path="$ml1m" seed=0,1,2 -m "$@" ;;
-tuning)          set -- sweeps=baseline_tuning $old study.n_trials=16 "$@" ;;
+tuning)          set -- sweeps=baseline_tuning study.n_trials=16 "$@" ;;
 tuning-100k)     set -- sweeps=baseline_tuning $old study.n_trials=16 $four data.path="$ml100k" "$@" ;;
 controls)        set -- sweeps=controls seed=10 study.seeds=5 "$@" ;;
-tuned)           set -- $old model=sasrec,hybrid model.embedding_dim=32 model.max_length=100 model.dropout=0.3199 \
+tuned)           set -- model=sasrec,hybrid model.embedding_dim=32 model.max_length=100 model.dropout=0.3199 \
                      training.lr=0.0008187 training.weight_decay=0.001159 seed=10,11,12,13,14 -m "$@" ;;
 default-100k)    set -- $old $four data.path="$ml100k" model=sasrec,hybrid seed=10,11,12,13,14 -m "$@" ;;
 controls-100k)   set -- sweeps=controls seed=10 study.seeds=5 $four data.path="$ml100k" "$@" ;;
 fusions)         set -- sweeps=fusions $old seed=10 "$@" ;;
 fusions-100k)    set -- sweeps=fusions $old seed=10 $four data.path="$ml100k" $tuned "$@" ;;
-embeddings)      set -- +experiment=study/embeddings loss=unseen fusion=$all seed=10,11,12 -m "$@" ;;
-embeddings-100k) set -- +experiment=study/embeddings loss=unseen fusion=$all seed=10,11,12 $four data.path="$ml100k" $tuned -m "$@" ;;
+embeddings)      set -- +experiment=study/embeddings loss=unseen model.prior=popularity fusion=$all seed=10,11,12 -m "$@" ;;
+embeddings-100k) set -- +experiment=study/embeddings loss=unseen model.prior=popularity fusion=$all seed=10,11,12 \
+                     $four data.path="$ml100k" -m "$@" ;;
 global-time)     set -- $old data.split=global_time seed=0,1,2 -m "$@" ;;
 refit)           set -- $old evaluation.refit=true seed=0,1,2 -m "$@" ;;
 counting)        set -- model=popularity,markov,item_knn,ease -m "$@" ;;

@@ -43,6 +43,7 @@ from tests.commands import SMALL, command, fail
         (["gnn=lightgcn", "gnn.num_layers=-1"], ["gnn.num_layers=-1"]),
         (["gnn.widnow=3"], ["gnn.widnow", "gnn.window"]),
         (["gnn=lightgcn"], ["training=joint", "+experiment=study/embeddings"]),
+        (["+experiment=hybrid/movietweetings", "+foo=1"], ["foo: there is no such setting. Top level"]),
         (["study.dry_run=true"], ["study.dry_run=true: this is one run", "-m", "--cfg job"]),
         (["+experiment=hybrid/movietweetings", "fusion=learnable"], ["fusion.alpha", "+experiment=", "~fusion.alpha"]),
         (["+experiment=hybrid/movietweetings", "model=sasrec"], ["model.encoder", "+experiment=", "~model.encoder"]),

@@ -26,8 +26,8 @@ NO_EFFECT_IN_A_SWEEP = {
 }
 NO_EFFECT_IN_A_RUN = {
     r"hydra\.sweep\.": "this is one run, whose folder is hydra.run.dir; -m makes it a sweep.",
-    r"study\.dry_run=(?!false)": "this is one run; -m makes it a sweep, whose runs it shows. For the settings of a "
-    "run: --cfg job.",
+    r"study\.dry_run=(?!(?i:false|no|off|0)$)": "this is one run; -m makes it a sweep, whose runs it shows. "
+    "For the settings of a run: --cfg job.",
 }
 KEYS = {"question", "time", "read", "overrides", "variants"}
 

@@ -9,7 +9,7 @@ from hybrid_seq_gnn.model.encoder import Encoder, Reading
 
 
 class CausalModel(Encoder):
-    """Scores of the next item: score_j = h_t . items[j], where h_t = encode(items up to t).
+    """Scores of the next item: score_j = h_t . items[j] + prior_j, where h_t = encode(items up to t).
 
     Args:
         num_items, embedding_dim, max_length, cosine, prior: see `Encoder`.

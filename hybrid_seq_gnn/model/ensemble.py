@@ -50,9 +50,7 @@ class Ensemble(Encoder):
         parts = states.chunk(len(self.members), dim=1)
         scores = [member.compare(part) for member, part in zip(self.members, parts, strict=True)]  # type: ignore[operator]
         query = torch.cat([each.query for each in scores], dim=1) / len(scores)
-        priors = [each.bias for each in scores if each.bias is not None]
-        bias = torch.stack(priors).mean(0) if priors else None
-        return DotScores(query, torch.cat([each.table for each in scores], dim=1), bias=bias)
+        return DotScores(query, torch.cat([each.table for each in scores], dim=1), bias=scores[0].bias)
 
     def know_popularity(self, events: Float[Tensor, "N"]) -> None:
         for member in self.members:

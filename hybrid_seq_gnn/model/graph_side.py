@@ -14,6 +14,8 @@ class GraphSide(nn.Module):
 
         score = g_t . G[j],   g_t the recency-weighted mean of the user's last items in G, see `Hybrid`
 
+    Where the embeddings are mixed, the encoder's prior is added, as it will be in the hybrid.
+
     Raises:
         ValueError: the hybrid's graph side has no weights (a memory with fusion.level=score).
     """
@@ -28,6 +30,7 @@ class GraphSide(nn.Module):
         self.graph_items = hybrid.graph_items
         self.gnn = hybrid.gnn
         self.max_length, self.cosine = hybrid.max_length, hybrid.encoder.cosine
+        self.prior = hybrid.encoder.prior if hybrid.fusion.level == "embedding" else None
         self._queries = hybrid.graph_queries
 
     def training_scores(
@@ -35,9 +38,9 @@ class GraphSide(nn.Module):
     ) -> tuple[DotScores, Int[Tensor, "M"], Int[Tensor, "M"]]:
         """Scores at every position, the next item there, and the user."""
         graph = self.gnn(self.graph_items.weight)
-        return item_scores(self._queries(batch, graph), graph, self.cosine), targets, batch.users[batch.row]
+        return item_scores(self._queries(batch, graph), graph, self.cosine, self.prior), targets, batch.users[batch.row]
 
     def next_item_scores(self, batch: Batch) -> DotScores:
         """Scores of the item after each user's latest event, (B, N)."""
         graph = self.gnn(self.graph_items.weight)
-        return item_scores(self._queries(batch, graph)[batch.last], graph, self.cosine)
+        return item_scores(self._queries(batch, graph)[batch.last], graph, self.cosine, self.prior)

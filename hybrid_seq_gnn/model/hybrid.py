@@ -26,8 +26,9 @@ class Hybrid(Limited, nn.Module):
     counted before truncation, in training and at serving. score and p refer to the item after position t:
 
         fusion.level=embedding   x_t   = alpha(n_t) E[i_t] + (1 - alpha(n_t)) G[i_t]                 input side
-                                 score = encode(x)_t . (alpha(n_t) E[j] + (1 - alpha(n_t)) G[j])     candidate side
-        fusion.level=score       p_seq = softmax(encode(E[i])_t . E)
+                                 score = encode(x)_t . (alpha(n_t) E[j] + (1 - alpha(n_t)) G[j]) + prior_j
+                                                                                                     candidate side
+        fusion.level=score       p_seq = softmax(encode(E[i])_t . E + prior)
             mix=geometric        p(j)  = p_seq(j)^alpha(n_t) p_graph(j)^(1 - alpha(n_t)) / Z
             mix=linear           p(j)  = alpha(n_t) p_seq(j) + (1 - alpha(n_t)) p_graph(j)
 

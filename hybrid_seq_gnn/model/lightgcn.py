@@ -11,19 +11,17 @@ from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.graph.bipartite import Bipartite
-from hybrid_seq_gnn.limits import AtLeast1, Limited
+from hybrid_seq_gnn.limits import AtLeast1, Limited, Positive
 from hybrid_seq_gnn.model.scores import DotScores
-
-FACTOR = 10.0  # of the parameters, see `LightGCNRecommender`
 
 
 class LightGCNRecommender(Limited, nn.Module):
     """Dot products of user and item embeddings after smoothing over the user-item graph of the training part.
 
-        X_0 = 10 [items; users],  X_k = A_hat X_{k-1},  X = mean(X_0 .. X_K);   score(u, j) = X_u . X_j
+        X_0 = scale [items; users],  X_k = A_hat X_{k-1},  X = mean(X_0 .. X_K);   score(u, j) = X_u . X_j
 
-    The factor is not in the paper: a step of AdamW moves X_0 by ten times the learning rate, without which one that is
-    right for the other models leaves this one at the popularity of the items until patience runs out.
+    The scale is not in the paper: a step of AdamW moves X_0 by so many learning rates. With 1, a rate that is right for
+    the other models leaves this one at the popularity of the items until patience runs out.
 
     The paper trains it with `loss=bpr`; any loss works. Every training event except a user's first is a target.
 
@@ -32,9 +30,10 @@ class LightGCNRecommender(Limited, nn.Module):
         sequences, split: the training part gives the graph.
         embedding_dim: D.
         num_layers: K, hops of smoothing.
+        scale: see above; > 0. X_0 starts with a standard deviation of 0.1, as the authors' code does.
 
     Raises:
-        ValueError: a size is not positive.
+        ValueError: a size or the scale is not positive.
     """
 
     knows_users = True  # by an embedding each
@@ -48,16 +47,17 @@ class LightGCNRecommender(Limited, nn.Module):
         *,
         embedding_dim: AtLeast1 = 64,
         num_layers: AtLeast1 = 2,
+        scale: Positive = 10.0,
     ) -> None:
         super().__init__()
         graph = Bipartite().build(sequences, split)
         self.adjacency = graph.adjacency()
-        self.num_nodes, self.num_layers = num_items + 1, num_layers
-        self.nodes = nn.Parameter(0.1 / FACTOR * torch.randn(graph.nodes, embedding_dim))
+        self.num_nodes, self.num_layers, self.scale = num_items + 1, num_layers, scale
+        self.nodes = nn.Parameter(0.1 / scale * torch.randn(graph.nodes, embedding_dim))
 
     def tables(self) -> tuple[Float[Tensor, "N D"], Float[Tensor, "users D"]]:
         """Smoothed embeddings of items and users."""
-        layer: Tensor = FACTOR * self.nodes
+        layer: Tensor = self.scale * self.nodes
         total = layer
         for _ in range(self.num_layers):
             layer = self.adjacency(layer)

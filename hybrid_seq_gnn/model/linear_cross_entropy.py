@@ -45,11 +45,11 @@ def softmax_of(logits: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True)
-class Prior:
+class Extra:
     """Scores added to the dot products, computed a chunk of rows at a time, without gradient.
 
     Attributes:
-        weight: (M,) weight of each row's prior, with gradient.
+        weight: (M,) weight in each row, with gradient.
         of_rows: maps a slice of the rows to their (rows, N) scores, finite but for padding.
     """
 
@@ -73,7 +73,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         targets: Tensor,
         smoothing: float,
         weight: Tensor | None,
-        prior: Callable[[slice], Tensor] | None,
+        of_rows: Callable[[slice], Tensor] | None,
         excluded: Excluded | None,
         bias: Tensor | None,
     ) -> Tensor:
@@ -96,8 +96,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 buffer = t.new_empty(len(part), len(t))
             logits = torch.addmm(bias.to(t.dtype), part, columns, out=buffer[: len(part)])
             logits = logits.float() if half else logits
-            if weight is not None and prior is not None:
-                extra = prior(chunk)
+            if weight is not None and of_rows is not None:
+                extra = of_rows(chunk)
                 logits[:, : len(table)].addcmul_(weight[chunk, None], extra)
             if excluded is not None:
                 excluded.remove(logits, chunk, targets[chunk])
@@ -149,7 +149,7 @@ def linear_cross_entropy(
     table: Float[Tensor, "N D"],
     targets: Int[Tensor, "M"],
     smoothing: float = 0.0,
-    prior: Prior | None = None,
+    extra: Extra | None = None,
     excluded: Excluded | None = None,
     bias: Float[Tensor, "N"] | None = None,
 ) -> Float[Tensor, ""]:
@@ -158,8 +158,8 @@ def linear_cross_entropy(
         loss = mean over rows of log sum_j exp(score_j) - score_target         sum over items, 0 is padding
         score_j = query . table_j + bias_j                                     the bias has no gradient
 
-    With label smoothing e, the target's score is replaced by (1 - e) times it plus e times the mean score. With a
-    prior, weight * prior_j is added to every score; it is not smoothed. Excluded items are not in the sum over items;
+    With label smoothing e, the target's score is replaced by (1 - e) times it plus e times the mean score. With
+    `extra`, weight * extra_j is added to every score; it is not smoothed. Excluded items are not in the sum over items;
     they do not go with smoothing.
 
     Source: Wijmans et al. 2024, "Cut Your Losses" (arXiv:2411.09009). Ours differs: theirs is a GPU kernel that
@@ -174,8 +174,8 @@ def linear_cross_entropy(
         parts = []
         for chunk in chunks(len(query), table):
             logits = query[chunk] @ table.T if bias is None else torch.addmm(bias, query[chunk], table.T)
-            if prior is not None:
-                logits = logits + prior.weight[chunk, None] * prior.of_rows(chunk)
+            if extra is not None:
+                logits = logits + extra.weight[chunk, None] * extra.of_rows(chunk)
             if excluded is not None:
                 excluded.remove(logits, chunk, targets[chunk])
             parts.append(
@@ -184,7 +184,7 @@ def linear_cross_entropy(
                 )
             )
         return torch.stack(parts).sum() / len(query)
-    weight, of_rows = (None, None) if prior is None else (prior.weight, prior.of_rows)
+    weight, of_rows = (None, None) if extra is None else (extra.weight, extra.of_rows)
     loss: Tensor = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
         query, table, targets, smoothing, weight, of_rows, excluded, bias
     )

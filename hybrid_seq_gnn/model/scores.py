@@ -11,7 +11,7 @@ from hybrid_seq_gnn.data.seen import Excluded
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.model.chosen_scores import chosen_scores
 from hybrid_seq_gnn.model.item_table import ItemTable
-from hybrid_seq_gnn.model.linear_cross_entropy import Prior, linear_cross_entropy, linear_mixture_loss
+from hybrid_seq_gnn.model.linear_cross_entropy import Extra, linear_cross_entropy, linear_mixture_loss
 from hybrid_seq_gnn.model.memory_scores import MemoryScores
 
 
@@ -161,13 +161,13 @@ class MixtureScores:
                 return linear_mixture_loss(alpha, targets, None, *sides, excluded=excluded, bias=biases)
             other = graph.log_probability(targets)
             return linear_mixture_loss(alpha, targets, other, query, table, excluded=excluded, bias=(bias, None))
-        query, prior = alpha[:, None] * query, Prior(1 - alpha, self.beyond)
+        query, extra = alpha[:, None] * query, Extra(1 - alpha, self.beyond)
         if isinstance(graph, DotScores):
             query = torch.cat([query, (1 - alpha)[:, None] * graph.query], dim=1)
             table = torch.cat([table, graph.table], dim=1)
             if bias is None and graph.bias is None:
                 return linear_cross_entropy(query, table, targets, excluded=excluded)
-        return linear_cross_entropy(query, table, targets, prior=prior, excluded=excluded, bias=bias)
+        return linear_cross_entropy(query, table, targets, extra=extra, excluded=excluded, bias=bias)
 
     def beyond(self, chunk: slice) -> Float[Tensor, "rows N"]:
         """g - b, with g and b all that has no gradient in the scores of the second and the first side.

@@ -74,7 +74,11 @@ def checked(config: Config, overrides: Sequence[str] = ()) -> Config:
     except UserError as error:
         name = str(error).partition(":")[0]
         frozen = [line for line in overrides if line.startswith("+experiment=")]
-        if not frozen or UNKNOWN not in str(error) or any(line.startswith(f"{name}=") for line in overrides):
+        if (
+            not frozen
+            or UNKNOWN not in str(error)
+            or any(line.lstrip("+").startswith(f"{name}=") for line in overrides)
+        ):
             raise
         raise UserError(f"{error} {frozen[-1]} sets it, for another option; ~{name} takes it away.") from error
 
@@ -84,7 +88,7 @@ def _checked(config: Config) -> Config:
     for key in config:
         if key not in TOP_LEVEL and key not in GROUPS:
             known = ", ".join((*GROUPS, OF_A_SWEEP, *TOP_LEVEL))
-            raise UserError(f"{key}: there is no such setting. Top level: {known}.")
+            raise UserError(f"{key}: {UNKNOWN} Top level: {known}.")
     top = {key: conform(key, config.get(key), kind) for key, kind in TOP_LEVEL.items()}
     used = groups_in_use(config)
     if "fusion" not in used and "training" in config:

@@ -14,6 +14,7 @@ from hybrid_seq_gnn.files import atomic
 if TYPE_CHECKING:
     from hybrid_seq_gnn.training.strategy import Run
 
+BEFORE = {"prior": "none", "scale": 1.0}  # settings of models that older versions did not have, and what they did
 IRRELEVANT = {"_target_", "dropout", "mask_share"}  # model settings that do not affect the scores
 
 
@@ -49,12 +50,6 @@ def load(path: Path, device: torch.device, advice: str = AFRESH) -> dict[str, An
     return state
 
 
-def model_node(config: dict[str, Any]) -> dict[str, Any]:
-    """The model of a configuration; those of older versions had no prior, and do not say so."""
-    node: dict[str, Any] = config["model"]
-    return {"prior": "none", **node} if "cosine" in node else node
-
-
 def load_encoder(encoder: nn.Module, path: Path, run: "Run") -> None:
     """Load the encoder's weights from the model.pt of an earlier run.
 
@@ -67,7 +62,7 @@ def load_encoder(encoder: nn.Module, path: Path, run: "Run") -> None:
         raise UserError(f"{where}: there is no such file; expected the model.pt of a run of the encoder alone.")
     state = load(path, run.device)
     try:
-        theirs, weights, items = model_node(state["config"]), state["model"], state["item_ids"]
+        theirs, weights, items = {**BEFORE, **state["config"]["model"]}, state["model"], state["item_ids"]
         stage = state["config"]["training"]["_target_"]
     except (KeyError, TypeError) as error:
         raise UserError(f"{where} is not the model.pt of a run: {error} is missing.") from error

@@ -22,7 +22,7 @@ from hybrid_seq_gnn.graph.sparse import SparseMatrix
 from hybrid_seq_gnn.results.load import load
 from hybrid_seq_gnn.results.runs import Run, require_comparable
 from hybrid_seq_gnn.run.build import build_parts
-from hybrid_seq_gnn.run.check import check_node
+from hybrid_seq_gnn.run.check import check_node, settings_of, target_class
 from hybrid_seq_gnn.run.identity import Config
 from hybrid_seq_gnn.training import checkpoint
 
@@ -111,7 +111,10 @@ def load_trained(run: Run, device: str = "auto") -> Trained:
     where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     state = read_state(run, where)
     try:
-        config, weights = {**state["config"], "model": checkpoint.model_node(state["config"])}, state["model"]
+        config, weights = state["config"], state["model"]
+        known = settings_of(target_class("model", config["model"]))
+        before = {name: value for name, value in checkpoint.BEFORE.items() if name in known}
+        config = {**config, "model": {**before, **config["model"]}}
         item_ids = ids_of(state["item_ids"])
         nodes = {part: config[part] and check_node(part, config[part]) for part in PARTS}
     except (KeyError, TypeError, AttributeError) as error:

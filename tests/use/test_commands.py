@@ -192,6 +192,24 @@ def test_a_model_of_another_version_is_refused_with_its_reason(run, tmp_path):
     assert "model.old_setting: there is no such setting" in message
 
 
+@pytest.mark.parametrize("kind", ["sasrec", "lightgcn"])
+def test_a_model_from_before_a_setting_scores_as_it_did_then(kind, tmp_path):
+    import torch
+
+    from hybrid_seq_gnn.use.load import choose, load_trained
+
+    run = run_of(kind)
+    state = torch.load(run.folder / "model.pt", weights_only=True)
+    if kind == "sasrec":
+        del state["config"]["model"]["prior"], state["model"]["prior"]
+    else:
+        del state["config"]["model"]["scale"]
+    results = json.dumps(json.loads((run.folder / "results.json").read_text()) | {"sha256": {}}).encode()
+    old = copy(run, tmp_path, model=pickled(state, tmp_path / "s.pt"), results=results)
+    model = load_trained(choose(str(old))).model
+    assert model.prior is None if kind == "sasrec" else model.scale == 1.0
+
+
 @pytest.mark.parametrize("kind", ["hybrid", "embeddings", "lightgcn", "markov"])
 def test_the_same_data_give_the_same_ranks(kind, tmp_path, capsys):
     run = run_of(kind)
