@@ -137,7 +137,8 @@ def test_other_models_and_losses_end_well(arguments, tmp_path):
 
 
 def test_a_setting_without_effect_is_said(tmp_path):
-    done = succeed(*SMALL, "model=sasrec", "fusion.alpha=0.3", "study.n_trials=3", "training.epochs=1", cwd=tmp_path)
+    unused = ["fusion.alpha=0.3", "study.n_trials=3", "study.dry_run=False"]
+    done = succeed(*SMALL, "model=sasrec", *unused, "training.epochs=1", cwd=tmp_path)
     assert "fusion.alpha=0.3 has no effect" in done.stdout
     assert "study.n_trials=3 has no effect: this is one run" in done.stdout
 

@@ -80,30 +80,30 @@ class _LinearCrossEntropy(torch.autograd.Function):
         rows, items = len(query), len(table) - 1
         full = query.to(table.dtype)
         query_grad = torch.empty_like(full)
-        weight_grad = None if weight is None else torch.empty_like(weight)
+        weight_grad = torch.empty_like(weight) if weight is not None and ctx.needs_input_grad[4] else None
         total = table.new_empty(rows, 1)  # log of the sum of exp(logits)
         own = table[targets]
         extra_own = table.new_zeros(rows, 1)
         q, t = full, padded(table)
         if half := torch.is_autocast_enabled(query.device.type):
             q, t = full.bfloat16(), t.bfloat16()
-        columns, sums = t.T.contiguous(), table.new_zeros(t.shape)
         bias = table_bias(bias, table)
+        columns, sums, start = t.T.contiguous(), table.new_zeros(t.shape), bias.to(t.dtype)
         buffer = t.new_empty(0)
         for chunk in chunks(rows, table):
             part = q[chunk]
             if len(part) > len(buffer):
                 buffer = t.new_empty(len(part), len(t))
-            logits = torch.addmm(bias.to(t.dtype), part, columns, out=buffer[: len(part)])
+            logits = torch.addmm(start, part, columns, out=buffer[: len(part)])
             logits = logits.float() if half else logits
             if weight is not None and of_rows is not None:
                 extra = of_rows(chunk)
                 logits[:, : len(table)].addcmul_(weight[chunk, None], extra)
+                extra_own[chunk] = extra.gather(1, targets[chunk, None])
             if excluded is not None:
                 excluded.remove(logits, chunk, targets[chunk])
             probability, total[chunk] = softmax_of(logits, len(table))
             if weight_grad is not None:
-                extra_own[chunk] = extra.gather(1, targets[chunk, None])
                 extra[:, 0] = 0.0
                 weight_grad[chunk] = (probability[:, : len(table)] * extra).sum(1) - extra_own[chunk, 0]
             if half:

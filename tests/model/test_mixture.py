@@ -178,11 +178,12 @@ def test_what_a_memory_rules_out_gives_no_nan_at_any_weight():
         assert bool(loss.isfinite()) and bool(torch.autograd.grad(loss, weights)[0].isfinite().all())
 
 
+@MIXES
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
-def test_two_sides_of_one_opinion_have_that_opinion(alpha):
+def test_two_sides_of_one_opinion_have_that_opinion(alpha, geometric):
     scores = mixture("dot")
-    same = MixtureScores(scores.seq, scores.seq, torch.full_like(ALPHA, alpha), scores.states, True)
-    assert torch.allclose(same.all()[:, 1:], scores.seq.all()[:, 1:])
+    same = MixtureScores(scores.seq, scores.seq, torch.full_like(ALPHA, alpha), scores.states, geometric)
+    assert torch.allclose(same.all()[:, 1:].softmax(1), scores.seq.all()[:, 1:].softmax(1))
     assert torch.allclose(same.cross_entropy(TARGETS), scores.seq.cross_entropy(TARGETS))
 
 
@@ -223,3 +224,16 @@ def test_every_score_has_a_gradient(geometric):
     mixture = MixtureScores(seq, graph, torch.full((3,), 0.4), query[0], geometric)
     mixture.all()[:, 1:].sum().backward()
     assert query.grad.isfinite().all() and table.grad.isfinite().all()
+
+
+@KINDS
+def test_a_constant_alpha_leaves_the_gradients_of_both_sides_as_they_are(kind):
+    found = []
+    for learned in (True, False):
+        start = mixture(kind, alpha=ALPHA.clone().requires_grad_(learned))
+        query, table = (t.clone().requires_grad_() for t in (start.seq.query, start.seq.table))
+        scores = MixtureScores(DotScores(query, table, bias=BIAS), start.graph, start.alpha, query, True)
+        loss = scores.cross_entropy(TARGETS)
+        found.append([loss.detach(), *torch.autograd.grad(loss, [query, table])])
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)

@@ -121,3 +121,4 @@ def test_scores_of_some_items_equal_those_of_all(model):
     some = model.next_item_scores(batch_of([3, 1], [4]))
     items = torch.tensor([[1, 7, 20], [3, 3, 2]])
     assert torch.allclose(some.at(items), some.all().gather(1, items))
+    assert torch.allclose(some.scaled(0.5).all(), 2 * some.all())
