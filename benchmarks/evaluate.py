@@ -27,12 +27,14 @@ def rows(options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
     for world in worlds(options):
         for kind in options.models:
             case = Case(world, *model_of(kind, world), options.steps)
-            steps, validation = [], []
-            for _ in range(options.rounds):
-                steps.append(case.epoch())
+            validation: list[float] = []
+
+            def validate(case: Case = case, seconds: list[float] = validation) -> None:
                 started = cpu()
                 case.validate()
-                validation.append(cpu() - started)
+                seconds.append(cpu() - started)
+
+            steps = [case.epoch(validate) for _ in range(options.rounds)]
             epoch = sum(map(min, zip(*steps, strict=True))) / len(steps[0]) * case.batches_in_epoch
             users, best = int((world.prepared.split.valid >= 0).sum()), min(validation)
             each = f"{1e3 * best / users:.2f}"

@@ -38,12 +38,14 @@ class Batch:
 
     def packed(self, values: Shaped[Tensor, "B T ..."]) -> Shaped[Tensor, "M ..."]:
         """The values at the positions."""
-        return values.flatten(0, 1).index_select(0, self.places)
+        rows = values.flatten(0, 1)
+        return rows if len(rows) == len(self.places) else rows.index_select(0, self.places)
 
     def unpacked(self, rows: Shaped[Tensor, "M D"]) -> Shaped[Tensor, "B T D"]:
         """One row for each position, put in its place; 0 at padding."""
-        padded = rows.new_zeros(self.items.numel(), rows.shape[1]).index_copy(0, self.places, rows)
-        return padded.view(*self.items.shape, -1)
+        if len(rows) < self.items.numel():
+            rows = rows.new_zeros(self.items.numel(), rows.shape[1]).index_copy(0, self.places, rows)
+        return rows.view(*self.items.shape, -1)
 
     @property
     def row(self) -> Int[Tensor, "M"]:

@@ -12,6 +12,7 @@ from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.model.dropout import Dropout
 
 ROWS = 16  # histories that attention pads to the same length
+QUERIES = 64  # positions that attend at a time on a CPU
 
 
 class Layout:
@@ -21,6 +22,7 @@ class Layout:
         cell: (C,) packed position in each cell; padding repeats position 0.
         place: (M,) cell of each packed position.
         groups: per group, its histories, its length and, for attention to both sides, the mask of its positions.
+        even: all histories have the same length, so that each position is in the cell of its number.
 
     Args:
         batch: the histories, with padding on the right.
@@ -28,7 +30,7 @@ class Layout:
     """
 
     def __init__(self, batch: Batch, causal: bool = True) -> None:
-        self.batch = batch
+        self.batch, self.even = batch, len(batch.places) == batch.items.numel()
         if batch.items.device.type == "cpu":
             self.in_groups(causal)
         else:
@@ -59,6 +61,14 @@ class Layout:
             filled += cell.size
         self.cell, self.place = torch.from_numpy(np.concatenate(cells)), torch.from_numpy(place)
 
+    def to_cells(self, x: Float[Tensor, "M D"]) -> Float[Tensor, "C D"]:
+        """A row for each cell."""
+        return x if self.even else _ToCells.apply(x, self)  # type: ignore[no-untyped-call, no-any-return]
+
+    def to_positions(self, x: Float[Tensor, "C D"]) -> Float[Tensor, "M D"]:
+        """A row for each position."""
+        return x if self.even else _ToPositions.apply(x, self)  # type: ignore[no-untyped-call, no-any-return]
+
 
 class _ToCells(torch.autograd.Function):
     """x[cell]; the gradient at padding is 0, so that of each position comes from one cell."""
@@ -85,6 +95,25 @@ class _ToPositions(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         cells = grads[0].new_zeros(len(ctx.layout.cell), grads[0].shape[1])
         return cells.index_copy_(0, ctx.layout.place, grads[0]), None
+
+
+def causal_attention(
+    q: Float[Tensor, "B H T d"], k: Float[Tensor, "B H T d"], v: Float[Tensor, "B H T d"]
+) -> Float[Tensor, "B H T d"]:
+    """Each position attends to itself and earlier ones.
+
+    On a CPU, PyTorch also computes the products with later positions, and masks them. In parts of `QUERIES` positions
+    most are left out: at 200 positions, training takes 0.8 and ranking 0.75 of the time.
+    """
+    length = q.shape[2]
+    if length <= QUERIES or q.device.type != "cpu":
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    seen = torch.ones(length, length, dtype=torch.bool).tril()
+    ends = [(start, min(start + QUERIES, length)) for start in range(0, length, QUERIES)]
+    parts = (
+        F.scaled_dot_product_attention(q[:, :, a:b], k[:, :, :b], v[:, :, :b], attn_mask=seen[a:b, :b]) for a, b in ends
+    )
+    return torch.cat(list(parts), 2)
 
 
 class Block(nn.Module):
@@ -125,15 +154,14 @@ class Block(nn.Module):
     def attend(self, x: Float[Tensor, "M D"], layout: Layout) -> Float[Tensor, "M D"]:
         """Multi-head attention, a group of histories at a time."""
         width = x.shape[-1]
-        cells: Tensor = _ToCells.apply(self.qkv(x), layout)  # type: ignore[no-untyped-call]
         mixed = []
-        parts = torch.split(cells, [users * length for users, length, _ in layout.groups])
+        parts = torch.split(layout.to_cells(self.qkv(x)), [users * length for users, length, _ in layout.groups])
         for part, (users, length, mask) in zip(parts, layout.groups, strict=True):
             qkv = part.view(users, length, 3, self.num_heads, width // self.num_heads)
             q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (users, heads, length, D / heads)
-            out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=self.causal)
+            out = causal_attention(q, k, v) if self.causal else F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
             mixed.append(out.transpose(1, 2).reshape(users * length, width))
-        packed: Tensor = self.project(_ToPositions.apply(torch.cat(mixed), layout))  # type: ignore[no-untyped-call]
+        packed: Tensor = self.project(layout.to_positions(torch.cat(mixed)))
         return packed
 
     def feed_forward(self, x: Float[Tensor, "M D"]) -> Float[Tensor, "M D"]:
@@ -144,13 +172,19 @@ class Block(nn.Module):
         return self.feed_forward(self.dropout.add(x, self.attend(self.attention_norm(x), layout)))
 
     def at_last(self, x: Float[Tensor, "M D"], layout: Layout) -> Float[Tensor, "B D"]:
-        """`forward` for the latest position of each history only, without dropout: all that ranking needs."""
-        batch, width = layout.batch, x.shape[-1]
-        users, length = batch.items.shape
-        last, normed = batch.last, self.attention_norm(x)
-        weight, bias = self.qkv.weight, self.qkv.bias
-        q = F.linear(normed[last], weight[:width], bias[:width]).view(users, self.num_heads, 1, -1)
-        cells = batch.unpacked(F.linear(normed, weight[width:], bias[width:]))
-        k, v = cells.view(users, length, 2, self.num_heads, -1).permute(2, 0, 3, 1, 4)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=(batch.items > 0)[:, None, None])
-        return self.feed_forward(x[last] + self.project(out.reshape(users, width)))
+        """`forward` for the latest position of each history only, without dropout: all that ranking needs.
+
+        A single query q of a history needs neither keys nor values of its positions n_t: per head,
+
+            q . (K n_t + k) = (K^T q) . n_t + constant,    sum_t w_t (V n_t + v) = V (sum_t w_t n_t) + v
+        """
+        batch, width, heads = layout.batch, x.shape[-1], self.num_heads
+        normed = self.attention_norm(x)
+        (q_weight, k_weight, v_weight), (q_bias, _, v_bias) = self.qkv.weight.chunk(3), self.qkv.bias.chunk(3)
+        q = F.linear(normed[batch.last], q_weight, q_bias).view(-1, heads, width // heads)
+        reach = torch.einsum("bhd,hdw->bhw", q, k_weight.view(heads, -1, width))[:, None]
+        cells = batch.unpacked(normed)[:, None]
+        mask, scale = (batch.items > 0)[:, None, None], (width // heads) ** -0.5
+        mean = F.scaled_dot_product_attention(reach, cells, cells, attn_mask=mask, scale=scale)[:, 0]
+        out = torch.einsum("bhw,hdw->bhd", mean, v_weight.view(heads, -1, width)).flatten(1) + v_bias
+        return self.feed_forward(x[batch.last] + self.project(out))

@@ -31,7 +31,7 @@ def padded(table: Tensor) -> Tensor:
 
 
 def table_bias(bias: Tensor | None, table: Tensor) -> Tensor:
-    """A number for each row of the padded table; without a bias 0, which costs nothing in a product."""
+    """A number, or several, for each row of the padded table; without a bias 0, which costs nothing in a product."""
     bias = table.new_zeros(len(table)) if bias is None else bias.to(table.dtype)
     return F.pad(bias, (0, -len(table) % ALIGNED))
 
@@ -76,11 +76,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
         of_rows: Callable[[slice], Tensor] | None,
         excluded: Excluded | None,
         bias: Tensor | None,
+        bias_weight: Tensor | None,
     ) -> Tensor:
         rows, items = len(query), len(table) - 1
         full = query.to(table.dtype)
         query_grad = torch.empty_like(full)
         weight_grad = torch.empty_like(weight) if weight is not None and ctx.needs_input_grad[4] else None
+        bias_grad = torch.empty_like(bias_weight) if bias_weight is not None and ctx.needs_input_grad[8] else None
         total = table.new_empty(rows, 1)  # log of the sum of exp(logits)
         own = table[targets]
         extra_own = table.new_zeros(rows, 1)
@@ -88,13 +90,16 @@ class _LinearCrossEntropy(torch.autograd.Function):
         if half := torch.is_autocast_enabled(query.device.type):
             q, t = full.bfloat16(), t.bfloat16()
         bias = table_bias(bias, table)
-        columns, sums, start = t.T.contiguous(), table.new_zeros(t.shape), bias.to(t.dtype)
+        columns, sums, start, wide = t.T.contiguous(), table.new_zeros(t.shape), bias.to(t.dtype), q
+        if bias_weight is not None:  # as more dimensions, biases by weight cost next to nothing
+            wide, columns = torch.cat([q, bias_weight.to(q.dtype)], 1), torch.cat([columns, start])
+            start = torch.zeros_like(start[0])
         buffer = t.new_empty(0)
         for chunk in chunks(rows, table):
             part = q[chunk]
             if len(part) > len(buffer):
                 buffer = t.new_empty(len(part), len(t))
-            logits = torch.addmm(start, part, columns, out=buffer[: len(part)])
+            logits = torch.addmm(start, wide[chunk], columns, out=buffer[: len(part)])
             logits = logits.float() if half else logits
             if weight is not None and of_rows is not None:
                 extra = of_rows(chunk)
@@ -106,6 +111,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if weight_grad is not None:
                 extra[:, 0] = 0.0
                 weight_grad[chunk] = (probability[:, : len(table)] * extra).sum(1) - extra_own[chunk, 0]
+            if bias_grad is not None:
+                torch.mm(probability, bias.T, out=bias_grad[chunk])
             if half:
                 probability = probability.bfloat16()
                 query_grad[chunk] = (probability @ t).to(full.dtype)
@@ -114,7 +121,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 torch.mm(probability, t, out=query_grad[chunk])
                 sums.addmm_(probability.T, part)
         table_grad = sums[: len(table)]
-        chosen = (full * own).sum(1, keepdim=True) + bias[targets, None]
+        chosen = (full * own).sum(1, keepdim=True)
+        chosen += (
+            bias[targets, None] if bias_weight is None else (bias_weight * bias[:, targets].T).sum(1, keepdim=True)
+        )
         query_grad.sub_(own, alpha=1 - smoothing)
         table_grad.index_add_(0, targets, full, alpha=smoothing - 1)
         if smoothing:
@@ -124,24 +134,16 @@ class _LinearCrossEntropy(torch.autograd.Function):
             table_grad[1:].sub_(full.sum(0), alpha=smoothing / items)
         if weight is not None:
             chosen = chosen + weight[:, None] * extra_own
-        ctx.save_for_backward(query_grad, table_grad, weight_grad)
+        if bias_grad is not None:
+            bias_grad -= bias[:, targets].T
+        ctx.save_for_backward(query_grad, table_grad, weight_grad, bias_grad)
         return (total - chosen).sum() / rows
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        query_grad, table_grad, weight_grad = ctx.saved_tensors
-        scale = grads[0] / len(query_grad)
-        weight_grad = None if weight_grad is None else weight_grad * scale
-        return (
-            query_grad * scale,
-            table_grad * scale,
-            None,
-            None,
-            weight_grad,
-            None,
-            None,
-            None,
-        )  # autograd casts to input dtypes
+        scale = grads[0] / len(ctx.saved_tensors[0])
+        query, table, weight, bias_weight = (None if grad is None else grad * scale for grad in ctx.saved_tensors)
+        return query, table, None, None, weight, None, None, None, bias_weight  # autograd casts to input dtypes
 
 
 def linear_cross_entropy(
@@ -151,16 +153,18 @@ def linear_cross_entropy(
     smoothing: float = 0.0,
     extra: Extra | None = None,
     excluded: Excluded | None = None,
-    bias: Float[Tensor, "N"] | None = None,
+    bias: Float[Tensor, "*P N"] | None = None,
+    bias_weight: Float[Tensor, "M P"] | None = None,
 ) -> Float[Tensor, ""]:
     """`F.cross_entropy(query @ table[1:].T + bias[1:], targets - 1)`, faster on a CPU and without its (M, N) memory.
 
         loss = mean over rows of log sum_j exp(score_j) - score_target         sum over items, 0 is padding
         score_j = query . table_j + bias_j                                     the bias has no gradient
 
-    With label smoothing e, the target's score is replaced by (1 - e) times it plus e times the mean score. With
-    `extra`, weight * extra_j is added to every score; it is not smoothed. Excluded items are not in the sum over items;
-    they do not go with smoothing.
+    With `bias_weight`, which has a gradient, bias_j is a sum of P biases by weight in each row. With label smoothing e,
+    the target's score is replaced by (1 - e) times it plus e times the mean score. With `extra`, weight * extra_j is
+    added to every score; it is not smoothed. Excluded items are not in the sum over items. Neither they nor a
+    `bias_weight` go with smoothing.
 
     Source: Wijmans et al. 2024, "Cut Your Losses" (arXiv:2411.09009). Ours differs: theirs is a GPU kernel that
     recomputes the logits for the gradient, ours computes the gradient in the forward pass.
@@ -173,7 +177,9 @@ def linear_cross_entropy(
     if not torch.is_grad_enabled():
         parts = []
         for chunk in chunks(len(query), table):
-            logits = query[chunk] @ table.T if bias is None else torch.addmm(bias, query[chunk], table.T)
+            logits = query[chunk] @ table.T
+            if bias is not None:
+                logits = logits + (bias if bias_weight is None else bias_weight[chunk] @ bias)
             if extra is not None:
                 logits = logits + extra.weight[chunk, None] * extra.of_rows(chunk)
             if excluded is not None:
@@ -186,7 +192,7 @@ def linear_cross_entropy(
         return torch.stack(parts).sum() / len(query)
     weight, of_rows = (None, None) if extra is None else (extra.weight, extra.of_rows)
     loss: Tensor = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        query, table, targets, smoothing, weight, of_rows, excluded, bias
+        query, table, targets, smoothing, weight, of_rows, excluded, bias, bias_weight
     )
     return loss
 

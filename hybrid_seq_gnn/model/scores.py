@@ -161,23 +161,15 @@ class MixtureScores:
                 return linear_mixture_loss(alpha, targets, None, *sides, excluded=excluded, bias=biases)
             other = graph.log_probability(targets)
             return linear_mixture_loss(alpha, targets, other, query, table, excluded=excluded, bias=(bias, None))
-        query, extra = alpha[:, None] * query, Extra(1 - alpha, self.beyond)
+        query, extra, biases = alpha[:, None] * query, None, [(alpha, bias)]
         if isinstance(graph, DotScores):
             query = torch.cat([query, (1 - alpha)[:, None] * graph.query], dim=1)
             table = torch.cat([table, graph.table], dim=1)
-            if bias is None and graph.bias is None:
-                return linear_cross_entropy(query, table, targets, excluded=excluded)
-        return linear_cross_entropy(query, table, targets, extra=extra, excluded=excluded, bias=bias)
-
-    def beyond(self, chunk: slice) -> Float[Tensor, "rows N"]:
-        """g - b, with g and b all that has no gradient in the scores of the second and the first side.
-
-        alpha b + (1 - alpha) g = b + (1 - alpha) (g - b)
-        """
-        if isinstance(self.graph, DotScores):
-            of_graph = self.seq.table.new_zeros(len(self.alpha[chunk]), len(self.seq.table))
-            if self.graph.bias is not None:
-                of_graph += self.graph.bias
+            biases.append((1 - alpha, graph.bias))
         else:
-            of_graph = self.graph.all(chunk)
-        return of_graph if self.seq.bias is None else of_graph.sub_(self.seq.bias)
+            extra = Extra(1 - alpha, graph.all)
+        weights, rows = [w for w, b in biases if b is not None], [b for _, b in biases if b is not None]
+        bias, weight = (torch.stack(rows), torch.stack(weights, 1)) if rows else (None, None)
+        return linear_cross_entropy(
+            query, table, targets, extra=extra, excluded=excluded, bias=bias, bias_weight=weight
+        )

@@ -39,6 +39,20 @@ def test_chunked_cross_entropy_equals_pytorchs_in_value_and_gradient(bias):
             assert torch.allclose(a, b)
 
 
+@pytest.mark.parametrize("rows", [1, 300])
+def test_biases_by_weight_are_added_in_value_and_gradient(rows):
+    query, table, targets = problem(rows)
+    biases, weights = torch.randn(2, 23, dtype=torch.float64), torch.rand(rows, 2, dtype=torch.float64).requires_grad_()
+    ours = linear_cross_entropy(query, table, targets, bias=biases, bias_weight=weights)
+    theirs = F.cross_entropy((query @ table.T + weights @ biases)[:, 1:], targets - 1)
+    assert torch.allclose(ours, theirs)
+    with torch.no_grad():
+        assert torch.allclose(linear_cross_entropy(query, table, targets, bias=biases, bias_weight=weights), theirs)
+    grads = (torch.autograd.grad(loss, (query, table, weights)) for loss in (ours, theirs))
+    for a, b in zip(*grads, strict=True):
+        assert torch.allclose(a, b)
+
+
 def test_cross_entropy_is_the_same_without_gradients():
     query, table, targets = problem(200)
     bias = torch.linspace(-3, 2, 23, dtype=torch.float64)

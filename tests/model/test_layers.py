@@ -6,10 +6,11 @@ import torch.nn.functional as F
 
 from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.model.dropout import Dropout
-from hybrid_seq_gnn.model.layers import ROWS, Block, Layout
+from hybrid_seq_gnn.model.layers import QUERIES, ROWS, Block, Layout
 
 WIDTH, HEADS = 8, 2
 SIZES = [5, 1, 9, 9, 2, 7] * ROWS  # six groups, the last one of short histories only
+EVEN, LONG = [4] * (ROWS + 2), [2 * QUERIES + 3, QUERIES, 1, QUERIES + 1]
 
 
 def batch_of(sizes):
@@ -31,16 +32,21 @@ def slow_attention(block, x, sizes):
 
 
 @pytest.mark.parametrize("causal", [True, False])
-@pytest.mark.parametrize(("device", "groups"), [("cpu", 6), ("gpu", 1)])
-def test_attention_in_groups_equals_one_history_at_a_time_in_value_and_gradient(device, groups, causal):
+@pytest.mark.parametrize(
+    ("sizes", "device", "groups"),
+    [(SIZES, "cpu", 6), (EVEN, "cpu", 2), (LONG, "cpu", 1), (SIZES, "gpu", 1), (EVEN, "gpu", 1)],
+    ids=["cpu", "cpu-even", "cpu-long", "gpu", "gpu-even"],
+)
+def test_attention_in_groups_equals_one_history_at_a_time_in_value_and_gradient(sizes, device, groups, causal):
     torch.manual_seed(0)
     block = Block(WIDTH, HEADS, 0.0, WIDTH, causal).double()
-    x = torch.randn(sum(SIZES), WIDTH, dtype=torch.float64, requires_grad=True)
-    layout = Layout(batch_of(SIZES), causal)
+    x = torch.randn(sum(sizes), WIDTH, dtype=torch.float64, requires_grad=True)
+    layout = Layout(batch_of(sizes), causal)
     if device == "gpu":
         layout.as_one(causal)
     assert len(layout.groups) == groups
-    found, expected = block.attend(x, layout), slow_attention(block, x, SIZES)
+    assert layout.even == (sizes is EVEN)
+    found, expected = block.attend(x, layout), slow_attention(block, x, sizes)
     assert torch.allclose(found, expected)
     weight = torch.randn_like(found)
     inputs = [x, *block.qkv.parameters()]
@@ -49,11 +55,13 @@ def test_attention_in_groups_equals_one_history_at_a_time_in_value_and_gradient(
         assert torch.allclose(ours, theirs)
 
 
-def test_the_block_at_the_latest_positions_is_the_whole_block_there():
+@pytest.mark.parametrize("sizes", [SIZES, EVEN, LONG], ids=["uneven", "even", "long"])
+def test_the_block_at_the_latest_positions_is_the_whole_block_there(sizes):
     torch.manual_seed(0)
     block = Block(WIDTH, HEADS, 0.3, WIDTH).double().eval()
-    x = torch.randn(sum(SIZES), WIDTH, dtype=torch.float64)
-    layout = Layout(batch_of(SIZES))
+    torch.nn.init.normal_(block.qkv.bias)
+    x = torch.randn(sum(sizes), WIDTH, dtype=torch.float64)
+    layout = Layout(batch_of(sizes))
     assert torch.allclose(block.at_last(x, layout), block(x, layout)[layout.batch.last])
 
 
