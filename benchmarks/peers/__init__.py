@@ -2,7 +2,7 @@
 
 All train SASRec on the same windows (RecBole on their prefixes), with the same width, blocks, heads, dropout, learning
 rate, batch and cross-entropy over all items, on one thread, and are validated by one evaluator that belongs to none.
-The peers have no prior in their scores, so this package is also measured without.
+The peers have no prior in their scores and start from random items, so this package is also measured so.
 Each peer has a virtual environment of its own, made here with pip at the first call.
 """
 
@@ -30,7 +30,7 @@ PACKAGES = {
 }
 TORCH = "torch==2.13.0"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hybrid_seq_gnn" / "peers"
-PRODUCT, PLAIN = "product", "product, model.prior=none"
+PRODUCT, PLAIN = "product", "product, model.prior=none model.init=random"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -93,7 +93,7 @@ def export(world: World, folder: Path) -> Path:
 def side(name: str, python: Path, file: Path, world: World, *more: object) -> list[dict[str, float]]:
     """Records that a side prints, see `judge.Judge.note`."""
     if name == PLAIN:
-        name, more = PRODUCT, (*more, "--prior", "none")
+        name, more = PRODUCT, (*more, "--plain")
     command = [python, HERE / f"run_{name}.py", file, world.length, BATCH, *more]
     environment = {k: v for k, v in os.environ.items() if name == PRODUCT or k != "PYTHONPATH"}
     if name == PRODUCT:

@@ -40,7 +40,7 @@ class Judge:
         parser.add_argument("--target", type=float, default=1.0)
         parser.add_argument("--recommend", type=int, help="then recommend so many items to every user")
         parser.add_argument("--dropout", type=float, default=0.3)
-        parser.add_argument("--prior", default="popularity", help="of the product")
+        parser.add_argument("--plain", action="store_true", help="the product without a prior, from random items")
         self.options = parser.parse_args()
         self.length, self.batch = self.options.length, self.options.batch
         arrays = np.load(self.options.data)

@@ -42,9 +42,13 @@ class Timed(TrainingWindows):
 split = leave_one_out(sequences)
 windows = Timed(sequences, split, judge.length, judge.batch)
 assert (windows.first == judge.first).all() and (windows.size == judge.size).all()
-prior = judge.options.prior
-model = SASRec(judge.num_items, max_length=judge.length, dropout=judge.options.dropout, prior=prior)
+settings = {"prior": "none", "init": "random"} if judge.options.plain else {}
+model = SASRec(judge.num_items, max_length=judge.length, dropout=judge.options.dropout, **settings)
 model.know_popularity(torch.from_numpy(sequences.training_counts(split)).float())
+if not judge.options.steps:
+    judge.start()  # a part of the time to a target
+    model.start(sequences, split)
+    judge.stop()
 
 
 def score(histories: list[np.ndarray]) -> np.ndarray:
@@ -64,7 +68,7 @@ def validate() -> dict[str, float]:
 
 
 epoch = 0
-settings = TrainingSettings(epochs=epochs, patience=0, batch_size=judge.batch, device="cpu")
+training = TrainingSettings(epochs=epochs, patience=0, batch_size=judge.batch, device="cpu")
 with tempfile.TemporaryDirectory() as folder, contextlib.suppress(Done):
     path = Path(folder) / "checkpoint.pt"
-    train(Stage(model, CrossEntropy(), windows, validate, judge.options.seed, path, "peers"), settings, quiet=True)
+    train(Stage(model, CrossEntropy(), windows, validate, judge.options.seed, path, "peers"), training, quiet=True)

@@ -13,7 +13,7 @@ from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import AtLeast1, Inside, Share, Temperature
 from hybrid_seq_gnn.model.causal import initialise
 from hybrid_seq_gnn.model.dropout import Dropout
-from hybrid_seq_gnn.model.encoder import Encoder, Prior, Reading
+from hybrid_seq_gnn.model.encoder import Encoder, Init, Prior, Reading
 from hybrid_seq_gnn.model.layers import Block, Layout
 
 
@@ -29,7 +29,7 @@ class BERT4Rec(Encoder):
         max_length: number of latest events that the model reads, not counting the masked one.
         mask_share: probability that an item is masked in training, in (0, 1).
         cosine: temperature of cosine scores, None for dot products; see `Encoder`.
-        prior: what is added to the scores, see `Encoder`.
+        prior, init: what is added to the scores, and the first item embeddings; see `Encoder`.
 
     Raises:
         ValueError: a value is out of range.
@@ -48,10 +48,11 @@ class BERT4Rec(Encoder):
         mask_share: Inside = 0.3,
         cosine: Temperature | None = None,
         prior: Prior = "popularity",
+        init: Init = "cooccurrence",
     ) -> None:
         if embedding_dim % num_heads:
             raise UserError(f"model.num_heads={num_heads} does not divide model.embedding_dim={embedding_dim}.")
-        super().__init__(num_items, embedding_dim, max_length, cosine, prior)
+        super().__init__(num_items, embedding_dim, max_length, cosine, prior, init)
         self.mask_share = mask_share
         self.mask = nn.Parameter(0.02 * torch.randn(embedding_dim))
         self.positions = nn.Embedding(max_length + 1, embedding_dim)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.limits import AtLeast1, Share, Temperature
 from hybrid_seq_gnn.model.causal import CausalModel, initialise
-from hybrid_seq_gnn.model.encoder import Prior
+from hybrid_seq_gnn.model.encoder import Init, Prior
 
 
 class Caser(CausalModel):
@@ -31,7 +31,7 @@ class Caser(CausalModel):
         max_length: number of latest events that the model reads; a prediction uses only the last `window` of them.
         dropout: share of activations set to zero in training, in [0, 1).
         cosine: temperature of cosine scores, None for dot products; see `Encoder`.
-        prior: what is added to the scores, see `Encoder`.
+        prior, init: what is added to the scores, and the first item embeddings; see `Encoder`.
 
     Raises:
         ValueError: a size is not positive, or dropout is outside [0, 1).
@@ -49,8 +49,9 @@ class Caser(CausalModel):
         dropout: Share = 0.3,
         cosine: Temperature | None = None,
         prior: Prior = "popularity",
+        init: Init = "cooccurrence",
     ) -> None:
-        super().__init__(num_items, embedding_dim, max_length, cosine, prior)
+        super().__init__(num_items, embedding_dim, max_length, cosine, prior, init)
         self.window = window
         self.horizontal = nn.ModuleList(nn.Conv1d(embedding_dim, horizontal, height + 1) for height in range(window))
         self.vertical = nn.Linear(window, vertical, bias=False)

@@ -8,11 +8,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.batches import Batch
+from hybrid_seq_gnn.data.sequences import Sequences
+from hybrid_seq_gnn.data.split import Split
+from hybrid_seq_gnn.graph.spectral import spectral_vectors
 from hybrid_seq_gnn.limits import Limited
 from hybrid_seq_gnn.model.item_table import ItemTable
 from hybrid_seq_gnn.model.scores import DotScores, item_scores
 
 Prior = Literal["popularity", "none"]
+Init = Literal["cooccurrence", "random"]
+OWN_SCORE = 3.2  # first score of an item after itself, for a state of variance 1, on average
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,10 @@ class Encoder(Limited, nn.Module):
     Source: Menon et al. 2021, "Long-tail learning via logit adjustment" (arXiv:2007.07314), Sec. 5.2. Ours differs:
     theirs ranks without the prior, to favour rare classes; a held-out item is as popular as others, so ours keeps it.
 
+    With `init=cooccurrence`, training also starts at which items occur near each other: the items' first embeddings are
+    their spectral vectors, see `graph.spectral`, turned at random and scaled to a norm of 3.2 / sqrt(D) on average. An
+    item without a neighbour keeps its random one.
+
     The same scores are used for training (with any loss), ranking and mixing: the temperature is part of the model.
     (`loss.temperature` is not: it divides the scores once more, in training only.)
 
@@ -59,6 +68,7 @@ class Encoder(Limited, nn.Module):
         max_length: number of latest events that the model reads.
         cosine: see above; > 0, or None for dot products.
         prior: `popularity`, or `none` for 0.
+        init: first item embeddings: `cooccurrence`, or `random`.
 
     Attributes:
         prior: (N,) buffer, set by `know_popularity`, 0 before; None for `none`.
@@ -76,9 +86,10 @@ class Encoder(Limited, nn.Module):
         max_length: int,
         cosine: float | None = None,
         prior: Prior = "none",
+        init: Init = "random",
     ) -> None:
         super().__init__()
-        self.max_length, self.cosine = max_length, cosine
+        self.max_length, self.cosine, self.init = max_length, cosine, init
         self.items = ItemTable(num_items, embedding_dim)
         self.register_buffer("prior", torch.zeros(num_items + 1) if prior == "popularity" else None)
 
@@ -86,6 +97,18 @@ class Encoder(Limited, nn.Module):
         """Set the prior from the number of training events of each item."""
         if self.prior is not None:
             self.prior[1:] = torch.log((1 + events[1:]) / (1 + events[1:]).mean())
+
+    @torch.no_grad()
+    def start(self, sequences: Sequences, split: Split) -> None:
+        """Set the first item embeddings from the training part. A strategy calls it before it trains the encoder."""
+        if self.init == "random":
+            return
+        width = self.items.embedding_dim
+        vectors = torch.from_numpy(spectral_vectors(sequences, split, width)).to(self.items.weight)
+        known = vectors.any(dim=1).nonzero()[:, 0]
+        turn = torch.linalg.qr(torch.randn(width, width)).Q.to(vectors)
+        norm = vectors[known].square().sum(1).mean().sqrt()
+        self.items.weight[known] = vectors[known] @ turn * (OWN_SCORE / width**0.5 / norm)
 
     def to_learn(self, batch: Batch, targets: Int[Tensor, "M"]) -> tuple[Reading, Int[Tensor, "R"], Int[Tensor, "R"]]:
         """What to read in training, the correct item of each request, and its user."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.limits import AtLeast1, Share, Temperature
 from hybrid_seq_gnn.model.causal import CausalModel, initialise
-from hybrid_seq_gnn.model.encoder import Prior
+from hybrid_seq_gnn.model.encoder import Init, Prior
 
 
 class GRU4Rec(CausalModel):
@@ -27,7 +27,7 @@ class GRU4Rec(CausalModel):
         max_length: number of latest events that the model reads.
         dropout: share of activations set to zero in training, in [0, 1).
         cosine: temperature of cosine scores, None for dot products; see `Encoder`.
-        prior: what is added to the scores, see `Encoder`.
+        prior, init: what is added to the scores, and the first item embeddings; see `Encoder`.
 
     Raises:
         ValueError: a size is not positive, or dropout is outside [0, 1).
@@ -44,8 +44,9 @@ class GRU4Rec(CausalModel):
         dropout: Share = 0.3,
         cosine: Temperature | None = None,
         prior: Prior = "popularity",
+        init: Init = "cooccurrence",
     ) -> None:
-        super().__init__(num_items, embedding_dim, max_length, cosine, prior)
+        super().__init__(num_items, embedding_dim, max_length, cosine, prior, init)
         self.dropout = nn.Dropout(dropout)
         self.gru = nn.GRU(embedding_dim, hidden_dim, num_layers, batch_first=True)
         self.project = nn.Linear(hidden_dim, embedding_dim)

@@ -8,11 +8,13 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from hybrid_seq_gnn.data.batches import Batch
+from hybrid_seq_gnn.data.sequences import Sequences
+from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.interfaces import Fusion, GraphNetwork, Memory
 from hybrid_seq_gnn.limits import AtLeast1, Decay, Limited
 from hybrid_seq_gnn.model.causal import initialise
-from hybrid_seq_gnn.model.encoder import Prior, Reading
+from hybrid_seq_gnn.model.encoder import Init, Prior, Reading
 from hybrid_seq_gnn.model.encoders import Name, make_encoder, standalone_config
 from hybrid_seq_gnn.model.ensemble import Ensemble
 from hybrid_seq_gnn.model.memory_scores import MemoryScores
@@ -58,6 +60,7 @@ class Hybrid(Limited, nn.Module):
             then (alpha cos(h, E[j]) + (1 - alpha) cos(h, G[j])) / cosine.
         prior: what is added to the scores of the sequence side, and at the embedding level to the mixed scores; see
             `Encoder`.
+        init: the encoder's first item embeddings, see `Encoder`; those of the graph side are random, unless `tied`.
 
     Raises:
         ValueError: a value is out of range.
@@ -82,6 +85,7 @@ class Hybrid(Limited, nn.Module):
         mask_share: float = 0.3,
         cosine: float | None = None,
         prior: Prior = "popularity",
+        init: Init = "cooccurrence",
     ) -> None:
         super().__init__()
         make_one = partial(
@@ -97,6 +101,7 @@ class Hybrid(Limited, nn.Module):
             mask_share=mask_share,
             cosine=cosine,
             prior=prior,
+            init=init,
         )
         self.encoder = make_one() if members == 1 else Ensemble([make_one() for _ in range(members)])
         # the graph side is built after the encoder, so that a seed gives the encoder the same weights as standalone
@@ -122,6 +127,10 @@ class Hybrid(Limited, nn.Module):
     def know_popularity(self, events: Float[Tensor, "N"]) -> None:
         """Set the prior of the encoder, see there."""
         self.encoder.know_popularity(events)
+
+    def start(self, sequences: Sequences, split: Split) -> None:
+        """Set the encoder's first item embeddings, see there."""
+        self.encoder.start(sequences, split)
 
     def graph_table(self) -> Float[Tensor, "N D"] | None:
         """G, or None if the graph side is a memory."""

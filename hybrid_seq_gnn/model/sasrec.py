@@ -14,7 +14,7 @@ from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import AtLeast1, Share, Temperature
 from hybrid_seq_gnn.model.causal import CausalModel, initialise
 from hybrid_seq_gnn.model.dropout import Dropout
-from hybrid_seq_gnn.model.encoder import Prior
+from hybrid_seq_gnn.model.encoder import Init, Prior
 from hybrid_seq_gnn.model.layers import Block, Layout
 
 
@@ -34,7 +34,7 @@ class SASRec(CausalModel):
         max_length: number of latest events that the model reads.
         dropout: share of activations set to zero in training, in [0, 1).
         cosine: temperature of cosine scores, None for dot products; see `Encoder`.
-        prior: what is added to the scores, see `Encoder`.
+        prior, init: what is added to the scores, and the first item embeddings; see `Encoder`.
 
     Shape:
         See `Batch`: B users with at most T <= max_length events, M positions in total.
@@ -55,10 +55,11 @@ class SASRec(CausalModel):
         dropout: Share = 0.3,
         cosine: Temperature | None = None,
         prior: Prior = "popularity",
+        init: Init = "cooccurrence",
     ) -> None:
         if embedding_dim % num_heads:
             raise UserError(f"model.num_heads={num_heads} does not divide model.embedding_dim={embedding_dim}.")
-        super().__init__(num_items, embedding_dim, max_length, cosine, prior)
+        super().__init__(num_items, embedding_dim, max_length, cosine, prior, init)
         self.positions = nn.Embedding(max_length, embedding_dim)
         self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(

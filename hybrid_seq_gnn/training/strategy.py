@@ -103,6 +103,13 @@ class Strategy(TrainingSettings):
         """Called after all results are written. A UserError raised here makes the run fail."""
 
 
+def start(run: Run) -> None:
+    """Let the run's model take its first weights from the training part, if it has a method `start` for that."""
+    if hasattr(run.model, "start"):
+        torch.manual_seed(run.seed)
+        run.model.start(run.windows.sequences, run.windows.split)
+
+
 def stage_of(run: Run, model: nn.Module, loss: nn.Module, name: str = "") -> Stage:
     """A stage that trains `model`, the run's model or a part of it; `name` distinguishes its files.
 
