@@ -104,7 +104,7 @@ class Encoder(Limited, nn.Module):
         if self.init == "random":
             return
         width = self.items.embedding_dim
-        vectors = torch.from_numpy(spectral_vectors(sequences, split, width)).to(self.items.weight)
+        vectors = spectral_vectors(sequences, split, width).to(self.items.weight)
         known = vectors.any(dim=1).nonzero()[:, 0]
         turn = torch.linalg.qr(torch.randn(width, width)).Q.to(vectors)
         norm = vectors[known].square().sum(1).mean().sqrt()
