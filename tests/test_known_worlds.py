@@ -71,7 +71,7 @@ MEMORY = ["gnn=transitions", "gnn.window=10", "gnn.decay=1.0", "gnn.recency=1.0"
 
 
 def test_where_short_histories_stay_in_clusters_the_graph_helps_the_short(tmp_path):
-    """Two items a user: too little for a table of embeddings alone, enough for knowing what goes together."""
+    """Two items a user: too little for a table of random embeddings, enough for knowing what goes together."""
     dials = {
         "users": 300,
         "items": 600,
@@ -79,9 +79,9 @@ def test_where_short_histories_stay_in_clusters_the_graph_helps_the_short(tmp_pa
         "cooccurrence_strength": 0.8,
         "short_share": 1.0,
     }
-    alone = hr10(dials, tmp_path, "model=sasrec", "training.epochs=60", group="short")
+    alone = hr10(dials, tmp_path, "model=sasrec", "model.init=random", "training.epochs=60", group="short")
     post_hoc = ["training=post_hoc", "training.encoder_checkpoint=alone/model.pt", *MEMORY]
-    next(tmp_path.glob("*sasrec*")).rename(tmp_path / "alone")
+    next(tmp_path.glob("*random*")).rename(tmp_path / "alone")
     for hybrid in (["+experiment=study/embeddings", "fusion.alpha=0.2"], post_hoc):
         gain = hr10(dials, tmp_path, *hybrid, "training.epochs=60", group="short") - alone
         assert gain > 0.05, hybrid
@@ -144,3 +144,10 @@ def test_lightgcn_leaves_popularity_behind_with_the_default_training(tmp_path):
     settings = [f"data.{name}={value}" for name, value in dials.items()]
     succeed("data=synthetic", *settings, "model=lightgcn", "training.epochs=6", "hydra.run.dir=run", cwd=tmp_path)
     assert results(tmp_path / "run")["test_metrics"]["HR@10"] - popularity_hr10(dials) > 0.1
+
+
+def test_what_goes_together_is_known_before_anything_is_learned(tmp_path):
+    dials = world(order_strength=0.0, cooccurrence_strength=0.9, short_share=1.0)
+    still = ["model=sasrec", "training.epochs=1", "training.lr=1e-9"]
+    known, random = (hr10(dials, tmp_path, *still, f"model.init={init}") for init in ("cooccurrence", "random"))
+    assert known - random > 0.1

@@ -25,8 +25,7 @@ class Alone(Layout):
     """The layout of one history of T events: one group without padding."""
 
     def __init__(self, length: int) -> None:
-        self.groups = [(1, length, None)]
-        self.cell = self.place = torch.arange(length)
+        self.groups, self.queries, self.even = [(1, length, None)], None, True
 
 
 def attended(blocks: nn.ModuleList, x: Float[Tensor, "T D"]) -> Float[Tensor, "1 D"]:

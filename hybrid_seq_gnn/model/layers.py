@@ -22,12 +22,15 @@ class Layout:
         cell: (C,) packed position in each cell; padding repeats position 0.
         place: (M,) cell of each packed position.
         groups: per group, its histories, its length and, for attention to both sides, the mask of its positions.
+        queries: positions of a history that attend at a time; None: all.
         even: all histories have the same length, so that each position is in the cell of its number.
 
     Args:
         batch: the histories, with padding on the right.
         causal: padding is never attended to because it is in the future, so no mask is needed.
     """
+
+    queries: int | None
 
     def __init__(self, batch: Batch, causal: bool = True) -> None:
         self.batch, self.even = batch, len(batch.places) == batch.items.numel()
@@ -42,10 +45,12 @@ class Layout:
         positions = torch.arange(len(self.place), device=self.place.device)
         self.cell = positions.new_zeros(self.batch.items.numel()).index_copy(0, self.place, positions)
         users, length = self.batch.items.shape
+        self.queries = None
         self.groups = [(users, length, None if causal else (self.batch.items > 0)[:, None, None])]
 
     def in_groups(self, causal: bool) -> None:
         """Groups of `ROWS` histories of like length, for a CPU."""
+        self.queries = QUERIES
         size = self.batch.size.numpy()
         first, order = size.cumsum() - size, np.argsort(-size, kind="stable")
         self.groups, cells = [], []
@@ -63,11 +68,11 @@ class Layout:
 
     def to_cells(self, x: Float[Tensor, "M D"]) -> Float[Tensor, "C D"]:
         """A row for each cell."""
-        return x if self.even else _ToCells.apply(x, self)  # type: ignore[no-untyped-call, no-any-return]
+        return x if self.even else _ToCells.apply(x, self)  # type: ignore[no-untyped-call]
 
     def to_positions(self, x: Float[Tensor, "C D"]) -> Float[Tensor, "M D"]:
         """A row for each position."""
-        return x if self.even else _ToPositions.apply(x, self)  # type: ignore[no-untyped-call, no-any-return]
+        return x if self.even else _ToPositions.apply(x, self)  # type: ignore[no-untyped-call]
 
 
 class _ToCells(torch.autograd.Function):
@@ -98,18 +103,18 @@ class _ToPositions(torch.autograd.Function):
 
 
 def causal_attention(
-    q: Float[Tensor, "B H T d"], k: Float[Tensor, "B H T d"], v: Float[Tensor, "B H T d"]
+    q: Float[Tensor, "B H T d"], k: Float[Tensor, "B H T d"], v: Float[Tensor, "B H T d"], queries: int | None
 ) -> Float[Tensor, "B H T d"]:
-    """Each position attends to itself and earlier ones.
+    """Each position attends to itself and earlier ones; `queries` positions at a time, None: all.
 
-    On a CPU, PyTorch also computes the products with later positions, and masks them. In parts of `QUERIES` positions
-    most are left out: at 200 positions, training takes 0.8 and ranking 0.75 of the time.
+    On a CPU, PyTorch also computes the products with later positions, and masks them. In parts of 64 positions most are
+    left out: at 200 positions, training takes 0.8 and ranking 0.75 of the time.
     """
     length = q.shape[2]
-    if length <= QUERIES or q.device.type != "cpu":
+    if queries is None or length <= queries:
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)
     seen = torch.ones(length, length, dtype=torch.bool).tril()
-    ends = [(start, min(start + QUERIES, length)) for start in range(0, length, QUERIES)]
+    ends = [(start, min(start + queries, length)) for start in range(0, length, queries)]
     parts = (
         F.scaled_dot_product_attention(q[:, :, a:b], k[:, :, :b], v[:, :, :b], attn_mask=seen[a:b, :b]) for a, b in ends
     )
@@ -159,7 +164,11 @@ class Block(nn.Module):
         for part, (users, length, mask) in zip(parts, layout.groups, strict=True):
             qkv = part.view(users, length, 3, self.num_heads, width // self.num_heads)
             q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (users, heads, length, D / heads)
-            out = causal_attention(q, k, v) if self.causal else F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+            out = (
+                causal_attention(q, k, v, layout.queries)
+                if self.causal
+                else F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+            )
             mixed.append(out.transpose(1, 2).reshape(users * length, width))
         packed: Tensor = self.project(layout.to_positions(torch.cat(mixed)))
         return packed

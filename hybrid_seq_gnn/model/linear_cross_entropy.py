@@ -36,12 +36,41 @@ def table_bias(bias: Tensor | None, table: Tensor) -> Tensor:
     return F.pad(bias, (0, -len(table) % ALIGNED))
 
 
+def factors(query: Tensor, table: Tensor, bias: Tensor, bias_weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows, columns and a start: logits = start + rows @ columns.
+
+    Biases by weight are more dimensions of the product, which cost next to nothing.
+    """
+    columns, bias = table.T.contiguous(), bias.to(table.dtype)
+    if bias_weight is None:
+        return query, columns, bias
+    rows = torch.cat([query, bias_weight.to(query.dtype)], dim=1)
+    return rows, torch.cat([columns, bias]), torch.zeros_like(bias[0])
+
+
+def bias_at(targets: Tensor, bias: Tensor, bias_weight: Tensor | None) -> Tensor:
+    """(M, 1) the bias in the logit of each target."""
+    if bias_weight is None:
+        return bias[targets, None]
+    return (bias_weight * bias[:, targets].T).sum(1, keepdim=True)
+
+
 def softmax_of(logits: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Softmax over the items 1 to size - 1, in the memory of the logits, and (rows, 1) the log of the sum of exp."""
     logits[:, 0] = logits[:, size:] = -torch.inf
     peak = logits.amax(1, keepdim=True)
     p = torch.softmax(logits, 1, out=logits)
     return p, peak - p.amax(1, keepdim=True).log_()  # the largest p is exp(peak) / sum
+
+
+def add_gradients(probability: Tensor, query: Tensor, table: Tensor, query_grad: Tensor, table_grad: Tensor) -> None:
+    """Set the gradient of a chunk of queries, and add to that of the table, but for what the targets add."""
+    if table.dtype == query_grad.dtype:
+        torch.mm(probability, table, out=query_grad)
+        table_grad.addmm_(probability.T, query)
+    else:
+        query_grad.copy_(probability @ table)
+        table_grad += (probability.T @ query).to(table_grad.dtype)
 
 
 @dataclass(frozen=True)
@@ -90,11 +119,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
         if half := torch.is_autocast_enabled(query.device.type):
             q, t = full.bfloat16(), t.bfloat16()
         bias = table_bias(bias, table)
-        columns, sums, start, wide = t.T.contiguous(), table.new_zeros(t.shape), bias.to(t.dtype), q
-        if bias_weight is not None:  # as more dimensions, biases by weight cost next to nothing
-            wide, columns = torch.cat([q, bias_weight.to(q.dtype)], 1), torch.cat([columns, start])
-            start = torch.zeros_like(start[0])
-        buffer = t.new_empty(0)
+        wide, columns, start = factors(q, t, bias, bias_weight)
+        sums, buffer = table.new_zeros(t.shape), t.new_empty(0)
         for chunk in chunks(rows, table):
             part = q[chunk]
             if len(part) > len(buffer):
@@ -113,18 +139,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 weight_grad[chunk] = (probability[:, : len(table)] * extra).sum(1) - extra_own[chunk, 0]
             if bias_grad is not None:
                 torch.mm(probability, bias.T, out=bias_grad[chunk])
-            if half:
-                probability = probability.bfloat16()
-                query_grad[chunk] = (probability @ t).to(full.dtype)
-                sums += (probability.T @ part).to(full.dtype)
-            else:
-                torch.mm(probability, t, out=query_grad[chunk])
-                sums.addmm_(probability.T, part)
+            add_gradients(probability.to(t.dtype), part, t, query_grad[chunk], sums)
         table_grad = sums[: len(table)]
-        chosen = (full * own).sum(1, keepdim=True)
-        chosen += (
-            bias[targets, None] if bias_weight is None else (bias_weight * bias[:, targets].T).sum(1, keepdim=True)
-        )
+        chosen = (full * own).sum(1, keepdim=True) + bias_at(targets, bias, bias_weight)
         query_grad.sub_(own, alpha=1 - smoothing)
         table_grad.index_add_(0, targets, full, alpha=smoothing - 1)
         if smoothing:

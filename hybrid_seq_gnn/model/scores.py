@@ -161,14 +161,14 @@ class MixtureScores:
                 return linear_mixture_loss(alpha, targets, None, *sides, excluded=excluded, bias=biases)
             other = graph.log_probability(targets)
             return linear_mixture_loss(alpha, targets, other, query, table, excluded=excluded, bias=(bias, None))
-        query, extra, biases = alpha[:, None] * query, None, [(alpha, bias)]
+        query, extra, parts = alpha[:, None] * query, None, [(alpha, bias)]
         if isinstance(graph, DotScores):
             query = torch.cat([query, (1 - alpha)[:, None] * graph.query], dim=1)
             table = torch.cat([table, graph.table], dim=1)
-            biases.append((1 - alpha, graph.bias))
+            parts.append((1 - alpha, graph.bias))
         else:
             extra = Extra(1 - alpha, graph.all)
-        weights, rows = [w for w, b in biases if b is not None], [b for _, b in biases if b is not None]
+        weights, rows = [w for w, b in parts if b is not None], [b for _, b in parts if b is not None]
         bias, weight = (torch.stack(rows), torch.stack(weights, 1)) if rows else (None, None)
         return linear_cross_entropy(
             query, table, targets, extra=extra, excluded=excluded, bias=bias, bias_weight=weight

@@ -105,9 +105,9 @@ class Strategy(TrainingSettings):
 
 def start(run: Run) -> None:
     """Let the run's model take its first weights from the training part, if it has a method `start` for that."""
-    if hasattr(run.model, "start"):
+    if (begin := getattr(run.model, "start", None)) is not None:
         torch.manual_seed(run.seed)
-        run.model.start(run.windows.sequences, run.windows.split)
+        begin(run.windows.sequences, run.windows.split)
 
 
 def stage_of(run: Run, model: nn.Module, loss: nn.Module, name: str = "") -> Stage:
