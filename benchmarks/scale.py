@@ -12,9 +12,10 @@ import torch
 from benchmarks import prepare
 from benchmarks.machine import apart, cpu, table
 from benchmarks.steps import Case
-from benchmarks.worlds import World, model_of
+from benchmarks.worlds import DIM, World, model_of
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.graph.cooccurrence import Cooccurrence
+from hybrid_seq_gnn.graph.spectral import spectral_vectors
 
 LENGTH, USERS = 50, 200
 
@@ -39,6 +40,9 @@ def rows(events: Path, steps: int) -> Iterator[tuple[str, ...]]:
     found = apart(graph, events)
     seconds, edges = found.value
     yield "item graph and its matrix", f"{seconds:.2f}", "", f"{found.peak:.0f}", f"{edges:,} edges"
+    found = apart(vectors, events)
+    seconds, linked = found.value
+    yield "first item embeddings", f"{seconds:.2f}", "", f"{found.peak:.0f}", f"{linked:,} items with a pair"
     for kind in ("sampled", "sasrec"):
         found = apart(step, events, kind, steps)
         seconds, epoch = found.value
@@ -54,6 +58,14 @@ def graph(events: Path) -> tuple[float, int]:
     started = cpu()
     adjacency = Cooccurrence().build(data.sequences, data.split).adjacency()
     return cpu() - started, len(adjacency.get_buffer("column"))
+
+
+def vectors(events: Path) -> tuple[float, int]:
+    data = prepare.prepared(events, True)
+    torch.set_num_threads(1)
+    started = cpu()
+    found = spectral_vectors(data.sequences, data.split, DIM)
+    return cpu() - started, int(found.any(1).sum())
 
 
 def world(events: Path) -> World:

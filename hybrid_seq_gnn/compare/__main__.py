@@ -16,8 +16,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "paths",
         nargs="+",
         metavar="RUN",
-        help="run folders, sweep folders, folders above them or globs; the first one is the baseline. Runs that differ "
-        "in nothing but their seed are one configuration.",
+        help="run folders, sweep folders, folders above them or globs; the first one is the baseline, with its other "
+        "seeds. Runs that differ in nothing but their seed are one configuration.",
     )
     parser.add_argument(
         "--baseline",

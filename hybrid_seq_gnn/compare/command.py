@@ -11,7 +11,7 @@ from hybrid_seq_gnn.files import write_text
 from hybrid_seq_gnn.results.command import names, require, select
 from hybrid_seq_gnn.results.configurations import Configuration, group_seeds, name_configurations
 from hybrid_seq_gnn.results.load import load
-from hybrid_seq_gnn.results.runs import GROUPS, require_comparable
+from hybrid_seq_gnn.results.runs import GROUPS, Run, require_comparable
 from hybrid_seq_gnn.results.tables import csv_of
 
 
@@ -39,7 +39,7 @@ def sides(paths: Sequence[str], baseline: Sequence[str] = ()) -> tuple[Configura
     """The baseline, the others, named apart, and what was left out or chosen on the way.
 
     Args:
-        paths: run folders, sweep folders or globs; by default the first one is the baseline.
+        paths: run folders, sweep folders or globs; by default the first one is the baseline, see `first_of`.
         baseline: filters `KEY=VALUE`; with them the baseline is the one configuration of all paths that satisfies them.
 
     Raises:
@@ -47,7 +47,7 @@ def sides(paths: Sequence[str], baseline: Sequence[str] = ()) -> tuple[Configura
     """
     found = load(paths)
     require_comparable(found.runs)
-    chosen = select(found.runs, baseline, "--baseline") if baseline else load(paths[:1]).runs
+    chosen = select(found.runs, baseline, "--baseline") if baseline else first_of(paths, found.runs)
     inside = {run.folder.resolve() for run in chosen}
     bases, notes = group_seeds(chosen)
     rest, more_notes = group_seeds([run for run in found.runs if run.folder.resolve() not in inside])
@@ -61,3 +61,11 @@ def sides(paths: Sequence[str], baseline: Sequence[str] = ()) -> tuple[Configura
     if not others:
         raise UserError(f"there is nothing to compare with the baseline, {first.name}: name more runs or sweeps.")
     return first, others, [*found.left_out, *notes, *more_notes]
+
+
+def first_of(paths: Sequence[str], runs: Sequence[Run]) -> list[Run]:
+    """The runs of the first path; of a single run also those of the same configuration with other seeds."""
+    chosen = list(load(paths[:1]).runs)
+    if len(chosen) == 1:
+        chosen += [run for run in runs if run.identity == chosen[0].identity and run.seed != chosen[0].seed]
+    return chosen

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 import scipy.stats
 
+from hybrid_seq_gnn.compare.command import sides
 from hybrid_seq_gnn.compare.sentences import findings, verdict
 from hybrid_seq_gnn.compare.table import COLUMNS, compare
 from hybrid_seq_gnn.evaluation.metrics import per_user
@@ -166,6 +167,17 @@ def test_fewer_trials_for_the_baseline_are_said(tmp_path):
     )
     fair = compare(others[0], [base], ["NDCG@10"], ["overall"], resamples=200)
     assert "fewer tuning trials" not in said(fair, others[0], [base])
+
+
+def test_a_baseline_has_all_seeds_of_the_first_run(tmp_path):
+    for seed in (0, 1, 2):
+        write_run(tmp_path / f"base{seed}", random_ranks(seed), model="sasrec", seed=seed)
+        write_run(tmp_path / f"other{seed}", random_ranks(seed + 3), seed=seed)
+    runs = [str(tmp_path / name) for name in ("base1", "base0", "base2", "other0", "other1", "other2")]
+    baseline, others, _ = sides(runs)
+    assert baseline.seeds == (0, 1, 2) and [other.seeds for other in others] == [(0, 1, 2)]
+    baseline, others, _ = sides([runs[3], *runs[:3]])
+    assert baseline.seeds == (0,) and [other.seeds for other in others] == [(0, 1, 2)]
 
 
 def test_what_a_name_does_not_say_is_said(tmp_path):
