@@ -9,10 +9,14 @@ case ${1:-} in '' | *=*) ;; *) folder=$1; shift ;; esac
 at() { [ -e "$folder/$1" ] && echo "$folder/$1" || echo null; }
 ml1m=$(at ml-1m.zip) ml100k=$(at ml-100k.zip) beauty=$(at beauty.txt.gz) four="data=ml-100k data.min_rating=4"
 tuned="model.embedding_dim=32 model.num_blocks=3 model.dropout=0.1 training.lr=0.0007837 training.weight_decay=0.06086"
-old=model.prior=none # the model at the time
+random=model.init=random old="model.prior=none $random" # the model at the time
 all="fixed,discrete,learnable,continuous,length_gate,piecewise,gated"
 
 case $block in
+no-graph)        set -- $random model=sasrec seed=0,1,2 -m "$@" ;;
+no-graph-100k)   set -- $random $four data.path="$ml100k" model=sasrec seed=0,1,2 -m "$@" ;;
+no-graph-ml-1m-4) set -- +experiment=hybrid/ml-1m $random data.path="$ml1m" seed=0,1,2 -m "$@" ;;
+no-graph-beauty) set -- +experiment=hybrid/beauty $random data.path="$beauty" seed=0,1,2 -m "$@" ;;
 movietweetings)  set -- model=sasrec,hybrid seed=0,1,2 -m "$@" ;;
 ml-100k)         set -- $four data.path="$ml100k" model=sasrec,hybrid seed=0,1,2 -m "$@" ;;
 losses)          set -- $old model=sasrec,hybrid loss=cross_entropy,unseen seed=0,1,2 -m "$@" ;;
@@ -22,10 +26,10 @@ ml-1m)           set -- +experiment=hybrid/ml-1m-all data.path="$ml1m" seed=0,1,
 beauty)          set -- +experiment=hybrid/beauty data.path="$beauty" seed=0,1,2 -m "$@" ;;
 anchors)         set -- +experiment=anchor/sasrec,anchor/sasrec_bce,anchor/sasrec_gbce,anchor/bert4rec,anchor/gru4rec \
                      data.path="$ml1m" seed=0,1,2 -m "$@" ;;
-tuning)          set -- sweeps=baseline_tuning study.n_trials=16 "$@" ;;
+tuning)          set -- sweeps=baseline_tuning $random study.n_trials=16 "$@" ;;
 tuning-100k)     set -- sweeps=baseline_tuning $old study.n_trials=16 $four data.path="$ml100k" "$@" ;;
 controls)        set -- sweeps=controls seed=10 study.seeds=5 "$@" ;;
-tuned)           set -- model=sasrec,hybrid model.embedding_dim=32 model.max_length=100 model.dropout=0.3199 \
+tuned)           set -- $random model=sasrec,hybrid model.embedding_dim=32 model.max_length=100 model.dropout=0.3199 \
                      training.lr=0.0008187 training.weight_decay=0.001159 seed=10,11,12,13,14 -m "$@" ;;
 default-100k)    set -- $old $four data.path="$ml100k" model=sasrec,hybrid seed=10,11,12,13,14 -m "$@" ;;
 controls-100k)   set -- sweeps=controls seed=10 study.seeds=5 $four data.path="$ml100k" "$@" ;;

@@ -47,7 +47,7 @@ model = SASRec(judge.num_items, max_length=judge.length, dropout=judge.options.d
 model.know_popularity(torch.from_numpy(sequences.training_counts(split)).float())
 if not judge.options.steps:
     judge.start()  # a part of the time to a target
-    model.start(sequences, split)
+    model.start_from(sequences, split)
     judge.stop()
 
 

@@ -64,8 +64,13 @@ def sides(paths: Sequence[str], baseline: Sequence[str] = ()) -> tuple[Configura
 
 
 def first_of(paths: Sequence[str], runs: Sequence[Run]) -> list[Run]:
-    """The runs of the first path; of a single run also those of the same configuration with other seeds."""
+    """The runs of the first path; of a single run also those beside it that differ in nothing but their seed.
+
+    If nothing else were left to compare, the first run stays alone.
+    """
     chosen = list(load(paths[:1]).runs)
-    if len(chosen) == 1:
-        chosen += [run for run in runs if run.identity == chosen[0].identity and run.seed != chosen[0].seed]
-    return chosen
+    if len(chosen) > 1:
+        return chosen
+    (first,) = chosen
+    beside = [run for run in runs if run.identity == first.identity and run.folder.parent == first.folder.parent]
+    return chosen if len(beside) == len(runs) else [first, *(run for run in beside if run.seed != first.seed)]

@@ -155,7 +155,7 @@ class TrainingWindows:
         users: int | None = None,
         share: Callable[[int], slice] = slice,
     ) -> None:
-        self.sequences, self.split, self.share = sequences, split, share
+        self.share = share
         self.items = sequences.items
         self.batch_size = batch_size
         targets = np.maximum(split.train_end - 1, 0)

@@ -71,7 +71,7 @@ def fitting_top_k(matrix: csr_array, directions: int = 1) -> int | None:
         return None
     rows = np.bincount(np.diff(matrix.indptr))[::-1].cumsum()[::-1][1:]  # rows with 1, 2, ... edges or more
     top_k = max(1, int(np.searchsorted(directions * np.cumsum(rows), MOST_EDGES, side="right")))
-    log.info("graph.top_k=%d: of %s edges, only the heaviest of each item are kept", top_k, f"{matrix.nnz:,}")
+    log.info("of %s edges between items, only the %d heaviest of each item are kept", f"{matrix.nnz:,}", top_k)
     return top_k
 
 

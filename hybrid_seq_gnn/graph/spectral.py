@@ -3,17 +3,19 @@
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.sparse import csr_array
 from torch import Tensor
 
+from hybrid_seq_gnn.data.cache import keep
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.graph.cooccurrence import Cooccurrence
+from hybrid_seq_gnn.graph.normalize import entries, reweight
 
-GRAPH = Cooccurrence(window=10, decay=0.8, weighting="pmi")
-SPARE, ITERATIONS = (
-    16,
-    8,
-)  # of the randomised decomposition: the sum of singular values it finds is at most 0.4 % too low
+GRAPH = Cooccurrence(window=10, decay=0.8)
+# Of the randomised decomposition: the sum of the singular values that it finds is at most 0.4 % too low.
+SPARE, ITERATIONS = 16, 8
+VERSION = "spectral-1"  # of what is cached
 
 
 def spectral_vectors(sequences: Sequences, split: Split, width: int) -> Float[Tensor, "N D"]:
@@ -26,17 +28,34 @@ def spectral_vectors(sequences: Sequences, split: Split, width: int) -> Float[Te
     Source: Levy & Goldberg 2014, "Neural Word Embedding as Implicit Matrix Factorization", Sec. 4.2, for words; there
     it is what the skip-gram model of word2vec learns. Ours differs: nearer pairs weigh more.
 
+    Of more than 2^23 pairs (see `graph.top_k`), only those that are counted most are used. Vectors that take two
+    seconds or more are cached beside the data.
+
     Shape:
         (N, width), row 0 is padding. Rows of items without such a pair are 0, and columns beyond N.
         Cost: that of the graph, and 18 products of it with `width` + 16 vectors.
     """
+    key = f"{VERSION}-{width}-{split.hash(sequences)}"
+    found, _ = keep(sequences.cache, key, lambda: {"vectors": decompose(sequences, split, width).numpy().ravel()})
+    return torch.from_numpy(found["vectors"].reshape(-1, width).copy())
+
+
+def decompose(sequences: Sequences, split: Split, width: int) -> Float[Tensor, "N D"]:
+    """The vectors, made anew."""
     graph = GRAPH.build(sequences, split)
-    place, weight = torch.from_numpy(np.stack([graph.source, graph.target])), torch.from_numpy(graph.weight).float()
-    pmi = torch.sparse_coo_tensor(place, weight, (graph.nodes, graph.nodes), is_coalesced=True, check_invariants=False)
+    counts = csr_array((graph.weight, (graph.source, graph.target)), shape=(graph.nodes, graph.nodes))
+    source, target, weight = entries(reweight(counts, "pmi"))
+    pmi = torch.sparse_coo_tensor(
+        torch.from_numpy(np.stack([source, target])),
+        torch.from_numpy(weight).float(),
+        counts.shape,
+        is_coalesced=True,
+        check_invariants=False,
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         u, s, _ = torch.svd_lowrank(pmi, min(width + SPARE, graph.nodes), ITERATIONS)
-    vectors, linked = torch.zeros(graph.nodes, width), np.unique(graph.source)
+    vectors, linked = torch.zeros(graph.nodes, width), np.unique(source)
     found = (u * s.sqrt())[linked, :width]
     vectors[linked, : found.shape[1]] = found
     return vectors

@@ -12,7 +12,7 @@ class CausalModel(Encoder):
     """Scores of the next item: score_j = h_t . items[j] + prior_j, where h_t = encode(items up to t).
 
     Args:
-        num_items, embedding_dim, max_length, cosine, prior: see `Encoder`.
+        num_items, embedding_dim, max_length, cosine, prior, init: see `Encoder`.
     """
 
     def encode(self, inputs: Float[Tensor, "M D"], batch: Batch) -> Float[Tensor, "M D"]:

@@ -99,8 +99,8 @@ class Encoder(Limited, nn.Module):
             self.prior[1:] = torch.log((1 + events[1:]) / (1 + events[1:]).mean())
 
     @torch.no_grad()
-    def start(self, sequences: Sequences, split: Split) -> None:
-        """Set the first item embeddings from the training part. A strategy calls it before it trains the encoder."""
+    def start_from(self, sequences: Sequences, split: Split) -> None:
+        """Set the first item embeddings from the training part. A run calls it before it trains the encoder."""
         if self.init == "random":
             return
         width = self.items.embedding_dim

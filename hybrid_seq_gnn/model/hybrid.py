@@ -128,9 +128,9 @@ class Hybrid(Limited, nn.Module):
         """Set the prior of the encoder, see there."""
         self.encoder.know_popularity(events)
 
-    def start(self, sequences: Sequences, split: Split) -> None:
+    def start_from(self, sequences: Sequences, split: Split) -> None:
         """Set the encoder's first item embeddings, see there."""
-        self.encoder.start(sequences, split)
+        self.encoder.start_from(sequences, split)
 
     def graph_table(self) -> Float[Tensor, "N D"] | None:
         """G, or None if the graph side is a memory."""

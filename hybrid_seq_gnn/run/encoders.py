@@ -31,11 +31,14 @@ def config_alone(config: Config, ahead: int = 0) -> Config | None:
     Args:
         ahead: added to the seed, for another member of an ensemble.
     """
+    from hybrid_seq_gnn.training.checkpoint import BEFORE
+
     alone = getattr(target_class("model", config["model"]), "encoder_alone", None)
     if alone is None:
         return None
-    training = without_fusion(config["training"])
-    changed = {"model": alone(config["model"]), "training": training, "seed": config["seed"] + ahead}
+    training, ours = without_fusion(config["training"]), config["model"]
+    model = {key: value for key, value in alone(ours).items() if key in ours or key not in BEFORE}
+    changed = {"model": model, "training": training, "seed": config["seed"] + ahead}
     return {**config, **changed} | dict.fromkeys(("graph", "gnn", "fusion"))
 
 

@@ -70,7 +70,7 @@ def results_of(
         splits["validation_"] = grouped_metrics(valid.ranks, valid.lengths, groups)
     seconds = {
         "data": run.seconds["data"],
-        "training": progress.training_seconds,
+        "training": run.seconds["start"] + progress.training_seconds,
         "evaluation": progress.evaluation_seconds + run.seconds["evaluation"],
     }
     results: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "options": run.asked.options}

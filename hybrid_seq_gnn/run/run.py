@@ -92,6 +92,8 @@ class Run:
                 return results
             first = self.first() if self.measure.settings.refit else None
             self.build()
+            with self.timed("start"):
+                self.start()
             outcome = self.strategy(self) if first is None else self.strategy.refit(self, first)
             results = self.write(outcome, None if first is None else read_results(first))
         if distributed.is_first():
@@ -156,6 +158,12 @@ class Run:
                 for name in REPLACED:
                     (self.folder / name).unlink(missing_ok=True)
             files.write_text(self.folder / "config.yaml", as_yaml(self.config))
+
+    def start(self) -> None:
+        """Let a model that will be trained set its first weights from the training part, if it has a method for it."""
+        if self.strategy.starts(self.model) and hasattr(self.model, "start_from"):
+            torch.manual_seed(self.seed)
+            self.model.start_from(self.known.sequences, self.known.split)
 
     def first(self) -> Path:
         """The folder of the finished run without evaluation.refit, which chose the epoch and the fusion."""

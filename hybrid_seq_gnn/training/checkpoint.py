@@ -14,11 +14,8 @@ from hybrid_seq_gnn.files import atomic
 if TYPE_CHECKING:
     from hybrid_seq_gnn.training.strategy import Run
 
-BEFORE = {
-    "prior": "none",
-    "init": "random",
-    "scale": 1.0,
-}  # settings of models that older versions did not have, and what they did
+# Settings of models that older versions did not have, and what they did.
+BEFORE = {"prior": "none", "init": "random", "scale": 1.0}
 IRRELEVANT = {"_target_", "dropout", "mask_share", "init"}  # model settings that do not affect the scores
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from hybrid_seq_gnn.files import read_json
 from hybrid_seq_gnn.training.fusion_fit import check_chosen
 from hybrid_seq_gnn.training.loop import train
-from hybrid_seq_gnn.training.strategy import Outcome, Run, Strategy, stage_of, start
+from hybrid_seq_gnn.training.strategy import Outcome, Run, Strategy, stage_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,10 +20,8 @@ class Joint(Strategy):
             ValueError: an alpha of the fusion is null.
         """
         check_chosen(getattr(run.model, "fusion", None))
-        start(run)
         return Outcome(train(stage_of(run, run.model, run.loss), self))
 
     def refit(self, run: Run, first: Path) -> Outcome:
-        start(run)
         stage = replace(stage_of(run, run.model, run.loss), validate=None)
         return Outcome(train(stage, self, until=read_json(first / "results.json")["best_epoch"]))

@@ -70,6 +70,10 @@ class PostHoc(Strategy):
     def check(self, model: nn.Module) -> None:
         fit_for_post_hoc(model)
 
+    def starts(self, model: nn.Module) -> bool:
+        """The encoder starts in a run of its own."""
+        return False
+
     def __call__(self, run: Run) -> Outcome:
         """Train the run's encoder or load a finished one, then fit the fusion.
 

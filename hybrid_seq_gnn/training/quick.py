@@ -30,6 +30,9 @@ class Quick(PostHoc):
     def check(self, model: nn.Module) -> None:
         """Any model can be trained."""
 
+    def starts(self, model: nn.Module) -> bool:
+        return not can_be_fitted(model)
+
     def __call__(self, run: Run) -> Outcome:
         return super().__call__(run) if can_be_fitted(run.model) else Joint.__call__(self, run)  # type: ignore[arg-type]
 

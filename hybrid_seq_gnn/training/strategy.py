@@ -87,6 +87,10 @@ class Strategy(TrainingSettings):
         if isinstance(getattr(model, "encoder", None), Ensemble):
             raise UserError(ALONE)
 
+    def starts(self, model: nn.Module) -> bool:
+        """Whether this strategy trains all of the model, which then may set its first weights; see `Encoder`."""
+        return True
+
     def __call__(self, run: Run) -> Outcome:
         """Train the run's model, in place."""
         raise TypeError(f"{type(self).__name__} has no method __call__(run), which trains the model.")
@@ -101,13 +105,6 @@ class Strategy(TrainingSettings):
 
     def conclude(self, results: dict[str, Any], folder: Path) -> None:
         """Called after all results are written. A UserError raised here makes the run fail."""
-
-
-def start(run: Run) -> None:
-    """Let the run's model take its first weights from the training part, if it has a method `start` for that."""
-    if (begin := getattr(run.model, "start", None)) is not None:
-        torch.manual_seed(run.seed)
-        begin(run.windows.sequences, run.windows.split)
 
 
 def stage_of(run: Run, model: nn.Module, loss: nn.Module, name: str = "") -> Stage:

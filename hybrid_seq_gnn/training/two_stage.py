@@ -17,7 +17,7 @@ from hybrid_seq_gnn.negatives.uniform import Uniform
 from hybrid_seq_gnn.training import checkpoint, distributed
 from hybrid_seq_gnn.training.fusion_fit import check_chosen
 from hybrid_seq_gnn.training.loop import train
-from hybrid_seq_gnn.training.strategy import Outcome, Run, Strategy, stage_of, start
+from hybrid_seq_gnn.training.strategy import Outcome, Run, Strategy, stage_of
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,6 @@ class TwoStage(Strategy):
         """
         side = self.graph_side(run.model).to(run.device)
         check_chosen(run.model.fusion)
-        start(run)
         path = run.folder / "graph.pt"
         if self.graph_checkpoint is not None:
             record = load(side, expanded(self.graph_checkpoint), run, None)

@@ -178,6 +178,11 @@ def test_a_baseline_has_all_seeds_of_the_first_run(tmp_path):
     assert baseline.seeds == (0, 1, 2) and [other.seeds for other in others] == [(0, 1, 2)]
     baseline, others, _ = sides([runs[3], *runs[:3]])
     assert baseline.seeds == (0,) and [other.seeds for other in others] == [(0, 1, 2)]
+    baseline, others, _ = sides(runs[:2])  # does another seed say the same?
+    assert baseline.seeds == (1,) and [other.seeds for other in others] == [(0,)]
+    write_run(tmp_path / "later" / "base2", random_ranks(6), model="sasrec", seed=2)  # of another version, say
+    baseline, others, _ = sides([*runs[:2], str(tmp_path / "later")])
+    assert baseline.seeds == (0, 1) and [other.seeds for other in others] == [(2,)]
 
 
 def test_what_a_name_does_not_say_is_said(tmp_path):

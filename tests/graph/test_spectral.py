@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from hybrid_seq_gnn.data import cache
+from hybrid_seq_gnn.graph import normalize, spectral
 from hybrid_seq_gnn.graph.spectral import GRAPH, spectral_vectors
 from hybrid_seq_gnn.model.encoder import OWN_SCORE
 from hybrid_seq_gnn.model.gru4rec import GRU4Rec
@@ -24,7 +26,7 @@ def world():
 
 
 def pmi(world):
-    graph = GRAPH.build(*world)
+    graph = replace(GRAPH, weighting="pmi").build(*world)
     matrix = np.zeros((graph.nodes, graph.nodes))
     matrix[graph.source, graph.target] = graph.weight
     return matrix
@@ -43,7 +45,7 @@ def test_dot_products_of_the_vectors_are_the_largest_parts_of_the_information(wo
 def test_held_out_items_leave_no_trace_in_the_vectors(world):
     sequences, split = world
     changed = sequences.items.copy()
-    changed[sequences.indptr[1:] - 1] = 7
+    changed[sequences.indptr[1:] - 1] = changed[sequences.indptr[1:] - 2] = 7
     assert torch.equal(spectral_vectors(replace(sequences, items=changed), split, 6), spectral_vectors(*world, 6))
     changed[sequences.indptr[:-1]] = 7
     assert not torch.allclose(
@@ -62,7 +64,7 @@ def test_a_model_starts_from_the_vectors_turned_and_scaled(world, kind, width):
     torch.manual_seed(0)
     model = kind(ABSENT, embedding_dim=width)
     before = model.items.weight.detach().clone()
-    model.start(*world)
+    model.start_from(*world)
     after = model.items.weight.detach()
     assert torch.equal(after[[0, ABSENT]], before[[0, ABSENT]])  # an item without a neighbour keeps its own
     vectors = spectral_vectors(*world, width)
@@ -77,5 +79,32 @@ def test_init_random_leaves_a_model_as_it_is(world):
     torch.manual_seed(0)
     model = SASRec(ABSENT, embedding_dim=8, init="random")
     before = model.items.weight.detach().clone()
-    model.start(*world)
+    model.start_from(*world)
     assert torch.equal(model.items.weight, before)
+
+
+def test_of_too_many_pairs_those_that_are_counted_most_are_used(world, monkeypatch):
+    monkeypatch.setattr(normalize, "MOST_EDGES", 150)
+    kept = GRAPH.build(*world)
+    assert 0 < len(kept.source) <= 150
+    counts = np.zeros((kept.nodes, kept.nodes))
+    counts[kept.source, kept.target] = kept.weight
+    degree = counts.sum(1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        information = np.nan_to_num(np.log(counts * counts.sum() / np.outer(degree, degree)), nan=0.0, neginf=0.0)
+    values, vectors = np.linalg.eigh(np.maximum(information, 0.0))
+    found = spectral_vectors(*world, ABSENT + 1)
+    assert np.allclose((found @ found.T).numpy(), vectors * np.abs(values) @ vectors.T, atol=0.01)
+
+
+def test_vectors_that_took_long_are_taken_from_the_disk(world, tmp_path, monkeypatch):
+    sequences, split = world
+    monkeypatch.setattr(cache, "SLOW", 0.0)
+    cached = replace(sequences, cache=tmp_path)
+    first = spectral_vectors(cached, split, 6)
+    monkeypatch.setattr(spectral, "decompose", None)
+    assert torch.equal(spectral_vectors(cached, split, 6), first)
+    with pytest.raises(TypeError):  # another width, another split: not the same vectors
+        spectral_vectors(cached, split, 5)
+    with pytest.raises(TypeError):
+        spectral_vectors(cached, replace(split, train_end=split.train_end - 1), 6)

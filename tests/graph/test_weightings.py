@@ -105,7 +105,7 @@ def test_of_a_dense_graph_as_many_edges_are_kept_as_fit(graph, most, repeats, mo
     monkeypatch.setattr(normalize, "MOST_EDGES", most)
     with caplog.at_level("INFO"):
         found = graph().build(*repeats)
-    assert f"graph.top_k={found.top_k}: of {len(whole.source)} edges" in caplog.text
+    assert f"of {len(whole.source)} edges between items, only the {found.top_k} heaviest of each" in caplog.text
     assert found.statistics()["top_k"] == found.top_k
     assert len(found.source) <= most or found.top_k == 1
     same = graph(top_k=found.top_k).build(*repeats)

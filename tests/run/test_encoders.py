@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from hybrid_seq_gnn.run import identity as identities
-from hybrid_seq_gnn.run.encoders import finished_runs
+from hybrid_seq_gnn.run.encoders import config_alone, finished_runs
+from hybrid_seq_gnn.run.options import option as composed
 from tests.commands import SMALL, Fork, results, succeed
 
 
@@ -133,3 +134,11 @@ def test_a_finished_run_without_its_weights_is_no_encoder(tmp_path):
     (tmp_path / "model.pt").touch()
     assert list(finished_runs("0123abcd", [tmp_path.rglob("results.json")])) == [tmp_path]
     assert list(finished_runs("4567", [tmp_path.rglob("results.json")])) == []
+
+
+def test_the_encoder_of_an_older_hybrid_lacks_what_the_hybrid_lacks():
+    config = json.loads(json.dumps(composed("model", "hybrid")))
+    today = config_alone({"model": config, "training": composed("training", "joint"), "seed": 0})["model"]
+    older = {key: value for key, value in config.items() if key != "init"}
+    alone = config_alone({"model": older, "training": composed("training", "joint"), "seed": 0})["model"]
+    assert alone == {key: value for key, value in today.items() if key != "init"} != today

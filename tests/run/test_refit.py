@@ -11,6 +11,7 @@ from hybrid_seq_gnn import train
 from hybrid_seq_gnn.data.prepare import prepare
 from hybrid_seq_gnn.data.split import global_time, leave_one_out
 from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.graph.spectral import spectral_vectors
 from hybrid_seq_gnn.model.markov import Markov
 from hybrid_seq_gnn.run.build import build
 from hybrid_seq_gnn.run.identity import flatten
@@ -76,6 +77,16 @@ def test_epochs_and_validation_are_those_of_the_first_run(tmp_path):
     assert run.results["identity"] != plain.results["identity"]
     changed = dict(flatten(run.config)).items() ^ dict(flatten(plain.config)).items()
     assert {key for key, _ in changed} == {"evaluation.refit", "data.path"}
+
+
+def test_a_refit_starts_from_the_co_occurrence_of_both_parts(tmp_path):
+    settings = {"model": {"option": "sasrec", **SMALL}, "training": {"epochs": 1, "lr": 1e-9}}
+    run = train(log_of(), folder=tmp_path, **settings, **REFIT)
+    prepared = prepare(build(run.config["data"]))
+    vectors = spectral_vectors(prepared.sequences, prepared.split.before_test(prepared.sequences), 8)
+    found = weights(run)["items.weight"]
+    gram, expected = found @ found.T, vectors @ vectors.T
+    assert torch.allclose(gram / gram.trace(), expected / expected.trace(), atol=1e-4)
 
 
 def test_the_test_item_is_never_learned(tmp_path):

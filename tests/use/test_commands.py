@@ -201,13 +201,13 @@ def test_a_model_from_before_a_setting_scores_as_it_did_then(kind, tmp_path):
     run = run_of(kind)
     state = torch.load(run.folder / "model.pt", weights_only=True)
     if kind == "sasrec":
-        del state["config"]["model"]["prior"], state["model"]["prior"]
+        del state["config"]["model"]["prior"], state["config"]["model"]["init"], state["model"]["prior"]
     else:
         del state["config"]["model"]["scale"]
     results = json.dumps(json.loads((run.folder / "results.json").read_text()) | {"sha256": {}}).encode()
     old = copy(run, tmp_path, model=pickled(state, tmp_path / "s.pt"), results=results)
     model = load_trained(choose(str(old))).model
-    assert model.prior is None if kind == "sasrec" else model.scale == 1.0
+    assert (model.prior, model.init) == (None, "random") if kind == "sasrec" else model.scale == 1.0
 
 
 @pytest.mark.parametrize("kind", ["hybrid", "embeddings", "lightgcn", "markov"])
