@@ -29,6 +29,9 @@ anchors)         set -- +experiment=anchor/sasrec,anchor/sasrec_bce,anchor/sasre
 tuning)          set -- sweeps=baseline_tuning $random study.n_trials=16 "$@" ;;
 tuning-100k)     set -- sweeps=baseline_tuning $old study.n_trials=16 $four data.path="$ml100k" "$@" ;;
 controls)        set -- sweeps=controls seed=10 study.seeds=5 "$@" ;;
+tuning-graph)    set -- sweeps=baseline_tuning study.n_trials=16 "$@" ;;
+tuned-graph)     set -- model=sasrec,hybrid model.embedding_dim=128 model.num_blocks=3 model.max_length=100 model.dropout=0.3645 \
+                     training.lr=0.0008033 training.weight_decay=0.05957 seed=10,11,12,13,14 -m "$@" ;;
 tuned)           set -- $random model=sasrec,hybrid model.embedding_dim=32 model.max_length=100 model.dropout=0.3199 \
                      training.lr=0.0008187 training.weight_decay=0.001159 seed=10,11,12,13,14 -m "$@" ;;
 default-100k)    set -- $old $four data.path="$ml100k" model=sasrec,hybrid seed=10,11,12,13,14 -m "$@" ;;

@@ -6,11 +6,19 @@ import pytest
 import torch
 from torch import nn
 
+from hybrid_seq_gnn.fusion.fixed import Fixed
+from hybrid_seq_gnn.gnn.transitions import Transitions
+from hybrid_seq_gnn.model.hybrid import Hybrid
 from hybrid_seq_gnn.model.linear_cross_entropy import linear_cross_entropy
+from hybrid_seq_gnn.model.sasrec import SASRec
 from hybrid_seq_gnn.training.average import WeightAverage
+from hybrid_seq_gnn.training.joint import Joint
+from hybrid_seq_gnn.training.post_hoc import PostHoc
+from hybrid_seq_gnn.training.quick import Quick
 from hybrid_seq_gnn.training.settings import TrainingSettings
 from hybrid_seq_gnn.training.two_stage import TwoStage
 from tests.commands import SMALL, command, fail, results, succeed
+from tests.conftest import leave_last_two_out, make_sequences
 from tests.training.test_loop import World
 
 
@@ -182,3 +190,12 @@ def test_quick_prints_its_check_list_and_keeps_to_its_users(tmp_path):
     for point in ("the loss falls", "groups are there", "alpha is in [0, 1]", "the best model is saved"):
         assert f"ok      {point}" in done.stdout
     assert command("data=synthetic", "training=quick", "training.train_users=0", cwd=tmp_path).returncode == 1
+
+
+def test_a_run_lets_a_model_start_only_if_it_trains_all_of_it():
+    sequences = make_sequences([5, 8, 12], num_items=20)
+    gnn = Transitions(sequences, leave_last_two_out(sequences))
+    memory = Hybrid(20, gnn, Fixed(alpha=0.5, level="score"), embedding_dim=8)
+    assert Joint().starts(memory) and TwoStage().starts(memory)
+    assert not PostHoc().starts(memory) and not Quick().starts(memory)
+    assert Quick().starts(SASRec(20, embedding_dim=8))
