@@ -72,5 +72,6 @@ def first_of(paths: Sequence[str], runs: Sequence[Run]) -> list[Run]:
     if len(chosen) > 1:
         return chosen
     (first,) = chosen
-    beside = [run for run in runs if run.identity == first.identity and run.folder.parent == first.folder.parent]
+    parent = first.folder.resolve().parent
+    beside = [run for run in runs if run.identity == first.identity and run.folder.resolve().parent == parent]
     return chosen if len(beside) == len(runs) else [first, *(run for run in beside if run.seed != first.seed)]

@@ -19,11 +19,11 @@ VERSION = "spectral-1"  # of what is cached
 
 
 def spectral_vectors(sequences: Sequences, split: Split, width: int) -> Float[Tensor, "N D"]:
-    """Vectors whose dot products come closest to the pointwise mutual information of items in the training part.
+    """Vectors whose dot products follow the pointwise mutual information (PMI) of items in the training part.
 
         M = max(log(w_ij W / (w_i w_j)), 0)    w_ij: pairs of the events i and j, 10 apart at most, each step weighs 0.8
         M ~ U diag(s) V^T,                     the `width` largest singular values s
-        vectors = U diag(s)^(1/2)
+        vectors = U diag(s)^(1/2)              dot products U diag(s) U^T: M, but for the signs of its eigenvalues
 
     Source: Levy & Goldberg 2014, "Neural Word Embedding as Implicit Matrix Factorization", Sec. 4.2, for words; there
     it is what the skip-gram model of word2vec learns. Ours differs: nearer pairs weigh more.

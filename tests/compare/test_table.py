@@ -178,6 +178,8 @@ def test_a_baseline_has_all_seeds_of_the_first_run(tmp_path):
     assert baseline.seeds == (0, 1, 2) and [other.seeds for other in others] == [(0, 1, 2)]
     baseline, others, _ = sides([runs[3], *runs[:3]])
     assert baseline.seeds == (0,) and [other.seeds for other in others] == [(0, 1, 2)]
+    baseline, others, _ = sides([f"{tmp_path}/../{tmp_path.name}/base1", *runs[1:]])  # the same folder, spelt otherwise
+    assert baseline.seeds == (0, 1, 2)
     baseline, others, _ = sides(runs[:2])  # does another seed say the same?
     assert baseline.seeds == (1,) and [other.seeds for other in others] == [(0,)]
     write_run(tmp_path / "later" / "base2", random_ranks(6), model="sasrec", seed=2)  # of another version, say

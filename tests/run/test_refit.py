@@ -1,6 +1,7 @@
 """evaluation.refit: before the test, everything before it is learned, and nothing else."""
 
 import json
+import time
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from hybrid_seq_gnn.data.split import global_time, leave_one_out
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.graph.spectral import spectral_vectors
 from hybrid_seq_gnn.model.markov import Markov
+from hybrid_seq_gnn.model.sasrec import SASRec
 from hybrid_seq_gnn.run.build import build
 from hybrid_seq_gnn.run.identity import flatten
 from tests.conftest import make_sequences
@@ -87,6 +89,12 @@ def test_a_refit_starts_from_the_co_occurrence_of_both_parts(tmp_path):
     found = weights(run)["items.weight"]
     gram, expected = found @ found.T, vectors @ vectors.T
     assert torch.allclose(gram / gram.trace(), expected / expected.trace(), atol=1e-4)
+
+
+def test_the_time_of_the_start_is_a_part_of_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(SASRec, "start_from", lambda *given: time.sleep(2.0))
+    run = train(log_of(), model={"option": "sasrec", **SMALL}, training={"epochs": 1}, folder=tmp_path)
+    assert run.results["seconds"]["total"] > run.results["seconds"]["training"] > 2.0
 
 
 def test_the_test_item_is_never_learned(tmp_path):
