@@ -79,7 +79,7 @@ class SASRec(CausalModel):
         """The last block needs to compute the latest position only."""
         x, layout = self.embed(inputs, batch)
         for block in self.blocks[:-1]:
-            x = block(x, layout)
+            x = block.ranking(x, layout)  # type: ignore[operator]
         states: Tensor = self.norm(self.blocks[-1].at_last(x, layout))  # type: ignore[operator]
         return states
 

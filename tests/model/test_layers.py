@@ -55,6 +55,16 @@ def test_attention_in_groups_equals_one_history_at_a_time_in_value_and_gradient(
         assert torch.allclose(ours, theirs)
 
 
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("sizes", [SIZES, EVEN, LONG], ids=["uneven", "even", "long"])
+def test_the_block_in_ranking_is_the_whole_block(sizes, heads):
+    torch.manual_seed(0)
+    block = Block(WIDTH, heads, 0.0, WIDTH).double()
+    torch.nn.init.normal_(block.qkv.bias)
+    x, layout = torch.randn(sum(sizes), WIDTH, dtype=torch.float64), Layout(batch_of(sizes))
+    assert torch.allclose(block.ranking(x, layout), block(x, layout))
+
+
 @pytest.mark.parametrize("sizes", [SIZES, EVEN, LONG], ids=["uneven", "even", "long"])
 def test_the_block_at_the_latest_positions_is_the_whole_block_there(sizes):
     torch.manual_seed(0)
