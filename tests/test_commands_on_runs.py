@@ -139,6 +139,8 @@ def test_a_baseline_of_many_configurations_is_refused_with_their_names(outputs):
         (["outputs/base", "outputs/nowhere"], ["outputs/nowhere", "no such folder"]),
         (["outputs/base", "outputs/x*"], ["outputs/x*", "no such folder"]),
         (["outputs/base", "outputs/sweep", "--metrics", "NDGC@10"], ["--metrics", "NDGC@10", "Did you mean NDCG@10?"]),
+        (["outputs/base", "outputs/sweep", "--metrics", ""], ["--metrics is empty", "NDCG@10"]),
+        (["outputs/base", "outputs/sweep", "--groups", ","], ["--groups is empty", "overall, short"]),
         (["outputs/base", "outputs/sweep", "--groups", "tall"], ["--groups", "tall", "short"]),
         (["outputs/base", "outputs/sweep", "--alpha", "5"], ["--alpha", "5", "between 0 and 1"]),
         (["outputs/base", "outputs/sweep", "--resamples", "3"], ["--resamples", "100 to ten million"]),

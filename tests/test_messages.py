@@ -16,6 +16,10 @@ from tests.commands import SMALL, command, fail
         (["fusion.alhpa=0.5"], ["fusion.alhpa", "fusion.alpha"]),
         (["+fusion.x=1"], ["fusion.x", "no such setting", "alpha"]),
         (["+speed=1"], ["speed", "no such setting"]),
+        (
+            ["+experiment=study/embeddings", "training.select=none"],
+            ["training.select: there is no such setting. Did you mean training.schedule", "Settings of training here"],
+        ),
         (["fusion=fxied"], ["fusion=fxied", "fixed"]),
         (["fuson=fixed"], ["fuson"]),
         (["model=popularity", "model.width=8", "model.depth=8"], ["model.width: there is no such setting. ("]),

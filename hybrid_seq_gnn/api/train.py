@@ -74,7 +74,7 @@ def gone_if_refused(folder: Path) -> Iterator[None]:
     try:
         yield
     except UserError:
-        if made and not (folder / "config.yaml").exists():
+        if made and not any(folder.rglob("config.yaml")):
             shutil.rmtree(folder, ignore_errors=True)
         raise
 

@@ -65,7 +65,7 @@ def unknown_key(name: str, arguments: list[str], folder: Path) -> str:
 def known_keys(arguments: list[str], folder: Path) -> Iterator[str]:
     """Every setting of the configuration that the other arguments give, or as many of them as can be applied."""
     GlobalHydra.instance().clear()
-    overrides = [a for a in arguments if "=" in a and not a.startswith(("-", "hydra", "+", "~")) and "," not in a]
+    overrides = [a for a in arguments if "=" in a and not a.startswith(("-", "hydra", "~")) and "," not in a]
     chosen = [a for a in overrides if "." not in a.partition("=")[0]]  # options of groups
     with initialize_config_dir(str(folder)):
         for attempt in (overrides, chosen, []):  # another argument may be wrong too

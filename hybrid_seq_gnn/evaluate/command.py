@@ -31,7 +31,11 @@ def run(args: argparse.Namespace) -> str:
         option = next((word[5:] for word in args.settings if word.startswith("data=")), option)
         found = rank_data(load_trained(chosen, args.device), config["data"])
     written = evaluate(chosen, config, option, found, args.output)
-    said = [run_table(written.results), f"{chosen.folder} on {len(found.users):,} users."]
+    said = [
+        run_table(written.results),
+        *found.data.get("filters", []),
+        f"{chosen.folder} on {len(found.users):,} users.",
+    ]
     if found.unknown or found.left_out:
         said.append(
             f"Left out: {found.unknown:,} events of items that the model does not know, and {found.left_out:,} users "

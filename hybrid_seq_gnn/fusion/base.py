@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterable
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -37,7 +37,12 @@ class Fusion(Limited, nn.Module):
     Shape:
         seq, graph: (*batch, D). length: (*batch), events before truncation. Callers gather the rows that they need
         first, so that no (batch, items, D) tensor is created.
+
+    Attributes:
+        reads_state: alpha depends on the state, and so on the very encoder that it was fitted to.
     """
+
+    reads_state: ClassVar[bool] = False
 
     def __init__(self, level: Level, side: Side, mix: Mix) -> None:
         super().__init__()

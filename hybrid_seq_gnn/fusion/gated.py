@@ -1,5 +1,7 @@
 """A small network that computes alpha for each user; not in the plan of the study."""
 
+from typing import ClassVar
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -24,6 +26,8 @@ class Gated(Fusion):
     Raises:
         ValueError: init is outside (0, 1), or hidden_dim is not positive.
     """
+
+    reads_state: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -29,13 +29,13 @@ def spectral_vectors(sequences: Sequences, split: Split, width: int) -> Float[Te
     it is what the skip-gram model of word2vec learns. Ours differs: nearer pairs weigh more.
 
     Of more than 2^23 pairs (see `graph.top_k`), only those that are counted most are used. Vectors that take two
-    seconds or more are cached beside the data.
+    seconds or more are cached beside the data, for each number of threads, as the decomposition depends on it.
 
     Shape:
         (N, width), row 0 is padding. Rows of items without such a pair are 0, and columns beyond N.
         Cost: that of the graph, and 18 products of it with `width` + 16 vectors.
     """
-    key = f"{VERSION}-{width}-{split.hash(sequences)}"
+    key = f"{VERSION}-{width}-{torch.__version__}-{torch.get_num_threads()}-{split.hash(sequences)}"
     found, _ = keep(sequences.cache, key, lambda: {"vectors": decompose(sequences, split, width).numpy().ravel()})
     return torch.from_numpy(found["vectors"].reshape(-1, width).copy())
 

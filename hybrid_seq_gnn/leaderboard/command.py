@@ -27,7 +27,8 @@ def run(args: argparse.Namespace) -> str:
     """
     metric, _, group = args.sort.partition("/")
     require([metric], ("validation", *NAMES), "--sort")
-    require([group] if group else [], LengthGroups.names if metric != "validation" else (), f"--sort {args.sort}")
+    if group:
+        require([group], LengthGroups.names if metric != "validation" else (), f"--sort {args.sort}")
     first = VALIDATION if metric == "validation" else args.sort
     found = load(args.paths)
     tables, notes = {}, list(found.left_out)

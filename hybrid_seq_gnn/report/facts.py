@@ -115,12 +115,18 @@ class Facts:
     def difference(
         self, one: Configuration, other: Configuration, metric: str, group: str
     ) -> tuple[float, float, float] | None:
-        """Difference, relative difference and corrected p of one to another; None where users cannot be compared."""
+        """Difference, relative difference and p of one to another; None where users cannot be compared.
+
+        p is corrected as in `compare`: for all configurations if the other is the baseline, else for this pair alone.
+        """
         if one.name in self.untested or other.name in self.untested or one is other:
             return None
         row = self.row(one.name, metric, group) if other is self.baseline else None
         if row is None:
-            row = compare(other, [one], [metric], [group], resamples=self.resamples, seed=self.seed).iloc[0].to_dict()
+            others, metrics = (self.tested, (*METRICS, metric)) if other is self.baseline else ([one], (metric,))
+            table = compare(other, others, metrics, GROUPS, resamples=self.resamples, seed=self.seed)
+            wanted = (table["name"] == one.name) & (table["metric"] == metric) & (table["group"] == group)
+            row = table[wanted].iloc[0].to_dict()
         return float(row["difference"]), float(row["relative"]), float(row["p_holm"])
 
     def users_in(self, group: str) -> int:

@@ -80,12 +80,14 @@ def argument_type(read: Callable[[str], Any], holds: Callable[[Any], bool], what
     return value
 
 
-def require(chosen: Iterable[str], known: Sequence[str], what: str) -> None:
-    """Refuse a name that is not one of those known.
+def require(chosen: Sequence[str], known: Sequence[str], what: str) -> None:
+    """Refuse a name that is not one of those known, and to choose nothing.
 
     Raises:
         ValueError: names it, a near one, and all of them.
     """
+    if not chosen:
+        raise UserError(f"{what} is empty. There is {', '.join(known)}.")
     for name in chosen:
         if name not in known:
             raise UserError(f"{what}: there is no {name}. {suggest(name, known)}There is {', '.join(known) or 'none'}.")

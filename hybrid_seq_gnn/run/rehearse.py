@@ -11,7 +11,6 @@ from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.loss.unseen import Unseen
 from hybrid_seq_gnn.run.build import build, build_parts
 from hybrid_seq_gnn.run.identity import Config
-from hybrid_seq_gnn.training.strategy import NO_REFIT, Strategy
 
 ITEMS = np.array([1, 2, 3, 1])  # of the one user, who has not seen the fourth item
 SEQUENCES = Sequences(np.array([0, 4]), ITEMS, np.arange(4), np.array([1]), np.arange(1, 5))
@@ -43,8 +42,8 @@ def build_all(config: Config, here: bool = True) -> None:
     graph = config["graph"] and build(config["graph"]).build(SEQUENCES, SPLIT)
     parts = build_parts(config, SEQUENCES, SPLIT, graph and graph.adjacency())
     strategy.check(parts["model"])
-    if evaluation.refit and type(strategy).refit is Strategy.refit:
-        raise UserError(NO_REFIT)
+    if evaluation.refit:
+        strategy.check_refit(parts["model"])
     if isinstance(parts["loss"], Unseen) and not evaluation.mask_history:
         raise UserError(
             "loss=unseen never compares an item with those the user has had, which evaluation.mask_history=false ranks "

@@ -29,7 +29,9 @@ from hybrid_seq_gnn.training.strategy import Outcome, Records, Strategy
 
 log = logging.getLogger(__name__)
 
-REPLACED = ("checkpoint.pt", "graph_checkpoint.pt", "graph.pt", "results.json")  # deleted when a run starts over
+REPLACED = (  # deleted when a run starts over
+    *("checkpoint.pt", "graph_checkpoint.pt", "graph.pt", "metrics.jsonl", "alpha_stats.json", "results.json"),
+)
 CHECKED = ("model.pt", "per_user.parquet", "graph.pt")  # results.json holds their checksums; not all runs have the last
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # Settings of models that older versions did not have, and what they did.
 BEFORE = {"prior": "none", "init": "random", "scale": 1.0}
+EVALUATION = {"mask_history": True, "refit": False}  # settings on which an encoder's epoch and what it knows depend
 IRRELEVANT = {"_target_", "dropout", "mask_share", "init"}  # model settings that do not affect the scores
 
 
@@ -56,7 +57,7 @@ def load_encoder(encoder: nn.Module, path: Path, run: "Run") -> None:
 
     Raises:
         ValueError: the file is missing or damaged, the run had a different encoder, different items or a different
-            split, or its encoder was not trained alone.
+            split, it was evaluated in another way, or its encoder was not trained alone.
     """
     where = f"training.encoder_checkpoint={path}"
     if not path.is_file():
@@ -64,7 +65,7 @@ def load_encoder(encoder: nn.Module, path: Path, run: "Run") -> None:
     state = load(path, run.device)
     try:
         theirs, weights, items = {**BEFORE, **state["config"]["model"]}, state["model"], state["item_ids"]
-        stage = state["config"]["training"]["_target_"]
+        stage, evaluation = state["config"]["training"]["_target_"], state["config"].get("evaluation", {})
     except (KeyError, TypeError) as error:
         raise UserError(f"{where} is not the model.pt of a run: {error} is missing.") from error
     ours, data = run.config["model"], run.measure.prepared
@@ -87,6 +88,10 @@ def load_encoder(encoder: nn.Module, path: Path, run: "Run") -> None:
     for key in sorted(theirs.keys() & ours.keys() - IRRELEVANT):
         if theirs[key] != ours[key]:
             raise UserError(f"{where} was trained with model.{key}={theirs[key]}; this run has {key}={ours[key]}.")
+    for key, usual in EVALUATION.items():
+        if (value := evaluation.get(key, usual)) != (here := run.config["evaluation"][key]):
+            values = f"evaluation.{key}={str(value).lower()}; this run has {key}={str(here).lower()}"
+            raise UserError(f"{where} was trained with {values}.")
     try:
         encoder.load_state_dict(weights)
     except RuntimeError as error:

@@ -70,6 +70,16 @@ class PostHoc(Strategy):
     def check(self, model: nn.Module) -> None:
         fit_for_post_hoc(model)
 
+    def check_refit(self, model: nn.Module) -> None:
+        super().check_refit(model)
+        if self.encoder_checkpoint is not None:
+            raise UserError("evaluation.refit=true trains encoders again; leave training.encoder_checkpoint at null.")
+        if getattr(fit_for_post_hoc(model).fusion, "reads_state", False):
+            raise UserError(
+                "fusion=gated reads the states of the encoder to which it was fitted, and evaluation.refit=true trains "
+                "another one. Use a fusion by length, such as fusion=length_gate."
+            )
+
     def starts(self, model: nn.Module) -> bool:
         """The encoder starts in a run of its own."""
         return False
@@ -117,8 +127,6 @@ class PostHoc(Strategy):
 
     def refit(self, run: Run, first: Path) -> Outcome:
         """Take refitted encoders, and the fusion as it was fitted on validation."""
-        if self.encoder_checkpoint is not None:
-            raise UserError("evaluation.refit=true trains encoders again; leave training.encoder_checkpoint at null.")
         hybrid = fit_for_post_hoc(run.model)
         folders = [run.encoder(ahead) for ahead in range(len(members_of(hybrid)))]
         for member, folder in zip(members_of(hybrid), folders, strict=True):

@@ -13,7 +13,7 @@ from hybrid_seq_gnn.limits import AtLeast1
 from hybrid_seq_gnn.training.joint import Joint
 from hybrid_seq_gnn.training.post_hoc import PostHoc, can_be_fitted
 from hybrid_seq_gnn.training.settings import ValidUsers
-from hybrid_seq_gnn.training.strategy import Outcome, Run
+from hybrid_seq_gnn.training.strategy import Outcome, Run, Strategy
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,7 @@ class Quick(PostHoc):
     train_users: AtLeast1 | None = 1000
     valid_users: ValidUsers = 200
     alone: ClassVar[str | None] = None
+    refit = Strategy.refit
 
     def check(self, model: nn.Module) -> None:
         """Any model can be trained."""

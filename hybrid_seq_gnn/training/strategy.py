@@ -95,12 +95,13 @@ class Strategy(TrainingSettings):
         """Train the run's model, in place."""
         raise TypeError(f"{type(self).__name__} has no method __call__(run), which trains the model.")
 
-    def refit(self, run: Run, first: Path) -> Outcome:
-        """Train the run's model on everything before the test, as the run in the folder `first` was trained.
+    def check_refit(self, model: nn.Module) -> None:
+        """Raise a UserError if this strategy cannot `refit` such a model; called before the data are read."""
+        if type(self).refit is Strategy.refit:
+            raise UserError(NO_REFIT)
 
-        Raises:
-            UserError: this strategy cannot.
-        """
+    def refit(self, run: Run, first: Path) -> Outcome:
+        """Train the run's model on everything before the test, as the run in the folder `first` was trained."""
         raise UserError(NO_REFIT)
 
     def conclude(self, results: dict[str, Any], folder: Path) -> None:

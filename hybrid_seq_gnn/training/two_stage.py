@@ -95,7 +95,8 @@ class TwoStage(Strategy):
             "seconds": progress.training_seconds + progress.evaluation_seconds,
         }
         if distributed.is_first():
-            checkpoint.save({"identity": run.identity, "model": side.state_dict(), "stage": record}, path)
+            origin = {"identity": run.identity, "split_hash": run.measure.prepared.split_hash}
+            checkpoint.save({**origin, "model": side.state_dict(), "stage": record}, path)
             stage.path.unlink(missing_ok=True)
         return record
 
@@ -107,6 +108,9 @@ def load(side: GraphSide, path: Path, run: Run, identity: str | None) -> dict[st
     state = checkpoint.load(path, run.device)
     if identity is not None and state["identity"] != identity:
         raise UserError(f"{path} belongs to another run; choose another folder with hydra.run.dir=….")
+    ours = run.measure.prepared.split_hash
+    if state.get("split_hash", ours) != ours:
+        raise UserError(f"{path} was trained on different data or a different split. Use the data settings of its run.")
     try:
         side.load_state_dict(state["model"])
     except (RuntimeError, KeyError) as error:

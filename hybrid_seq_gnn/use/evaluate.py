@@ -129,7 +129,8 @@ def evaluate(run: Run, config: Config, option: str, ranked: Ranked, folder: Path
     lengths = ranked.users["length"].to_numpy()
     grouped = grouped_metrics(ranked.users["rank"].to_numpy(), lengths, groups)
     with lock_folder(folder, wait=True):
-        if (folder / "results.json").exists() and files.read_json(folder / "results.json").get("identity") != of_both:
+        before = files.read_json(folder / "results.json") if (folder / "results.json").exists() else None
+        if before is not None and ("evaluated" not in before or before.get("identity") != of_both):
             raise UserError(f"{folder} holds the results of something else; choose another --output.")
         with files.atomic(folder / "per_user.parquet") as temporary:
             ranked.users.to_parquet(temporary, index=False)

@@ -11,6 +11,7 @@ import hybrid_seq_gnn
 from hybrid_seq_gnn import load_run, load_study, train
 from hybrid_seq_gnn.api import run as run_module
 from hybrid_seq_gnn.api.frames import data_of
+from hybrid_seq_gnn.api.train import gone_if_refused
 from hybrid_seq_gnn.errors import UserError
 from tests.commands import results, succeed
 from tests.use.trained import DATA, MEMORY, folder, run_of
@@ -170,3 +171,18 @@ def test_titles_are_read_once_a_run_and_may_be_gone(tmp_path, monkeypatch):
     assert "title" not in load_run(tmp_path / "run").recommend(history=history)
     with pytest.raises(UserError, match="there is no such file"):
         run.recommend(history=history, titles=tmp_path / "titles.csv")
+
+
+@pytest.mark.parametrize(("begun", "kept"), [(None, False), (".", True), ("first", True)])
+def test_a_folder_is_kept_once_a_run_has_begun_in_it(begun, kept, tmp_path):
+    folder = tmp_path / "run"
+
+    def begin_and_fail():
+        (folder / (begun or ".")).mkdir(parents=True)
+        if begun:
+            (folder / begun / "config.yaml").touch()
+        raise UserError("diverged")
+
+    with pytest.raises(UserError), gone_if_refused(folder):
+        begin_and_fail()
+    assert folder.exists() == kept

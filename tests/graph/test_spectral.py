@@ -53,6 +53,16 @@ def test_held_out_items_leave_no_trace_in_the_vectors(world):
     )
 
 
+def test_a_cache_holds_the_vectors_of_each_number_of_threads(world, tmp_path, monkeypatch):
+    sequences, split = world
+    monkeypatch.setattr(cache, "SLOW", 0.0)
+    for threads in (1, 2):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        for _ in range(2):
+            spectral_vectors(replace(sequences, cache=tmp_path), split, 6)
+        assert len(list(tmp_path.glob("*.arrow"))) == threads
+
+
 def test_histories_without_a_pair_give_vectors_of_zeros():
     sequences = make_sequences([3, 3], num_items=5)
     assert not spectral_vectors(sequences, leave_last_two_out(sequences), 4).any()

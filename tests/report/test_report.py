@@ -3,10 +3,11 @@ import shutil
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from hybrid_seq_gnn.compare.table import compare
 from hybrid_seq_gnn.report import sentences as answer
-from hybrid_seq_gnn.report.facts import gather
+from hybrid_seq_gnn.report.facts import METRICS, gather
 from tests.report.pages import RESAMPLES, error, report
 from tests.report.study_folder import USERS
 from tests.results.folders import random_ranks, write_run
@@ -43,6 +44,15 @@ def test_every_number_of_the_tables_is_that_of_compare(study, reported):
         assert line[3] == f"{row['mean']:.4f} ± {row['sd_over_seeds']:.4f}"
         assert line[4].startswith(f"{row['difference']:+.4f} (")
         assert line[6][0] == ("=" if not row["significant"] else "▲" if row["difference"] > 0 else "▼")
+
+
+def test_a_metric_that_only_a_criterion_asks_for_is_corrected_like_the_others(study):
+    facts = gather([str(study)], None)
+    frame = compare(facts.baseline, facts.tested, (*METRICS, "NDCG@5"), resamples=facts.resamples)
+    for row in frame[frame["metric"] == "NDCG@5"].to_dict("records"):
+        found = facts.difference(facts.named(row["name"]), facts.baseline, "NDCG@5", row["group"])
+        assert found == pytest.approx((row["difference"], row["relative"], row["p_holm"]), nan_ok=True)
+    assert (frame["p_holm"] > frame["p_t"] + 1e-3).any()
 
 
 def test_failed_and_pruned_trials_are_counted_and_the_journal_stays_as_it_is(study, reported):

@@ -120,8 +120,31 @@ def weights_of(folder):
     return torch.load(folder / "model.pt", weights_only=True)["model"]
 
 
-def test_what_cannot_be_refitted_is_said_before_the_data_are_read(tmp_path):
-    training = {"option": "two_stage"}
-    fusion = {"level": "embedding"}
-    with pytest.raises(UserError, match="refit=true works with training=post_hoc and training=joint"):
-        train("nowhere.csv", gnn="lightgcn", fusion=fusion, training=training, folder=tmp_path / "run", **REFIT)
+def test_a_folder_that_is_used_again_keeps_nothing_of_its_first_run(tmp_path):
+    train(log_of(), model={"option": "sasrec", **SMALL}, training={"epochs": 2}, folder=tmp_path / "run")
+    assert (tmp_path / "run" / "metrics.jsonl").exists()
+    train(log_of(), model=SMALL, training={**EPOCHS, "resume": False}, folder=tmp_path / "run", **REFIT)
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+    assert (tmp_path / "run" / "alpha_stats.json").exists()
+    train(
+        log_of(), model={"option": "sasrec", **SMALL}, training={"epochs": 2, "resume": False}, folder=tmp_path / "run"
+    )
+    assert not (tmp_path / "run" / "alpha_stats.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"gnn": "lightgcn", "fusion": {"level": "embedding"}, "training": {"option": "two_stage"}},
+            "refit=true works with training=post_hoc and training=joint",
+        ),
+        ({"training": {"option": "quick"}}, "refit=true works with training=post_hoc and training=joint"),
+        ({"fusion": {"option": "gated"}}, "fusion=gated reads the states of the encoder"),
+        ({"training": {"encoder_checkpoint": "model.pt"}}, "leave training.encoder_checkpoint at null"),
+    ],
+    ids=["two_stage", "quick", "gated", "checkpoint"],
+)
+def test_what_cannot_be_refitted_is_said_before_the_data_are_read(settings, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        train("nowhere.csv", folder=tmp_path / "run", **settings, **REFIT)

@@ -141,6 +141,8 @@ def test_only_a_post_hoc_training_chooses_an_alpha(tmp_path):
             "a different model; this run's encoder is GRU4Rec",
         ),
         (["training.encoder_checkpoint=JOINT"], "trained jointly"),
+        (["training.encoder_checkpoint=UNMASKED"], "evaluation.mask_history=false; this run has mask_history=true"),
+        (["training.encoder_checkpoint=REFIT"], "evaluation.refit=true; this run has refit=false"),
         (["training.encoder_checkpoint=results.json"], "cannot be read"),
         (["fusion.level=embedding"], "+experiment=study/embeddings"),
         (["gnn=lightgcn"], "or gnn=evidence"),
@@ -149,10 +151,15 @@ def test_only_a_post_hoc_training_chooses_an_alpha(tmp_path):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_does_not_fit_is_refused_with_a_reason(arguments, message, alone, tmp_path):
-    if "training.encoder_checkpoint=JOINT" in arguments:
-        succeed(*SMALL, "gnn=transitions", "training=joint", "hydra.run.dir=joint", cwd=tmp_path)
+    others = {
+        "JOINT": ["gnn=transitions", "training=joint"],
+        "UNMASKED": ["model=sasrec", "evaluation.mask_history=false", "loss=cross_entropy"],
+        "REFIT": ["model=sasrec", "evaluation.refit=true"],
+    }
+    for name, settings in others.items():
+        if f"training.encoder_checkpoint={name}" in arguments:
+            succeed(*SMALL, *settings, f"hydra.run.dir={name}", cwd=tmp_path)
+            arguments = [f"training.encoder_checkpoint={name}/model.pt"]
     (tmp_path / "results.json").write_text("{}")
-    places = {"SASREC": alone / "sasrec" / "model.pt", "JOINT": "joint/model.pt"}
-    for name, place in places.items():
-        arguments = [a.replace(name, str(place)) for a in arguments]
+    arguments = [a.replace("SASREC", str(alone / "sasrec" / "model.pt")) for a in arguments]
     assert message in fail(*HYBRID, *arguments, cwd=tmp_path)

@@ -171,6 +171,8 @@ def test_a_first_stage_can_be_used_again_by_path(tmp_path):
         *TWO, "model.embedding_dim=4", "training.graph_checkpoint=one/graph.pt", "hydra.run.dir=x", cwd=tmp_path
     )
     assert "no such file" in fail(*TWO, "training.graph_checkpoint=nowhere.pt", "hydra.run.dir=y", cwd=tmp_path)
+    other = fail(*TWO, "data.seed=1", "training.graph_checkpoint=one/graph.pt", "hydra.run.dir=z", cwd=tmp_path)
+    assert "one/graph.pt was trained on different data or a different split" in other
 
 
 def test_a_model_without_a_graph_side_is_refused(tmp_path):

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hybrid_seq_gnn import load_run
+from hybrid_seq_gnn import load_run, train
 from hybrid_seq_gnn.evaluate.__main__ import main as evaluate
 from hybrid_seq_gnn.recommend.__main__ import main as recommend
 from tests.commands import refused
@@ -103,6 +103,18 @@ def test_users_of_another_log_need_no_training(run, tmp_path, capsys):
     assert "for 2 users; 1 events of items" in text
     expected = [*run.recommend(history=items[[1, 3]], k=2)["item"], *run.recommend(history=items[[2]], k=2)["item"]]
     assert [line.split()[2] for line in text.splitlines()[1:5]] == [str(one) for one in expected]
+
+
+def test_a_limit_on_the_users_of_the_training_is_none_for_those_of_another_log(tmp_path, capsys):
+    rows = [(user, (user + k) % 9, k) for user in range(20) for k in range(5)]
+    pd.DataFrame(rows, columns=["user", "item", "timestamp"]).to_csv(tmp_path / "log.csv", index=False)
+    few = {"option": "table", "path": str(tmp_path / "log.csv"), "max_users": 8}
+    train(few, model="popularity", folder=tmp_path / "run")
+    told = said(capsys, recommend, tmp_path / "run", f"data.path={tmp_path / 'log.csv'}", "--k", 3)
+    assert "The first of 20" in told
+    told = said(capsys, evaluate, tmp_path / "run", f"data.path={tmp_path / 'log.csv'}", "--output", tmp_path / "e")
+    assert "on 8 users" in told
+    assert "data.max_users=8" in told
 
 
 BAD = {
@@ -251,6 +263,8 @@ def test_a_folder_with_other_results_is_not_overwritten(run, tmp_path):
     message = refused(evaluate, run.folder, "--output", run_of("sasrec").folder)
     assert "holds the results of something else" in message
     assert load_run(run_of("sasrec").folder).results["options"]["model"] == "sasrec"
+    assert "holds the results of something else" in refused(evaluate, run.folder, "--output", run.folder)
+    assert load_run(run.folder).results["address"]
 
 
 def test_a_log_with_no_known_item_is_refused(run, tmp_path):
