@@ -1,6 +1,8 @@
 #!/bin/sh
 # Makes a block of RESULTS.md again:   sh sweeps/reproduce.sh BLOCK [FOLDER] [OVERRIDES]
-# FOLDER holds ml-1m.zip, ml-100k.zip and beauty.txt.gz (where it has none of MovieLens, that is downloaded). Without BLOCK: a list.
+# FOLDER holds ml-1m.zip, ml-100k.zip and beauty.txt.gz. Without BLOCK: a list. Where it has none of MovieLens, that is downloaded; the
+# ML-1M of RESULTS.md lacks 598 ratings of the 290 rarest movies, so numbers differ a little. Beauty: data/Beauty.txt of
+# github.com/salesforce/ICLRec, as S3-Rec made it (sha256 226cce9c3105299ca0db9615d7d3fb32b3175e90da43100ae352599f0f0107b8).
 # Each block is a sweep: started again, it goes on where it was. Add study.dry_run=true to see its runs.
 set -eu
 block=${1:-} folder=.
