@@ -134,9 +134,10 @@ def show(frame: "pd.DataFrame", objectives: Sequence[str] = OBJECTIVES) -> str:
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     done = [row for row in rows if row["status"] == "done"]
     keys = varied
-    if "name" in keys and all(row["name"] is not None for row in done):
-        keys = [key for key in ("name", "seed") if key in keys]
     lines = by_settings(done, [key for key in keys if key != "seed"])
+    named = {row.get("name") for row in done}
+    if "name" in keys and None not in named and len(named) == len(lines):  # the name says all
+        keys = [key for key in ("name", "seed") if key in keys]
     lines.sort(key=lambda each: -mean(known(row[aims[0]]) for row in each))
     repeated = any(len(each) > 1 for each in lines)
     if repeated:

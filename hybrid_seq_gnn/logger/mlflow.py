@@ -41,7 +41,7 @@ class MLflow:
         for record in history:
             if record["epoch"] >= self.next_epoch:
                 self._log(dict(scalars(record)), record["epoch"])
-        self.next_epoch = history[-1]["epoch"] + 1 if history else self.next_epoch
+                self.next_epoch = record["epoch"] + 1
 
     def finish(self, results: Record) -> None:
         self._log(summary(results), results["best_epoch"])

@@ -1,6 +1,7 @@
 """The command `recommend`: from a run and histories to a file or a table."""
 
 import argparse
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -70,16 +71,25 @@ def asked(args: argparse.Namespace, trained: Trained) -> tuple[Iterator[Historie
     """The histories that were asked for, in parts, and the number of users."""
     if args.histories is not None:
         paths = files_of(args.histories)
-        total = rows_in(paths)
-        return histories_in(paths, trained, share(args.shard, total)), len(share(args.shard, total))
+        rows = of_somebody(share(args.shard, rows_in(paths)), args.shard)
+        return histories_in(paths, trained, rows), len(rows)
     if args.history:
         found = typed(trained, read_history(trained, args.history))
     elif args.settings:
         found = of_source(trained, changed("data", trained.config["data"], args.settings))
     else:
         found = of_training(trained, read_users(args.users), args.before)
-    found = found.take(share(args.shard, len(found))) if args.shard else found
-    return iter([found]), len(found)
+    rows = of_somebody(share(args.shard, len(found)), args.shard)
+    return iter([found.take(rows) if args.shard else found]), len(rows)
+
+
+def of_somebody(rows: np.ndarray, shard: str | None) -> np.ndarray:
+    """The rows; a UserError if there is none."""
+    if not len(rows):
+        raise UserError(
+            "there is nobody to recommend for" + (f" in --shard {shard}: it has no users." if shard else ".")
+        )
+    return rows
 
 
 def read_history(trained: Trained, words: Sequence[str]) -> list[str]:
@@ -93,7 +103,7 @@ def read_users(text: str | None) -> list[str] | None:
     """User ids from `--users`; None means all."""
     if text is None or text == "all":
         return None
-    if Path(text).is_file():
+    if os.path.isfile(text):
         with reading(f"--users {text} cannot be read"):
             return [line for line in Path(text).read_text(encoding="utf-8").splitlines() if line]
     return [one.strip() for one in text.split(",") if one.strip()]

@@ -1,6 +1,7 @@
 """The command `report`: from run folders to one page that opens offline, and its figures as PNG and PDF."""
 
 import argparse
+import re
 from pathlib import Path
 
 from hybrid_seq_gnn.errors import UserError
@@ -24,6 +25,7 @@ from hybrid_seq_gnn.report.sections import (
 from hybrid_seq_gnn.report.style import style
 from hybrid_seq_gnn.results.labels import suggest
 
+FIGURE = re.compile(r"figures/([^\"/]+)\.png")  # of the page, which links to its own
 SECTIONS = {
     "answer": ("The answer", sentences.write),
     "leaderboard": ("Leaderboard", quality.write),
@@ -56,14 +58,15 @@ def run(args: argparse.Namespace) -> str:
     sections = [Section(key, title, folder) for key, (title, _) in SECTIONS.items()]
     for section in sections:
         SECTIONS[section.key][1](section, facts)
-    headline = sentences.headline(facts)
-    write_text(args.output / "report.html", render(headline, subtitle_of(facts), sections))
+    headline, page = sentences.headline(facts), args.output / "report.html"
     figures = {block["name"] for section in sections for block in section.blocks if "name" in block}
-    for path in [*folder.glob("*.png"), *folder.glob("*.pdf")]:
-        if path.stem not in figures:
-            path.unlink()
+    before = set(FIGURE.findall(page.read_text(encoding="utf-8"))) if page.exists() else set()
+    write_text(page, render(headline, subtitle_of(facts), sections))
+    for name in before - figures:
+        for ending in ("png", "pdf"):
+            (folder / f"{name}.{ending}").unlink(missing_ok=True)
     notes = "".join(f"\n- {note}" for note in facts.notes)
-    return f"{headline}{notes}\n\nwritten to {args.output / 'report.html'} and {len(figures)} figures in {folder}"
+    return f"{headline}{notes}\n\nwritten to {page} and {len(figures)} figures in {folder}"
 
 
 def subtitle_of(facts: Facts) -> str:

@@ -123,7 +123,7 @@ def criterion(entry: Any, level: str, place: str) -> Criterion:
     if not isinstance(tested, list) or not all(isinstance(one, dict) and one for one in tested):
         raise UserError(f"{place}: tested={tested!r} is not a list of settings like [{{fusion: fixed}}].")
     needs_metric = [key for key in ("above", *RELATIVE) if key in entry]
-    if needs_metric and "metric" not in entry:
+    if needs_metric and entry.get("metric") is None:
         raise UserError(f"{place}: {needs_metric[0]} needs a metric, one of {', '.join(NAMES)}.")
     if not needs_metric and "users_at_least" not in entry and not tested:
         raise UserError(f"{place} asks for nothing: give above, {', '.join(RELATIVE)}, users_at_least or tested.")
@@ -155,7 +155,7 @@ def check_one(one: Criterion, facts: Facts) -> Verdict:
     found = facts.challenger(one.where) if one.metric is not None else None
     outcomes = list(parts(one, found, facts))
     states = [state for state, _ in outcomes]
-    status = NOT_MET if NOT_MET in states else NOT_MEASURED if NOT_MEASURED in states else MET
+    status = NOT_MET if NOT_MET in states else MET if states and NOT_MEASURED not in states else NOT_MEASURED
     return Verdict(one, status, "; ".join(text for _, text in outcomes), found.name if found else "")
 
 

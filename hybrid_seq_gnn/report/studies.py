@@ -55,8 +55,9 @@ class Sweep:
         return f"validation {first or 'NDCG@10'}"
 
     def trials(self, state: str) -> "list[FrozenTrial]":
-        """Its trials in a state: COMPLETE, PRUNED or FAIL."""
-        return [t for t in self.study.trials if t.state.name == state] if self.study else []
+        """Its trials in a state: COMPLETE, PRUNED or FAIL; an interruption without an error has not failed."""
+        every = self.study.trials if self.study else []
+        return [t for t in every if t.state.name == state and (state != "FAIL" or "error" in t.user_attrs)]
 
     @property
     def points(self) -> int:

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 REPLACED = (  # deleted when a run starts over
     *("checkpoint.pt", "graph_checkpoint.pt", "graph.pt", "metrics.jsonl", "alpha_stats.json", "results.json"),
+    "mlflow_run_id",
 )
 CHECKED = ("model.pt", "per_user.parquet", "graph.pt")  # results.json holds their checksums; not all runs have the last
 

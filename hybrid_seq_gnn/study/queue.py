@@ -129,6 +129,13 @@ def count(study: optuna.Study) -> Counter[TrialState]:
     return Counter(WAITING if t.state == FAIL and "error" not in t.user_attrs else t.state for t in trials)
 
 
+def numbered_as_begun(study: optuna.Study, slots: Sequence[Slot]) -> list[Slot]:
+    """The points of a grid in the order in which the study has them, which may be that of another command line."""
+    asked = {number: mine[0].system_attrs.get("fixed_params", {}) for number, mine in by_slot(study).items()}
+    of_point = {frozenset(slot.params.items()): slot for slot in slots}
+    return [of_point.get(frozenset(asked.get(number, {}).items()), slot) for number, slot in enumerate(slots)]
+
+
 def fill(study: optuna.Study, slots: Sequence[Slot], grace: float, retry_failed: bool = False) -> bool:
     """Put in the queue what is neither finished nor in it; whether there was any. Anybody may do so at any time.
 
@@ -138,10 +145,12 @@ def fill(study: optuna.Study, slots: Sequence[Slot], grace: float, retry_failed:
         grace: see `is_lost`.
         retry_failed: also what ended with an error, unless somebody else is at work, whose errors these may be.
     """
-    for mine in by_slot(study).values():
+    for number, mine in by_slot(study).items():
         for trial in mine:
             if trial.state == RUNNING and is_lost(trial, grace):
                 end_lost(study, trial, 1 + sum("lost" in other.user_attrs for other in mine))
+            if trial.state == WAITING and number >= len(slots) and (surplus := begin(study, trial)) is not None:
+                drop(study, surplus, "study.n_trials is lower now")
     now = standing(study)
     retry_failed = retry_failed and all(trial.state != RUNNING for trial in now.values())
     filled = False
@@ -173,9 +182,14 @@ def take(study: optuna.Study) -> Trial | None:
         now = standing(study).get(trial.user_attrs.get("slot", -1))
         if now is not None and now.number == trial.number:
             return trial
-        trial.set_user_attr("dropped", "another trial has this slot")
-        study.tell(trial, state=FAIL)
+        drop(study, trial, "another trial has this slot")
     return None
+
+
+def drop(study: optuna.Study, trial: Trial, why: str) -> None:
+    """End a trial that counts for nothing."""
+    trial.set_user_attr("dropped", why)
+    study.tell(trial, state=FAIL)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from hybrid_seq_gnn.run.identity import counts, digest, flatten
+from hybrid_seq_gnn.run.identity import classes, counts, digest, flatten
 from hybrid_seq_gnn.study.settings import StudySettings
 
 LONGEST_NAME = 60
@@ -44,7 +44,7 @@ class Space:
         """
         values: dict[str, set[str]] = {}
         for configuration in configurations:
-            for key, value in flatten(configuration):
+            for key, value in (*classes(configuration), *flatten(configuration)):
                 values.setdefault(key, set()).add(str(value))
         found = {key: " or ".join(sorted(each)) for key, each in values.items() if counts(key)}
         found |= {name: text(distribution) for name, distribution in self.distributions.items()}

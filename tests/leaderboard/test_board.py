@@ -157,3 +157,16 @@ def test_a_runs_table_shows_groups_and_alpha():
     text = run_table(results(0.1, 0.9, 0.3))
     assert "overall" in text and "mean alpha" in text
     assert "mean alpha" not in run_table(results(0.1, 0.9, model="sasrec"))
+
+
+def test_runs_of_one_name_and_other_settings_are_no_repeats():
+    runs = []
+    for number, (name, lr, value) in enumerate([("A", 0.1, 0.1), ("A", 0.2, 0.3), ("B", 0.1, 0.2), ("B", 0.2, 0.4)]):
+        one = results(value, 0.5)
+        one["config"] |= {"name": name, "training": {"_target_": "x", "lr": lr}}
+        runs.append(Slot(str(number), Run(Path(str(number)), one)))
+    shown = show(table(runs))
+    assert "±" not in shown
+    assert shown.count("| A ") == shown.count("| B ") == 4  # overall and by length
+    alone = show(table(runs[::2]))
+    assert "lr" not in alone.splitlines()[2]

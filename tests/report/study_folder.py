@@ -37,18 +37,20 @@ def complete(folder, alpha=None, graph=True, validation=0.1):
 
 
 def study(folder, name="sweep"):
-    """A journal as a search leaves it: twelve trials, one pruned, one failed, and half of a line."""
+    """A journal as a search leaves it: twelve trials, one pruned, one failed, one more interrupted, and half of a line."""
     path = folder / "study.journal"
     found = optuna.create_study(
         study_name=name, storage=JournalStorage(JournalFileBackend(str(path))), direction="maximize",
         sampler=optuna.samplers.RandomSampler(seed=0),
     )  # fmt: skip
-    for k in range(12):
+    for k in range(13):
         trial = found.ask()
         alpha, lr = trial.suggest_float("fusion.alpha", 0, 1), trial.suggest_float("training.lr", 1e-4, 1e-1, log=True)
         trial.suggest_categorical("gnn", ["lightgcn", "none"])
         if k == 5:
             trial.set_user_attr("error", "the loss became nan <in epoch 2>")
+            found.tell(trial, state=optuna.trial.TrialState.FAIL)
+        elif k == 12:
             found.tell(trial, state=optuna.trial.TrialState.FAIL)
         elif k == 6:
             trial.report(0.01, 1)

@@ -130,6 +130,7 @@ def test_settings_match_by_value_and_by_any_of_a_list():
         ({"metric": "HR@10", "above": float("nan")}, "above=nan is not a number"),
         ({"metric": "HR@10", "group": "tiny", "above": 0.1}, "group='tiny' is not one of overall"),
         ({"above": 0.1}, "above needs a metric"),
+        ({"metric": None, "above": 0.1}, "above needs a metric"),
         ({"metric": "HR@10"}, "asks for nothing"),
         ({"tested": {"fusion": "fixed"}}, "is not a list of settings"),
         ({"metric": "HR@10", "above": 0.1, "where": "hybrid"}, "is not settings like"),

@@ -68,10 +68,11 @@ def test_two_reports_of_the_same_runs_are_equal(study, tmp_path):
 
 def test_figures_that_an_earlier_report_left_are_removed_and_nothing_else(study, tmp_path):
     (tmp_path / "r/figures").mkdir(parents=True)
-    for name in ("ablation.png", "ablation.pdf", "learning.png", "notes.txt"):
+    for name in ("ablation.png", "ablation.pdf", "learning.png", "mine.png", "notes.txt"):
         (tmp_path / "r/figures" / name).touch()
+    (tmp_path / "r/report.html").write_text('<a href="figures/ablation.png"><a href="figures/learning.png">')
     report(tmp_path / "r", study / "base")
-    assert {path.name for path in (tmp_path / "r/figures").iterdir()} == {"learning.png", "notes.txt"}
+    assert {path.name for path in (tmp_path / "r/figures").iterdir()} == {"learning.png", "mine.png", "notes.txt"}
 
 
 def test_the_report_needs_no_torch_and_says_which_extra_it_needs(study, tmp_path):

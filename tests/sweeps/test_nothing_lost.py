@@ -3,14 +3,16 @@
 import errno
 import logging
 
+import optuna
 import pandas as pd
 import pytest
 
 from hybrid_seq_gnn.files import write_text
 from hybrid_seq_gnn.leaderboard import board
 from hybrid_seq_gnn.report.studies import read
+from hybrid_seq_gnn.study.queue import WAITING, Slot, count, fill, numbered_as_begun
 from tests.commands import results, succeed
-from tests.sweeps.common import ONE, alphas, trials
+from tests.sweeps.common import ONE, alphas, finished, trials
 
 DAMAGE = {
     1: (lambda path: path.unlink(), "is missing"),
@@ -53,6 +55,33 @@ def test_a_search_runs_every_seed_that_it_lost_again_with_the_same_settings(tmp_
     assert alphas(tmp_path) == before
     assert (tmp_path / "sweep" / "1_seed1" / "results.json").stat().st_mtime_ns == kept
     assert trials(tmp_path / "sweep")[1].value == trials(tmp_path / "sweep")[2].value
+
+
+def test_a_grid_whose_settings_stand_in_another_order_goes_on_with_its_own_points(tmp_path):
+    succeed(*ONE, "fusion.alpha=0.3,0.5", "gnn.num_layers=1,2", cwd=tmp_path)
+    (tmp_path / "sweep" / "1" / "results.json").unlink()
+    done = succeed(*ONE, "gnn.num_layers=1,2", "fusion.alpha=0.3,0.5", cwd=tmp_path)
+    assert "3 done, 1 to run" in done.stdout
+    points = [(c["fusion"]["alpha"], c["gnn"]["num_layers"]) for _, c in sorted(finished(tmp_path / "sweep").items())]
+    assert points == [(0.3, 1), (0.3, 2), (0.5, 1), (0.5, 2)]
+
+
+def test_the_points_of_a_grid_keep_their_numbers_before_they_are_run():
+    study, slots = optuna.create_study(), [Slot({"a": a, "b": b}, (0,)) for a in (1, 2) for b in (3, 4)]
+    fill(study, slots, grace=60.0)
+    swapped = [slots[k] for k in (0, 2, 1, 3)]
+    assert numbered_as_begun(study, swapped) == slots
+    assert numbered_as_begun(optuna.create_study(), swapped) == swapped
+
+
+def test_a_search_with_fewer_trials_than_before_does_not_take_up_the_rest():
+    study, slots = optuna.create_study(), [Slot({}, (0,))] * 4
+    fill(study, slots, grace=60.0)
+    assert count(study)[WAITING] == 4
+    fill(study, slots[:2], grace=60.0)
+    assert count(study)[WAITING] == count(study).total() == 2
+    fill(study, slots, grace=60.0)
+    assert count(study)[WAITING] == 4
 
 
 def test_a_leaderboard_that_cannot_be_written_is_a_warning_and_the_sweep_ends_well(tmp_path):

@@ -1,5 +1,7 @@
 """What a sweep varies, and which settings exist beside which options."""
 
+import re
+
 import pytest
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -55,6 +57,8 @@ def test_a_search_asks_only_for_what_exists_beside_its_options(tmp_path):
         (["+hydra.callbacks.x._target_=tests.Callback"], "logger=…"),
         (["gnn.num_layers=interval(1,8)"], "gnn.num_layers=int(interval(1,8)) searches whole numbers"),
         (["gnn=glob(zz*)"], "there is nothing to choose from"),
+        (["training.lr=tag(log,interval(0,0.1))"], "training.lr=tag(log,interval(0,0.1)): "),
+        (["fusion.alpha=interval(0.9,0.1)"], "fusion.alpha=interval(0.9,0.1): "),
         (["study.n_trials=0"], "study.n_trials=0: expected a whole number, 1 or more"),
         (["study.sampler=best"], "study.sampler=best: expected tpe, random, gp, cmaes or nsga2"),
         (["study.pruner_stratup=3"], "study.pruner_startup"),
@@ -115,6 +119,17 @@ def test_a_choice_keeps_its_spelling(argument, lines):
         assert [f"{name}={value}" for value in choices(space.distributions[name])] == lines
     else:
         assert space.seeds == (3,) or list(space.fixed) == lines
+
+
+def test_seeds_of_a_search_may_be_a_range():
+    assert parse(["seed=range(0,3)", "training.lr=interval(0.1,0.2)"], {}).seeds == (0, 1, 2)
+
+
+def test_options_with_the_same_settings_are_different_sweeps(tmp_path):
+    given = ["data=synthetic", "+experiment=study/embeddings", "fusion.alpha=0.3,0.5", "study.dry_run=true", "-m"]
+    said = [succeed(*given, f"gnn={name}", cwd=tmp_path).stdout for name in ("gat", "gatv2", "gat")]
+    folders = [re.search(r"outputs/studies/\S+", text)[0] for text in said]
+    assert folders[0] == folders[2] != folders[1]
 
 
 def test_hydra_sees_of_a_sweep_only_what_is_its_own():

@@ -129,6 +129,11 @@ BAD = {
     "another ending": (["RUN", "--out", "OUT/x.txt"], "expected a name that ends in .parquet, .csv, .jsonl"),
     "not writable": (["RUN", "--out", "RUN/results.json/x.csv"], "cannot write"),
     "two questions": (["RUN", "--users", "all", "--history", "1"], "--users and --history both say for whom"),
+    "empty shard": (
+        ["RUN", "--history", "1", "--shard", "2/2", "--out", "OUT/x.csv"],
+        "nobody to recommend for in --shard",
+    ),
+    "many users": (["RUN", "--users", ",".join(["nobody"] * 90), "--out", "OUT/x.csv"], "users: nobody, nobody"),
     "no shard": (["RUN", "--shard", "4/3", "--out", "OUT/x.csv"], "--shard 4/3: expected I/N"),
     "no setting": (["RUN", "data.pth=x"], "data.pth: there is no such setting"),
     "not data": (["RUN", "model=sasrec"], "model=sasrec: expected a setting of data"),

@@ -57,7 +57,7 @@ def parse(arguments: list[str], variants: Mapping[str, str], loader: ConfigLoade
             raise UserError(f"{name} belongs to the sweep itself and cannot vary in it.")
         if name == "seed" and override.is_interval_sweep():
             raise UserError("a seed is repeated and not searched for: give seed=0,1,2 or study.seeds=3.")
-        found = distribution(override, searched)
+        found = distribution(override, searched and name != "seed")
         if name == "seed":
             seeds = tuple(conform(name, plain_value(seed), TOP_LEVEL[name]) for seed in choices(found))
         elif isinstance(found, CategoricalDistribution) and len(found.choices) == 1:
@@ -76,10 +76,13 @@ def distribution(override: Override, searched: bool) -> BaseDistribution:
     value = override.value()
     if isinstance(value, IntervalSweep):
         low, high, log = value.start, value.end, "log" in value.tags
-        if isinstance(low, int) and isinstance(high, int):
-            return IntDistribution(low, high, log=log)
         assert low is not None and high is not None
-        return FloatDistribution(low, high, log=log)
+        try:
+            if isinstance(low, int) and isinstance(high, int):
+                return IntDistribution(low, high, log=log)
+            return FloatDistribution(low, high, log=log)
+        except ValueError as error:  # its ends are the wrong way round, or it starts at 0 and is logarithmic
+            raise UserError(f"{override.input_line}: {error}") from error
     values = list(dict.fromkeys(map(written, override.sweep_iterator())))
     if override.value_type == ValueType.GLOB_CHOICE_SWEEP:  # a base that others inherit from is no option
         values = [name for name in values if not name.startswith("_")]

@@ -24,7 +24,8 @@ from hybrid_seq_gnn.app.sweep.worker import TooManyFailures, Worker
 from hybrid_seq_gnn.errors import UserError, printable
 from hybrid_seq_gnn.files import locked, refuse_links, shown
 from hybrid_seq_gnn.results.runs import read_run
-from hybrid_seq_gnn.study.queue import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, count, fill, replace, standing
+from hybrid_seq_gnn.study import queue
+from hybrid_seq_gnn.study.queue import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, count, standing
 from hybrid_seq_gnn.study.settings import StudySettings
 from hybrid_seq_gnn.study.storage import warn_other_software
 
@@ -53,8 +54,9 @@ def run_study(config: DictConfig, hydra_context: HydraContext, command: Command)
     with locked(folder / ".lock"):
         study = plan.open(settings.fresh)
         plan.describe()
+        plan.slots = queue.numbered_as_begun(study, plan.slots)
         run_again_what_lost(study, settings, folder)
-        fill(study, plan.slots, settings.grace, settings.retry_failed)
+        queue.fill(study, plan.slots, settings.grace, settings.retry_failed)
     log.info("sweep: %s, in %s", state(count(study)), shown(folder))
     warn_other_software(study)
     failure = None
@@ -87,7 +89,7 @@ def run_again_what_lost(study: optuna.Study, settings: StudySettings, folder: Pa
         if settings.storage is not None:
             runs = [run for run in runs if run.exists()]  # the others were run on another machine
         if [run for run in runs if lost(run / "results.json")]:
-            replace(study, trial)
+            queue.replace(study, trial)
 
 
 def lost(results: Path) -> bool:

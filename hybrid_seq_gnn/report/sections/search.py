@@ -46,7 +46,7 @@ def write(section: Section, facts: Facts) -> None:
     ]
     if spaces:
         section.table(["sweep", "setting", "tried"], spaces, summary="What they tried")
-    failed = [(sweep, trial) for sweep in sweeps for trial in sweep.trials("FAIL") if "error" in trial.user_attrs]
+    failed = [(sweep, trial) for sweep in sweeps for trial in sweep.trials("FAIL")]
     failures = [f"{sweep.title}, trial {t.number} failed: {t.user_attrs['error']}" for sweep, t in failed]
     section.list([*failures[:MOST_FAILURES], *(["…"] if failures[MOST_FAILURES:] else [])])
     for sweep in sweeps:
