@@ -17,7 +17,7 @@ from hybrid_seq_gnn.errors import UserError, reading
 
 PACKAGE = Path(__file__).resolve().parent
 UNFINISHED = ".part"
-MAX_YAML = 1 << 16  # bytes, which take a second
+MAX_YAML = 1 << 16  # bytes; reading more takes over a second
 MAX_JSON = 1 << 24
 MAX_DEPTH = 20
 

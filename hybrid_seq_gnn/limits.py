@@ -27,7 +27,7 @@ Share = Annotated[float, Interval(ge=0, lt=1)]  # a share to leave out; somethin
 Inside = Annotated[float, Interval(gt=0, lt=1)]  # both ends excluded
 
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
-WHOLE = 1 << 63  # what every library takes is less
+WHOLE = 1 << 63  # the first whole number that is no int64
 LONGEST = 200  # characters of a value in a message
 SIGNS = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
 

@@ -40,7 +40,7 @@ def refuse_sweeps(arguments: list[str]) -> None:
     Raises:
         SystemExit: a sweep is asked for.
     """
-    if asked := [a for a in arguments if a in ("-m", "--multirun") or a.lower() == "hydra.mode=multirun"]:
+    if asked := [a for a in arguments if a in ("-m", "--multirun")]:
         sys.exit(
             f"error: {asked[0]} under torchrun: several processes share one run here, and a sweep has many. Leave out "
             "torchrun; a sweep runs trials side by side by itself."

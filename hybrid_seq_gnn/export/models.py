@@ -49,9 +49,9 @@ class PlainHybrid(Hybrid):
         history, length = batch.items, batch.length[:, -1]
         if self.table is None:
             side = OfOneHistory(self.memory, batch, torch.zeros(1, dtype=torch.int64))  # type: ignore[arg-type]
-            return self.mixed(last_state(self.encoder, history), side, length)
+            return self.mix_scores(last_state(self.encoder, history), side, length)
         if self.fusion.level == "score":
-            return self.mixed(last_state(self.encoder, history), self.graph_scores(history), length)
+            return self.mix_scores(last_state(self.encoder, history), self.graph_scores(history), length)
         inputs = self.encoder.items(history[0])
         if self.fusion.fuses_inputs:
             inputs = self.fusion.mix(inputs, self.table[history[0]], batch.length[0])
@@ -63,14 +63,6 @@ class PlainHybrid(Hybrid):
         weight = self.graph_recency ** torch.arange(history.shape[1], dtype=self.table.dtype).flip(0)
         query = (weight / weight.sum()) @ self.table[history[0]]
         return item_scores(query.unsqueeze(0), self.table, self.encoder.cosine)
-
-    def mixed(
-        self, states: Float[Tensor, "1 D"], side: DotScores | OfOneHistory, length: Int[Tensor, "1"]
-    ) -> MixtureScores:
-        """The end of `score`."""
-        state = states[:, : self.embedding_dim]  # of the first member
-        alpha = self.fusion.alpha(length, state)
-        return MixtureScores(self.encoder.compare(states), side, alpha, state, self.fusion.geometric)
 
 
 def plain(model: nn.Module) -> Any:

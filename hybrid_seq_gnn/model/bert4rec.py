@@ -9,7 +9,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.batches import Batch
-from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import AtLeast1, Inside, Share, Temperature
 from hybrid_seq_gnn.model.causal import initialise
 from hybrid_seq_gnn.model.dropout import Dropout
@@ -50,8 +49,6 @@ class BERT4Rec(Encoder):
         prior: Prior = "popularity",
         init: Init = "cooccurrence",
     ) -> None:
-        if embedding_dim % num_heads:
-            raise UserError(f"model.num_heads={num_heads} does not divide model.embedding_dim={embedding_dim}.")
         super().__init__(num_items, embedding_dim, max_length, cosine, prior, init)
         self.mask_share = mask_share
         self.mask = nn.Parameter(0.02 * torch.randn(embedding_dim))

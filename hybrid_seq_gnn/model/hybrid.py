@@ -196,10 +196,15 @@ class Hybrid(Limited, nn.Module):
         if self.fusion.level == "embedding":
             assert graph is not None
             return self.mix_embeddings(self.read(reading, graph), reading.length, graph)
-        states = self.encoder.states(reading)
         side = self.graph_side(batch, graph, reading.after, own)
+        return self.mix_scores(self.encoder.states(reading), side, reading.length)
+
+    def mix_scores(
+        self, states: Float[Tensor, "R D"], side: DotScores | MemoryScores, length: Int[Tensor, "R"]
+    ) -> MixtureScores:
+        """Scores at the score level, of the encoder's states and the graph side."""
         state = states[:, : self.embedding_dim]  # of the first member
-        alpha = self.fusion.alpha(reading.length, state)
+        alpha = self.fusion.alpha(length, state)
         return MixtureScores(self.encoder.compare(states), side, alpha, state, self.fusion.geometric)
 
     def training_scores(

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.batches import Batch
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.model.dropout import Dropout
 
 ROWS = 16  # histories that attention pads to the same length
@@ -141,11 +142,16 @@ class Block(nn.Module):
     Shape:
         x: (M, D) packed positions. layout: of the batch, made with the same `causal`.
         Returns (M, D).
+
+    Raises:
+        ValueError: num_heads does not divide D.
     """
 
     def __init__(
         self, embedding_dim: int, num_heads: int, dropout: float, feed_forward_dim: int, causal: bool = True
     ) -> None:
+        if embedding_dim % num_heads:
+            raise UserError(f"model.num_heads={num_heads} does not divide model.embedding_dim={embedding_dim}.")
         super().__init__()
         self.num_heads, self.causal = num_heads, causal
         self.attention_norm = nn.LayerNorm(embedding_dim)

@@ -10,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.data.batches import Batch
-from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import AtLeast1, Share, Temperature
 from hybrid_seq_gnn.model.causal import CausalModel, initialise
 from hybrid_seq_gnn.model.dropout import Dropout
@@ -57,8 +56,6 @@ class SASRec(CausalModel):
         prior: Prior = "popularity",
         init: Init = "cooccurrence",
     ) -> None:
-        if embedding_dim % num_heads:
-            raise UserError(f"model.num_heads={num_heads} does not divide model.embedding_dim={embedding_dim}.")
         super().__init__(num_items, embedding_dim, max_length, cosine, prior, init)
         self.positions = nn.Embedding(max_length, embedding_dim)
         self.dropout = Dropout(dropout)

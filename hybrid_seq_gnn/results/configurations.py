@@ -21,7 +21,7 @@ class Configuration:
         name: short, in the words of the command line (or the setting `name`), unique among those it was made with.
         runs: one a seed, in the order of seeds.
         trials: configurations with the same `model` in the sweep that it comes from, itself included; 1 outside of a
-            sweep. How often one could choose.
+            sweep: the number of tries from which it may have been chosen.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What the commands read of results.json, and of which kind it must be; what else it holds is as it is.
+"""Fields of results.json that commands read, with their types. Other fields are not checked.
 
 What is not required may be missing or null.
 """

@@ -74,7 +74,7 @@ def start_of(pid: int) -> float | None:
         return None
 
 
-_last_signs: dict[tuple[int, str], tuple[float, float]] = {}  # of a trial: its sign, and when that was first seen
+_last_signs: dict[tuple[int, str], tuple[float, float]] = {}  # last sign of life, and when it was first seen
 
 
 def is_lost(trial: FrozenTrial, grace: float) -> bool:

@@ -96,19 +96,13 @@ class PostHoc(Strategy):
         by = self.criterion(fusion)
         members = members_of(hybrid)
         if self.encoder_checkpoint is None:
-            folders = [run.encoder(ahead) for ahead in range(len(members))]
-            baseline: Path | None = folders[0]
-            paths = [folder / "model.pt" for folder in folders]
+            paths = [run.encoder(ahead) / "model.pt" for ahead in range(len(members))]
         else:
             paths = [expanded(self.encoder_checkpoint)]
-            baseline = None
             if len(members) > 1:
                 raise UserError(f"training.encoder_checkpoint is one encoder; model.members={len(members)} needs more.")
-        for member, path in zip(members, paths, strict=True):
-            checkpoint.load_encoder(member, path, run)
-        baseline = baseline or run_of(paths[0])
+        stages = load_members(members, paths, run)
         hybrid.encoder.requires_grad_(False)
-        stages: dict[str, Any] = {"encoder": {"path": str(paths[0]), "others": list(map(str, paths[1:]))}}
         started = time.perf_counter()
         if by is not None:
             batches = run.measure.batches(run.measure.valid_positions, hybrid.max_length)
@@ -123,19 +117,18 @@ class PostHoc(Strategy):
         stage = replace(stage_of(run, hybrid, run.loss), validate=lambda: run.measure.metrics_of(valid))
         progress = evaluate_once(stage)
         progress.training_seconds = time.perf_counter() - started - progress.evaluation_seconds
-        return Outcome(progress, stages, baseline, valid if run.measure.validates_all else None)
+        return Outcome(progress, stages, run_of(paths[0]), valid if run.measure.validates_all else None)
 
     def refit(self, run: Run, first: Path) -> Outcome:
         """Take refitted encoders, and the fusion as it was fitted on validation."""
         hybrid = fit_for_post_hoc(run.model)
-        folders = [run.encoder(ahead) for ahead in range(len(members_of(hybrid)))]
-        for member, folder in zip(members_of(hybrid), folders, strict=True):
-            checkpoint.load_encoder(member, folder / "model.pt", run)
+        members = members_of(hybrid)
+        paths = [run.encoder(ahead) / "model.pt" for ahead in range(len(members))]
+        stages = load_members(members, paths, run)
         weights = checkpoint.load(first / "model.pt", run.device)["model"]
         fitted = {name: value for name, value in weights.items() if name.startswith("fusion.")}
         hybrid.load_state_dict(fitted, strict=False)
-        stages: dict[str, Any] = {"encoder": {"path": str(folders[0]), "others": [str(f) for f in folders[1:]]}}
-        return Outcome(Progress(history=[]), stages, folders[0])
+        return Outcome(Progress(history=[]), stages, run_of(paths[0]))
 
     def criterion(self, fusion: nn.Module) -> str | None:
         """The criterion for fitting the fusion, `ndcg` or `likelihood`; None if there is nothing to fit.
@@ -162,6 +155,13 @@ def members_of(hybrid: Hybrid) -> list[Encoder]:
     """The encoders of a hybrid."""
     one = hybrid.encoder
     return list(one.members) if isinstance(one, Ensemble) else [one]  # type: ignore[arg-type]
+
+
+def load_members(members: list[Encoder], paths: list[Path], run: Run) -> dict[str, Any]:
+    """Load the encoders; returns what results.json says of them."""
+    for member, path in zip(members, paths, strict=True):
+        checkpoint.load_encoder(member, path, run)
+    return {"encoder": {"path": str(paths[0]), "others": [str(path) for path in paths[1:]]}}
 
 
 def can_be_fitted(model: nn.Module) -> bool:
