@@ -16,7 +16,7 @@ from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.results.configurations import name_configurations
 from hybrid_seq_gnn.results.runs import Run
 from hybrid_seq_gnn.use.evaluate import evaluate, rank_data
-from hybrid_seq_gnn.use.histories import Before, Histories, of_lists, of_training, typed
+from hybrid_seq_gnn.use.histories import Before, of_frame, of_training, typed
 from hybrid_seq_gnn.use.load import Trained, choose, load_trained
 from hybrid_seq_gnn.use.recommend import recommend
 from hybrid_seq_gnn.use.table import rows_of
@@ -96,14 +96,14 @@ class LoadedRun:
             titles: a file of titles, as `data.titles`, which is what is used without it; adds a column title.
 
         Raises:
-            UserError: no item is known, a user is not, or k is more than the number of items.
+            UserError: no item is known, a user is not, a value is missing, or k is more than the number of items.
         """
         if sum(given is not None for given in (events, history, users)) > 1:
             raise UserError("recommend: give events, a history or users, and not several of them.")
         if history is not None:
             asked = typed(self.trained, [history] if isinstance(history, str) else history)
         elif events is not None:
-            asked = self._of_frame(to_pandas(events))
+            asked = of_frame(self.trained, to_pandas(events))
         else:
             asked = of_training(self.trained, users, before)
         seen = not self.trained.mask_history if include_seen is None else include_seen
@@ -113,14 +113,6 @@ class LoadedRun:
         return (
             pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["user", "place", "item", "score"])
         )
-
-    def _of_frame(self, frame: pd.DataFrame) -> Histories:
-        if missing := {"user", "item"} - set(frame.columns):
-            raise UserError(f"recommend: the frame lacks the column {', '.join(sorted(missing))}.")
-        if "timestamp" in frame:
-            frame = frame.sort_values("timestamp", kind="stable")
-        lists = frame.groupby("user", sort=False)["item"].agg(list)
-        return of_lists(self.trained, lists.index.tolist(), lists.tolist())
 
     def alpha(self, lengths: Iterable[int]) -> np.ndarray:
         """The weight of the sequence side for histories of these lengths, in events.
@@ -155,8 +147,7 @@ class LoadedRun:
             UserError: the two were not evaluated on the same users and items.
         """
         baseline, mine = name_configurations([[other._run], [self._run]])
-        groups = ("overall", "short", "medium", "long")
-        return compare(baseline, [mine], metrics, groups)
+        return compare(baseline, [mine], metrics)
 
 
 def load_run(path: str | Path, device: str = "auto") -> LoadedRun:

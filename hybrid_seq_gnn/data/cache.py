@@ -14,7 +14,7 @@ from hybrid_seq_gnn.files import atomic, locked
 
 log = logging.getLogger(__name__)
 
-FORMAT = 3  # version of what is stored; raise it when data or graphs are made otherwise, so that old files are ignored
+FORMAT = 4  # version of what is stored; raise it when data or graphs are made otherwise, so that old files are ignored
 SLOW = 2.0  # seconds; what is made faster is made again
 DIGEST = hashlib.sha256().digest_size
 
@@ -80,9 +80,7 @@ def write(path: Path, arrays: Arrays) -> None:
 
 def cell(values: np.ndarray) -> pa.Array:
     """One list of all values."""
-    kind = None
-    if values.dtype == object:  # whole numbers beyond int64, or text
-        kind = pa.uint64() if len(values) and isinstance(values[0], int) else pa.large_string()
+    kind = pa.large_string() if values.dtype == object else None
     return pa.LargeListArray.from_arrays([0, len(values)], pa.array(values, kind))
 
 
@@ -106,8 +104,8 @@ def read(path: Path) -> Arrays | None:
 
 
 def array_of(values: pa.Array) -> np.ndarray:
-    """Numbers without a copy; text, and ids beyond int64, as Python objects."""
-    if values.type not in (pa.large_string(), pa.uint64()):
+    """Numbers without a copy; text as Python objects."""
+    if values.type != pa.large_string():
         return np.asarray(values.to_numpy())
     objects = np.empty(len(values), dtype=object)
     objects[:] = values.to_pylist()

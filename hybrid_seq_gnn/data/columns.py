@@ -1,6 +1,7 @@
 """From the columns of a file to events: ids come through unchanged, whole numbers stay whole."""
 
 import math
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hybrid_seq_gnn.data.events import Column, Events, UnreadableColumn, encode
+from hybrid_seq_gnn.errors import UserError
 
 EXACT = 1 << 53  # float64 holds every whole number up to here
 
@@ -96,11 +98,26 @@ def whole(values: np.ndarray) -> np.ndarray:
 
 
 def formatted(column: Column, time_format: str) -> np.ndarray:
-    """Dates written as `time_format` says, in nanoseconds since 1970."""
+    """Dates written as `time_format` says, in nanoseconds since 1970, or microseconds where those do not fit."""
     dates = pd.to_datetime(column.to_pandas(), format=time_format, utc=True, errors="coerce")
     if dates.isna().any():
         raise UnreadableColumn(f"holds values that are not written as data.time_format={time_format}")
-    return np.asarray(dates.dt.as_unit("ns").astype("int64"))
+    try:
+        dates = dates.dt.as_unit("ns")
+    except pd.errors.OutOfBoundsDatetime:
+        dates = dates.dt.as_unit("us")
+    return np.asarray(dates.astype("int64"))
+
+
+def check_format(time_format: str) -> None:
+    """Refuse a format that pandas cannot read dates by, whatever they are."""
+    try:
+        pd.to_datetime(["x"], format=time_format, utc=True, errors="coerce")
+    except (ValueError, re.error) as error:
+        raise UserError(
+            f"data.time_format={time_format}: {str(error).partition(' in format')[0]}. Expected a format as for "
+            "Python's strptime, such as %d.%m.%Y %H:%M. Leave it out where times are numbers or ISO 8601 dates."
+        ) from error
 
 
 def checker(field: str, time_format: str | None) -> Callable[[str], str | None]:

@@ -14,7 +14,19 @@ import pyarrow.csv
 
 from hybrid_seq_gnn.data.columns import checker, from_columns
 from hybrid_seq_gnn.data.events import Events, UnreadableColumn
-from hybrid_seq_gnn.data.raw import PARQUET, Part, text_lines
+from hybrid_seq_gnn.data.raw import (
+    ICONV,
+    MIXED,
+    NO_TEXT,
+    PARQUET,
+    Part,
+    decoded,
+    encoded,
+    is_text,
+    line_feeds,
+    readable,
+    shown,
+)
 from hybrid_seq_gnn.errors import UserError
 
 UNIT = "\x1f"  # stands in for separators of several characters, which Arrow does not know
@@ -80,7 +92,7 @@ def read_part(part: Part, layout: Layout) -> pa.Table:
     names = layout.names or header(part, layout.separator)
     check_columns(names, layout, part)
     if part.raw.count(b"\r") > part.raw.count(b"\r\n") and b"\n" in part.raw.replace(b"\r\n", b""):
-        raise UserError(f"{part.name} ends some lines with \\r alone and others with \\n; write all of them alike.")
+        raise UserError(f"{part.name} {MIXED}")
     single = len(layout.separator) == 1
     text = part.raw if single else part.raw.replace(layout.separator.encode(), UNIT.encode())
     delimiter = layout.separator if single else UNIT
@@ -91,7 +103,7 @@ def read_part(part: Part, layout: Layout) -> pa.Table:
             io.BytesIO(text),
             pa.csv.ReadOptions(
                 column_names=[str(k) for k in range(len(names))],  # names may be empty or stand twice
-                skip_rows=int(layout.header),
+                skip_rows=blank_lines(part.raw) + 1 if layout.header else 0,
                 block_size=min(max(len(text) + 1, 1 << 16), LONGEST),
                 use_threads=False,
             ),
@@ -103,7 +115,7 @@ def read_part(part: Part, layout: Layout) -> pa.Table:
             pa.csv.ConvertOptions(column_types=types, include_columns=list(types), strings_can_be_null=False),
         )
     except pa.ArrowInvalid as error:
-        if not line_feeds(part.raw).partition(b"\n")[2].strip() and layout.header:
+        if not line_feeds(part.raw).lstrip().partition(b"\n")[2].strip() and layout.header:
             return pa.table({field: pa.array([], types[str(k)]) for field, k in places.items()})
         check_quotes(part, layout)
         if (shorter := without_trailing(part.raw, layout, len(names))) is not None:
@@ -123,15 +135,22 @@ def read_part(part: Part, layout: Layout) -> pa.Table:
 
 
 def header(part: Part, separator: str) -> list[str]:
-    """The fields of the first line.
+    """The fields of the first line that is not blank.
 
     Raises:
         ValueError: there are more than any table has.
     """
-    first = re.split(rb"\r\n|\n|\r", part.raw[:LONGEST], maxsplit=1)[0].decode("utf-8", "replace")
+    blank = blank_lines(part.raw)
+    first = decoded(re.split(rb"\r\n|\n|\r", part.raw[:LONGEST], maxsplit=blank + 1)[blank])
     if (columns := first.count(separator) + 1) > MOST_COLUMNS:
         raise UserError(f"{part.name} has {columns:,} columns in its first line; is the separator right?")
     return next(fields_of([first], separator), []) if len(separator) == 1 else first.split(separator)
+
+
+def blank_lines(raw: bytes) -> int:
+    """Lines before the first that is not blank."""
+    space = re.match(rb"\s*", raw[:LONGEST])
+    return len(re.findall(rb"\r\n|\n|\r", space[0])) if space else 0
 
 
 def fields_of(lines: Iterable[str], separator: str, strict: bool = False) -> Any:
@@ -148,25 +167,24 @@ def check_columns(names: list[str], layout: Layout, part: Part) -> None:
         if len(names) == 1 and not part.raw.startswith(PARQUET):
             hint = "The whole first line reads as one column; "
             hint += layout.advice("separator", f"data.separator={layout.separator!r} does not fit it.")
+        elif not all(map(is_text, names)):
+            hint = f"Its first line is no UTF-8 text. {ICONV.format('latin1')}"
         elif all(re.fullmatch(r"[-+.\d]+", value) for value in names):
             named = "data.columns=[user,item,timestamp] names columns without a header."
             hint = f"The first line looks like an event; {layout.advice('columns', named)}"
         else:
             hint = layout.advice(field, f"Set data.{field} to the column that holds the {field}.")
-        have = ", ".join(name[:60] for name in names[:20]) + (", …" if len(names) > 20 else "")
+        have = ", ".join(readable(name[:60]) for name in names[:20])
+        have += ", …" if len(names) > 20 else ""
         raise UserError(f"{part.name} has no column {layout.column(field)}; it has {have}. {hint}")
-
-
-def line_feeds(raw: bytes) -> bytes:
-    r"""The text with lines that end with \n, also where they ended with \r alone."""
-    return raw if b"\n" in raw else raw.replace(b"\r", b"\n")
 
 
 def check_quotes(part: Part, layout: Layout) -> None:
     """Raise ValueError at the first line where a quoted field is not closed, unless it may run over lines; slow."""
     if layout.quotes != "line" or b'"' not in part.raw:
         return
-    for number, line in text_lines(line_feeds(part.raw)):
+    for number, raw in enumerate(io.BytesIO(line_feeds(part.raw)), start=1):
+        line = decoded(raw.rstrip(b"\n").removesuffix(b"\r"))
         try:
             next(fields_of([line], layout.separator, strict=True))
         except csv.Error as error:
@@ -183,12 +201,15 @@ def check_quotes(part: Part, layout: Layout) -> None:
 
 def without_trailing(raw: bytes, layout: Layout, width: int) -> bytes | None:
     """The text without the last field of each line that has one more than `width` and leaves it empty; None if none."""
-    lines, cut = [], False
-    for _, line, fields in split_lines(raw, layout):
-        longer = len(fields) == width + 1 and not fields[-1]
-        lines.append(line.removesuffix(layout.separator) if longer else line)
-        cut |= longer
-    return "\n".join(lines).encode() if cut else None
+    records, cut, number = [], False, 1
+    for first, record, fields in split_lines(raw, layout):
+        records += [""] * (first - number)  # empty lines, so that lines keep their numbers
+        number = first + 1 + record.count("\n")
+        if len(fields) == width + 1 and not fields[-1]:
+            shorter = record.removesuffix('""').removesuffix(layout.separator)
+            record, cut = shorter, cut or shorter != record
+        records.append(record)
+    return encoded("\n".join(records)) if cut else None
 
 
 def validate(part: Part, layout: Layout) -> None:
@@ -196,15 +217,18 @@ def validate(part: Part, layout: Layout) -> None:
     names = layout.names or header(part, layout.separator)
     places = {field: names.index(name) for field, name in layout.columns.items()}
     checks = {field: checker(field, layout.time_format) for field in places}
+    head = blank_lines(part.raw) + 1 if layout.header else 0
     for number, line, fields in split_lines(part.raw, layout):
-        if number == 1 and layout.header:
+        if number <= head:
             continue
         if len(fields) == len(names) + 1 and not fields[-1]:
             fields = fields[:-1]
         if len(fields) != len(names):
-            problem = f"expected {layout.separator.join(names)}"
+            problem = f"expected {readable(layout.separator.join(names))}"
             other = layout.advice("separator", "Or set data.separator if the file uses another one.")
             hint = f"Fix or remove the line. {other}"
+        elif not all(is_text(fields[k]) for k in places.values()):
+            problem, hint = NO_TEXT, ICONV.format("latin1")
         else:
             problem = next((p for field, k in places.items() if (p := checks[field](fields[k]))), "")
             hint = "Fix or remove the line"
@@ -214,19 +238,15 @@ def validate(part: Part, layout: Layout) -> None:
 
 
 def split_lines(raw: bytes, layout: Layout) -> Iterator[tuple[int, str, list[str]]]:
-    """Number (from 1), text and fields of each line that is not empty."""
-    text = raw.decode("utf-8", "replace")
+    """Number (from 1), text and fields of each line that is not empty; a quoted field may make it several lines."""
+    text = decoded(raw)
     lines = text.split("\n") if "\n" in text else text.split("\r")
     lines = [line.removesuffix("\r") for line in lines]
     if layout.quotes == "none" or len(layout.separator) > 1:
         yield from ((k, line, line.split(layout.separator)) for k, line in enumerate(lines, start=1) if line)
         return
-    reader = fields_of((line + "\n" for line in lines), layout.separator)
+    reader, before = fields_of((line + "\n" for line in lines), layout.separator), 0
     for fields in reader:
         if fields:
-            yield reader.line_num, lines[reader.line_num - 1], fields
-
-
-def shown(line: str) -> str:
-    """A line in a message: control characters escaped, and not too long."""
-    return repr(line if len(line) <= 120 else f"{line[:120]}…")
+            yield before + 1, "\n".join(lines[before : reader.line_num]), fields
+        before = reader.line_num

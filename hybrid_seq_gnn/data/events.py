@@ -1,13 +1,14 @@
 """Interactions as a file tells them: one row an event, in file order."""
 
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 Column: TypeAlias = pa.ChunkedArray
+BITS = {pa.float16(): 11, pa.float32(): 24, pa.float64(): 53}  # of the whole numbers that each tells apart
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Events:
         user, item: (events,) int64 codes into `user_ids`, `item_ids`, in order of first appearance.
         rating: (events,) float64, or None where the source has none.
         timestamp: (events,) int64 or float64, in the unit of the source; None where it has none.
-        user_ids, item_ids: the ids of the source: int64 where every id reads back the same, else text (dtype object).
+        user_ids, item_ids: the ids of the source: int64 where all read back the same, else all text (dtype object).
         notes: what the log should say of how they were read.
     """
 
@@ -66,7 +67,7 @@ def encode(column: Column | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Codes 0, 1, ... in order of first appearance, and the ids that they stand for.
 
     Raises:
-        UnreadableColumn: the type cannot be an id, or an id holds a line break.
+        UnreadableColumn: the type cannot be an id, an id holds a line break, or floats are too large to be ids.
     """
     if isinstance(column, np.ndarray):
         column = pa.chunked_array([pa.array(column)])
@@ -77,6 +78,7 @@ def encode(column: Column | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             column = pc.cast(column, pa.string())
         except pa.ArrowInvalid as error:
             raise UnreadableColumn("holds binary values that are no UTF-8 text") from error
+    column = unfloated(column)
     if pa.types.is_string(column.type) and (numbers := as_numbers(column)) is not None:
         column = numbers  # half as long to encode
     encoded = column.dictionary_encode()  # one dictionary for all chunks
@@ -84,6 +86,35 @@ def encode(column: Column | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks]).astype(np.int64)
     return codes, plain(encoded.chunk(0).dictionary)
+
+
+def unfloated(column: Column) -> Column:
+    """Floats as int64 where all are whole, as pandas makes floats of them; other columns as they are.
+
+    Raises:
+        UnreadableColumn: a value is no finite number, or so large that its neighbours are the same float.
+    """
+    if column.type not in BITS:
+        return column
+    values = column.to_numpy()
+    if not np.isfinite(values).all():
+        raise UnreadableColumn("holds values that are no finite numbers")
+    if (np.abs(values) >= 2.0 ** BITS[column.type]).any():
+        raise UnreadableColumn(
+            f"holds floats beyond 2 ** {BITS[column.type]}, which do not tell whole numbers apart; write the ids as "
+            "whole numbers or as text"
+        )
+    integers = values.astype(np.int64)
+    return pa.chunked_array([integers if np.array_equal(integers, values) else values + 0])  # -0.0 is 0.0
+
+
+def text_of(one: Any) -> str:
+    """An id as text, of whatever type: 12.0 is "12", b"x" is "x", True is "true"."""
+    if isinstance(one, float | np.floating):
+        return str(int(one)) if float(one).is_integer() and abs(float(one)) < 2.0 ** BITS[pa.float64()] else str(one)
+    if isinstance(one, bool | np.bool_):
+        return str(one).lower()
+    return one.decode("utf-8", "backslashreplace") if isinstance(one, bytes) else str(one)
 
 
 def as_numbers(ids: pa.Array | Column) -> pa.Array | Column | None:
@@ -97,20 +128,22 @@ def as_numbers(ids: pa.Array | Column) -> pa.Array | Column | None:
 
 
 def plain(ids: pa.Array) -> np.ndarray:
-    """Ids as int64 where every one reads back the same ("7" does, "007" does not), else as Python objects.
+    """Ids as int64 where every one reads back the same ("7" does, "007" and 2 ** 63 do not), else as text.
 
     Example:
         >>> plain(pa.array(["7", "12"])).tolist(), plain(pa.array(["7", "012"])).tolist()
         ([7, 12], ['7', '012'])
     """
-    if not pa.types.is_integer(ids.type):
+    if pa.types.is_floating(ids.type):
+        ids = pa.array([text_of(one) for one in ids.to_numpy()])
+    elif not pa.types.is_integer(ids.type):
         ids = pc.cast(ids, pa.string())
         if pc.any(pc.match_substring_regex(ids, "[\r\n]")).as_py():
             raise UnreadableColumn("holds ids with a line break")
     if (numbers := as_numbers(ids)) is not None:
         return np.asarray(numbers.to_numpy())
     values = np.empty(len(ids), dtype=object)
-    values[:] = ids.to_pylist()
+    values[:] = pc.cast(ids, pa.string()).to_pylist()
     return values
 
 

@@ -13,7 +13,7 @@ def filter_events(events: Events, source: Source) -> tuple[Events, list[str]]:
     """The events that pass all filters of `source`, in file order, and one log line per filter.
 
     Raises:
-        ValueError: a minimum rating is set but the data have no ratings, or no event is left.
+        ValueError: a minimum rating or `drop` is set but the data have no ratings or times, or no event is left.
     """
     log: list[str] = []
 
@@ -30,6 +30,12 @@ def filter_events(events: Events, source: Source) -> tuple[Events, list[str]]:
             f"{distinct(before.item) - distinct(events.item):,} items"
         )
 
+    if source.duplicates == "drop" and events.timestamp is None:
+        column = " or set data.timestamp to a column" if "timestamp" in source.settings else ""
+        raise UserError(
+            "data.duplicates=drop: these data have no times, so an event that is there twice cannot be told from one "
+            f"that happened again; set it to keep{column}."
+        )
     if repeats := int((again := repeated(events)).sum()):
         dropped = source.duplicates == "drop"
         what = "are dropped" if dropped else "are kept; data.duplicates=drop drops them"

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hybrid_seq_gnn.data.delimited import shown
 from hybrid_seq_gnn.data.events import Events, events
-from hybrid_seq_gnn.data.raw import Part, text_lines
+from hybrid_seq_gnn.data.raw import Part, shown, text_lines
 from hybrid_seq_gnn.data.source import Source, tab
 from hybrid_seq_gnn.errors import UserError
 
@@ -32,7 +31,7 @@ class Pairs(Source):
         """
         rows: list[list[str]] = []
         for part in content:
-            for number, line in text_lines(part.raw):
+            for number, line in text_lines(part):
                 fields = line.split(tab(self.separator))
                 if len(fields) != 2 or not all(fields):
                     hint = "data=sequences reads a line a user, data=table columns by name."

@@ -103,7 +103,7 @@ def make(source: Source, content: list[Part]) -> cache.Arrays:
         split = global_time(sequences, source.valid_share, source.test_share)
     else:
         split = leave_one_out(sequences)
-    lines += easy_targets(sequences, split)
+    lines += easy_targets(sequences, split, source.duplicates)
     data_hash = sequences.hash()
     arrays = {name: getattr(sequences, name) for name in SEQUENCES} | {name: getattr(split, name) for name in SPLIT}
     arrays["log"] = np.array(lines, dtype=object)
@@ -120,14 +120,15 @@ def prepared(arrays: cache.Arrays, folder: Path | None = None, from_cache: bool 
     return Prepared(sequences, split, data_hash, split_hash, tuple(arrays["log"]), from_cache)
 
 
-def easy_targets(sequences: Sequences, split: Split) -> list[str]:
+def easy_targets(sequences: Sequences, split: Split, duplicates: str) -> list[str]:
     """A line where more than a tenth of the held-out items repeat the event before them."""
     users = np.flatnonzero(split.test > 0)
     at = sequences.indptr[users] + split.test[users]
     share = float((sequences.items[at] == sequences.items[at - 1]).mean()) if len(users) else 0.0
     if share <= MOST_REPEATS:
         return []
+    helps = "; data.duplicates=drop helps if the file has events twice"
     return [
         f"warning: {100 * share:.0f} % of the held-out items repeat the event before them, so a model that repeats the "
-        "last item looks good; data.duplicates=drop helps if the file has events twice"
+        "last item looks good" + (helps if duplicates == "keep" and sequences.timestamps is not None else "")
     ]

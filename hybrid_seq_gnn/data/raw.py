@@ -3,6 +3,7 @@
 import glob
 import io
 import lzma
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,24 @@ import pyarrow as pa
 
 from hybrid_seq_gnn.errors import UserError, reading
 
+MIXED = "ends some lines with \\r alone and others with \\n; write all of them alike."
+NO_TEXT = "expected UTF-8 text"
 PARQUET = b"PAR1"  # first bytes of such a file
 CODECS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz"}  # by first bytes
+ICONV = "Save it as UTF-8 text, for example with: iconv -f {} -t utf-8 OLD > NEW."
+FOREIGN = {  # what other files are, by first bytes, and what to do
+    b"PK\x03\x04": "is a zip or an Excel workbook. Unpack the zip, or save the table as CSV",
+    b"\xd0\xcf\x11\xe0": "is an old Excel workbook. Save the table as CSV",
+    b"7z\xbc\xaf\x27\x1c": "is a 7z archive. Unpack it",
+    b"Rar!\x1a\x07": "is a RAR archive. Unpack it",
+    b"\x04\x22\x4d\x18": "is packed with LZ4. Unpack it",
+    b"ARROW1\0\0": "is an Arrow or Feather file. Save the table as Parquet or CSV",
+    b"Obj\x01": "is an Avro file. Save the table as Parquet or CSV",
+    b"SQLite format 3\0": "is an SQLite database. Save the table as Parquet or CSV",
+}
+UTF16 = (b"\xff\xfe", b"\xfe\xff")  # byte-order marks
 CHUNK = 1 << 24
+START = 1 << 6  # bytes that tell a kind
 FREE_BYTES = 1 << 30  # the ratio counts only beyond this
 MOST_RATIO = 200  # unpacked bytes per packed byte
 
@@ -31,12 +47,28 @@ def read_parts(path: Path, max_bytes: int) -> list[Part]:
     """A file, or all files of a folder or glob in the order of their names; names beginning with . or _ are not data.
 
     Raises:
-        ValueError: nothing is there, a file cannot be read or is empty, or it unpacks to too much.
+        ValueError: nothing is there, a file cannot be read or is empty, is of another kind, or it unpacks to too much.
     """
     parts = [Part(str(file), read_bytes(file, max_bytes)) for file in files_of(path)]
+    for part in parts:
+        refuse_foreign(part)
     if not any(part.raw.strip() for part in parts):
         raise UserError(f"{path} is empty.")
     return [part for part in parts if part.raw.strip()]
+
+
+def refuse_foreign(part: Part) -> None:
+    """Raise ValueError with what a file is that is neither Parquet nor text of one byte a letter."""
+    if part.raw.startswith(UTF16):
+        raise UserError(f"{part.name} is UTF-16 text. {ICONV.format('utf-16')}")
+    if what := next((what for magic, what in FOREIGN.items() if part.raw.startswith(magic)), None):
+        raise UserError(f"{part.name} {what}; or name another file with data.path.")
+    if not part.raw.startswith(PARQUET) and b"\0" in part.raw[:START]:
+        order = "be" if part.raw.startswith(b"\0") else "le"
+        raise UserError(
+            f"{part.name} has zero bytes in it, which no text has, but for UTF-16. If it is that: "
+            f"{ICONV.format(f'utf-16{order}')} Of other files, data=table reads text and Parquet."
+        )
 
 
 def files_of(path: Path) -> list[Path]:
@@ -87,8 +119,51 @@ def unpacked(file: IO[bytes], codec: str | None) -> Iterator[bytes]:
         yield chunk
 
 
-def text_lines(raw: bytes) -> Iterator[tuple[int, str]]:
-    r"""Number (from 1) and text of each line that is not empty; lines end with \n or \r\n."""
+def text_lines(part: Part) -> Iterator[tuple[int, str]]:
+    r"""Number (from 1) and text of each line that is not empty; lines end with \n, \r\n or \r.
+
+    Raises:
+        ValueError: some lines end with \r alone and others do not, or a line is no UTF-8 text.
+    """
+    raw = line_feeds(part.raw)
+    if raw.count(b"\r") > raw.count(b"\r\n"):
+        raise UserError(f"{part.name} {MIXED}")
     for number, line in enumerate(io.BytesIO(raw), start=1):
         if line := line.rstrip(b"\n").removesuffix(b"\r"):
-            yield number, line.decode("utf-8", "replace")
+            try:
+                text = line.decode()
+            except UnicodeDecodeError:
+                got = shown(decoded(line))
+                raise UserError(f"{part.name}, line {number}: {NO_TEXT}, got {got}. {ICONV.format('latin1')}") from None
+            yield number, text
+
+
+def line_feeds(raw: bytes) -> bytes:
+    r"""The text with lines that end with \n, also where they ended with \r alone."""
+    return raw if b"\n" in raw else raw.replace(b"\r", b"\n")
+
+
+def decoded(raw: bytes) -> str:
+    """Text in which bytes that are no UTF-8 stand as surrogates, so that they stay apart and can be encoded again."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def encoded(text: str) -> bytes:
+    """What `decoded` made a text of."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def readable(text: str) -> str:
+    """The same for messages: a sign stands for each byte that is no text."""
+    return encoded(text).decode("utf-8", "replace")
+
+
+def is_text(text: str) -> bool:
+    """Whether what `decoded` returned was UTF-8."""
+    return re.search("[\udc80-\udcff]", text) is None
+
+
+def shown(line: str) -> str:
+    """A line in a message: control characters and bytes that are no text escaped, and not too long."""
+    line = line if len(line) <= 120 else f"{line[:120]}…"
+    return re.sub(r"\\udc([89a-f].)", r"\\x\1", repr(line))

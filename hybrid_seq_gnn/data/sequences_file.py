@@ -4,16 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hybrid_seq_gnn.data.delimited import shown
 from hybrid_seq_gnn.data.events import Events, events
-from hybrid_seq_gnn.data.raw import Part, text_lines
+from hybrid_seq_gnn.data.raw import Part, shown, text_lines
 from hybrid_seq_gnn.data.source import Source, tab
 from hybrid_seq_gnn.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
 class SequencesFile(Source):
-    r"""Histories without times and ratings, as many papers share them. Lines end with \n or \r\n.
+    r"""Histories without times and ratings, as many papers share them. Lines end with \n, \r\n or \r.
 
     Attributes:
         separator: between the fields of a line; null is any white space.
@@ -32,7 +31,7 @@ class SequencesFile(Source):
         items: list[str] = []
         pairs = True
         for part in content:
-            for number, line in text_lines(part.raw):
+            for number, line in text_lines(part):
                 fields = [field for field in line.split(tab(self.separator)) if field]
                 if len(fields) == 1:
                     hint = "Set data.separator if the file uses another one."

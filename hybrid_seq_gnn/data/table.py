@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hybrid_seq_gnn.data.columns import from_columns
+from hybrid_seq_gnn.data.columns import check_format, from_columns
 from hybrid_seq_gnn.data.delimited import Layout, Quotes, check_columns, read_delimited
 from hybrid_seq_gnn.data.events import Events, UnreadableColumn
 from hybrid_seq_gnn.data.raw import PARQUET, Part
@@ -47,6 +47,8 @@ class Table(Source):
         super().__post_init__()
         if self.header is False and self.columns is None:
             raise UserError("data.header=false needs the names of the columns: data.columns=[user,item,timestamp].")
+        if self.time_format is not None:
+            check_format(self.time_format)
 
     def read(self, content: list[Part]) -> Events:
         named = {"user": self.user, "item": self.item, "timestamp": self.timestamp, "rating": self.rating}

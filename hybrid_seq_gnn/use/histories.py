@@ -14,7 +14,7 @@ from hybrid_seq_gnn.data.source import Source
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.run.build import build
 from hybrid_seq_gnn.run.identity import Config
-from hybrid_seq_gnn.use.load import Trained
+from hybrid_seq_gnn.use.load import Trained, places
 
 Before = Literal["now", "test", "validation"]
 SHOWN = 5  # unknown ids that a message names
@@ -70,12 +70,9 @@ def cut(users: np.ndarray, first: np.ndarray, end: np.ndarray, items: np.ndarray
 def of_lists(trained: Trained, users: Iterable[Any], lists: Sequence[Collection[Any]]) -> Histories:
     """Histories of item ids."""
     sizes = np.array([len(one) for one in lists], dtype=np.int64)
-    flat = (
-        np.concatenate([np.array(list(one), dtype=object) for one in lists])
-        if sizes.sum()
-        else np.zeros(0, dtype=object)
-    )
-    return known(np.array(list(users)), np.concatenate([[0], np.cumsum(sizes)]), trained.numbers(flat))
+    flat = (item for one in lists for item in (one.tolist() if isinstance(one, np.ndarray) else one))
+    ids = np.asarray(users if hasattr(users, "__array__") else list(users))  # a list of uint64 would become floats
+    return known(ids, np.concatenate([[0], np.cumsum(sizes)]), trained.numbers(flat))
 
 
 def known(users: np.ndarray, indptr: np.ndarray, numbers: np.ndarray) -> Histories:
@@ -92,13 +89,37 @@ def typed(trained: Trained, ids: Iterable[Any]) -> Histories:
     """
     ids = list(ids)
     found = of_lists(trained, ["new"], [ids])
+    require_some(trained, found, ids, "history")
+    return found
+
+
+def of_frame(trained: Trained, frame: pd.DataFrame) -> Histories:
+    """The users of a frame with columns user, item and, unless it is in time order, timestamp.
+
+    Raises:
+        UserError: a column is missing, a value is, or none of the items is known.
+    """
+    if missing := {"user", "item"} - set(frame.columns):
+        raise UserError(f"recommend: the frame lacks the column {', '.join(sorted(missing))}.")
+    for name in ("user", "item", "timestamp"):
+        if name in frame and len(rows := np.flatnonzero(frame[name].isna())):
+            raise UserError(f"recommend: the frame has no {name} in row {rows[0] + 1}. Fill it, or leave the row out.")
+    if "timestamp" in frame:
+        frame = frame.sort_values("timestamp", kind="stable")
+    lists = frame.groupby("user", sort=False, observed=True)["item"].agg(list)
+    found = of_lists(trained, lists.index, lists.tolist())
+    require_some(trained, found, frame["item"].tolist(), "recommend")
+    return found
+
+
+def require_some(trained: Trained, found: Histories, ids: list[Any], what: str) -> None:
+    """Refuse item ids of which none is known, since everybody would get what is popular."""
     if ids and not len(found.items):
         some = ", ".join(map(str, trained.item_ids[:SHOWN].tolist()))
         raise UserError(
-            f"history: this model knows none of {', '.join(map(str, ids[:SHOWN]))}. It knows the items of its training "
+            f"{what}: this model knows none of {', '.join(map(str, ids[:SHOWN]))}. It knows the items of its training "
             f"data, such as {some}."
         )
-    return found
 
 
 def of_training(trained: Trained, users: Iterable[Any] | None = None, before: Before = "now") -> Histories:
@@ -116,7 +137,7 @@ def of_training(trained: Trained, users: Iterable[Any] | None = None, before: Be
     rows = np.arange(sequences.num_users)
     if users is not None:
         users = list(users)
-        rows = pd.Index(sequences.user_ids).get_indexer(pd.Index(like(sequences.user_ids, users)))
+        rows = places(pd.Index(sequences.user_ids), users)
         if len(lost := np.flatnonzero(rows < 0)):
             names, some = (
                 [str(users[k]) for k in lost[:SHOWN]],
@@ -131,13 +152,6 @@ def of_training(trained: Trained, users: Iterable[Any] | None = None, before: Be
         position = (prepared.split.test if before == "test" else prepared.split.valid)[rows]
         first, end, rows = (part[position >= 0] for part in (first, first + position, rows))
     return cut(sequences.user_ids[rows], first, end, sequences.items, rows)
-
-
-def like(ids: np.ndarray, given: Iterable[Any]) -> np.ndarray:
-    """Ids that were typed, in the type of the known ones."""
-    if ids.dtype.kind != "i":
-        return np.array([str(one) for one in given], dtype=object)
-    return np.array([int(one) if str(one).strip().lstrip("-").isdecimal() else -1 << 62 for one in given])
 
 
 def training_data(trained: Trained) -> Prepared:

@@ -4,6 +4,8 @@
 catalogue without events; then every parameter and buffer is put in the place of the empty one.
 """
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +16,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from hybrid_seq_gnn.data.columns import EXACT
+from hybrid_seq_gnn.data.events import text_of
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.errors import UserError
@@ -26,8 +30,10 @@ from hybrid_seq_gnn.run.check import check_node, settings_of, target_class
 from hybrid_seq_gnn.run.identity import Config
 from hybrid_seq_gnn.training import checkpoint
 
+BEYOND = 1 << 63  # int64 ends before it
 NONE = np.zeros(0, dtype=np.int64)
 PARTS = ("model", "fusion", "gnn")  # of the configuration, which scores depend on
+WHOLE = re.compile(r"(-?\d{1,19})(?:\.0)?")  # as text, also where it was a float
 ADJACENCY = "adjacency.first"  # end of a buffer's name in the state of a model that has a graph
 
 
@@ -79,13 +85,41 @@ class Trained:
         return index
 
     def numbers(self, ids: Any) -> np.ndarray:
-        """The number of each item id, 0 for unknown ones. Text and whole numbers are the same: "12" is 12."""
-        ids = np.asarray(ids)
-        if self.item_ids.dtype.kind == "i" and ids.dtype.kind not in "iu":
-            ids = np.array([int(one) if str(one).strip().lstrip("-").isdecimal() else -1 << 62 for one in ids.tolist()])
-        elif self.item_ids.dtype.kind != "i":
-            ids = np.array([str(one) for one in ids.tolist()], dtype=object)
-        return self._index.get_indexer(pd.Index(ids)) + 1 if len(ids) else NONE
+        """The number of each item id, 0 for unknown ones, see `places`."""
+        return places(self._index, ids) + 1
+
+
+def places(known: "pd.Index[Any]", ids: Iterable[Any]) -> np.ndarray:
+    """Where each id stands among known ones; -1 where it does not, as a missing one.
+
+    Text, whole numbers and whole floats, which pandas makes of them, are the same: "12" and 12.0 are 12.
+    """
+    if isinstance(ids, np.ndarray) and ids.dtype.kind == known.dtype.kind == "i":
+        return np.asarray(known.get_indexer(pd.Index(ids)))
+    given = np.fromiter(ids.tolist() if isinstance(ids, np.ndarray) else ids, dtype=object)
+    if known.dtype.kind == "i":
+        numbers = [whole(one) for one in given]
+        lost = np.array([one is None for one in numbers], dtype=bool)
+        found = known.get_indexer(pd.Index([one or 0 for one in numbers], dtype=np.int64))
+    else:
+        lost = np.asarray(pd.isna(given))
+        found = known.get_indexer(pd.Index([str(one) for one in given], dtype=object))
+        others = np.flatnonzero(found < 0)
+        found[others] = known.get_indexer(pd.Index([text_of(one) for one in given[others]], dtype=object))
+    return np.where(lost, -1, found)
+
+
+def whole(one: Any) -> int | None:
+    """The whole number that an id is, or says; None if it is none, or may have been rounded to one."""
+    if isinstance(one, float | np.floating):
+        return int(one) if float(one).is_integer() and abs(float(one)) < EXACT else None
+    if type(one) is int:
+        number = one
+    elif match := WHOLE.fullmatch(str(one).strip()):
+        number = int(match[1])
+    else:
+        return None
+    return number if -BEYOND <= number < BEYOND else None
 
 
 def choose(paths: str | Path | list[str]) -> Run:
@@ -137,8 +171,8 @@ def load_trained(run: Run, device: str = "auto") -> Trained:
 
 def ids_of(ids: list[Any]) -> np.ndarray:
     """Item ids as an array of whole numbers or of text."""
-    whole = bool(ids) and all(isinstance(one, int) for one in ids)
-    return np.array(ids, dtype=np.int64 if whole else object)
+    numbers = bool(ids) and all(isinstance(one, int) and -BEYOND <= one < BEYOND for one in ids)
+    return np.array(ids if numbers else [str(one) for one in ids], dtype=np.int64 if numbers else object)
 
 
 def read_state(run: Run, device: torch.device) -> dict[str, Any]:

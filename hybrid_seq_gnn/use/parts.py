@@ -1,6 +1,7 @@
 """Histories in Parquet, a row per user: one file, or a folder or glob of parts, here or on a Ray cluster.
 
-The columns are `user` and `history`, a list of item ids, oldest first. To evaluate, the last item is held out.
+The columns are `user` and `history`, a list of item ids, oldest first; a null among them is an unknown item. To
+evaluate, the last item is held out.
 """
 
 import glob
@@ -15,6 +16,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hybrid_seq_gnn.errors import UserError, reading
@@ -26,6 +29,7 @@ from hybrid_seq_gnn.use.table import rows_of
 from hybrid_seq_gnn.use.titles import titles_of
 
 COLUMNS = ["user", "history"]
+LISTS = [pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list, pa.types.is_list_view, pa.types.is_null]
 USERS = 1 << 13  # at a time
 
 
@@ -53,13 +57,17 @@ def rows_in(paths: list[str]) -> int:
             file = pq.ParquetFile(path)
             if missing := {*COLUMNS} - {*file.schema_arrow.names}:
                 raise UserError(f"--histories {path} lacks the column {', '.join(sorted(missing))}.")
+            kind = file.schema_arrow.field("history").type
+            if not any(is_kind(kind) for is_kind in LISTS):
+                raise UserError(f"--histories {path}: the column history holds {kind}, and not lists of item ids.")
             total += file.metadata.num_rows
     return total
 
 
 def lists_of(frame: pd.DataFrame) -> list[Any]:
     """The histories of a frame; a missing one is empty."""
-    return [[] if one is None else one for one in frame["history"]]
+    lists = ([] if one is None else one for one in frame["history"])
+    return [one.tolist() if isinstance(one, np.ndarray) else list(one) for one in lists]
 
 
 class Recommend:
@@ -77,7 +85,8 @@ class Recommend:
         self.include_seen = include_seen or not self.trained.mask_history
         self.explained, self.titles = explained, titles_of(self.trained.config["data"], titles)
 
-    def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def __call__(self, rows: pa.Table | pd.DataFrame) -> pd.DataFrame:
+        frame = frame_of(rows)
         asked = of_lists(self.trained, frame["user"], lists_of(frame))
         parts = recommend(self.trained, asked, self.k, include_seen=self.include_seen)
         frames = [rows_of(self.trained, part, self.titles, self.explained) for part in parts]
@@ -95,8 +104,9 @@ class Rank:
     def __init__(self, run: str, device: str) -> None:
         self.trained = load_trained(choose(run), device)
 
-    def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
-        lists = [list(one) for one in lists_of(frame)]
+    def __call__(self, rows: pa.Table | pd.DataFrame) -> pd.DataFrame:
+        frame = frame_of(rows)
+        lists = lists_of(frame)
         targets = self.trained.numbers([one[-1] if one else "" for one in lists])
         before = [one[:-1] for one in lists]
         histories = of_lists(self.trained, frame["user"], before)
@@ -122,7 +132,24 @@ def frames_in(paths: list[str]) -> Iterator[pd.DataFrame]:
     """The rows of Parquet files, some at a time."""
     for path in paths:
         for batch in pq.ParquetFile(path).iter_batches(USERS, columns=COLUMNS):
-            yield batch.to_pandas()
+            yield frame_of(batch, path)
+
+
+def frame_of(rows: pa.RecordBatch | pa.Table | pd.DataFrame, path: str = "FILES") -> pd.DataFrame:
+    """Rows as a frame. Where a list holds a null, pandas would make floats of its numbers; they stay what they are.
+
+    Raises:
+        UserError: a row has no user.
+    """
+    if isinstance(rows, pd.DataFrame):
+        return rows
+    if rows["user"].null_count:
+        raise UserError(f"--histories {path}: a row has no user. Fill it, or leave the row out.")
+    frame: pd.DataFrame = rows.to_pandas()
+    lists = rows["history"]
+    if not pa.types.is_null(lists.type) and pc.list_flatten(lists).null_count:
+        frame["history"] = pd.Series(lists.to_pylist(), dtype=object)
+    return frame
 
 
 def on_ray(paths: list[str], job: type[Job], arguments: tuple[Any, ...], address: str | None, out: Path) -> None:
@@ -146,7 +173,7 @@ def on_ray(paths: list[str], job: type[Job], arguments: tuple[Any, ...], address
         spare = max(1, int(cluster["CPU"]) - 1)  # one core reads and writes
         pool = ray.data.ActorPoolStrategy(min_size=1, max_size=spare)
         made = rows.map_batches(
-            job, fn_constructor_args=arguments, batch_size=USERS, batch_format="pandas", compute=pool
+            job, fn_constructor_args=arguments, batch_size=USERS, batch_format="pyarrow", compute=pool
         )
         made.write_parquet(str(out.resolve()))
     finally:

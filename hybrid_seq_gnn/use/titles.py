@@ -10,10 +10,10 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hybrid_seq_gnn.data.delimited import fields_of, shown
+from hybrid_seq_gnn.data.delimited import fields_of
 from hybrid_seq_gnn.data.movielens import MovieLens
 from hybrid_seq_gnn.data.prepare import cache_folder
-from hybrid_seq_gnn.data.raw import PARQUET, Part, read_bytes
+from hybrid_seq_gnn.data.raw import PARQUET, Part, read_bytes, shown
 from hybrid_seq_gnn.data.source import Source
 from hybrid_seq_gnn.errors import UserError, reading
 from hybrid_seq_gnn.files import expanded

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hybrid_seq_gnn.data import cache
 from hybrid_seq_gnn.data.events import events
 from hybrid_seq_gnn.data.filters import filter_events, repeated
+from hybrid_seq_gnn.data.pairs import Pairs
 from hybrid_seq_gnn.data.prepare import from_disk, prepare
 from hybrid_seq_gnn.data.sequences import by_user
 from hybrid_seq_gnn.data.source import Source
@@ -127,6 +128,28 @@ def test_a_rating_filter_without_ratings_is_refused():
         filter_events(events(np.array([1]), np.array([1])), Synthetic(min_rating=4.0))
 
 
+@pytest.mark.parametrize("source", [Pairs, Table])
+def test_without_times_dropping_duplicates_is_refused_and_not_advised(source, tmp_path):
+    path, settings = tmp_path / "log.csv", {"timestamp": None} if source is Table else {}
+    text = "user item\n" * (source is Table)
+    text += "".join(f"{user} {item}\n" * 2 for user in range(30) for item in "abc")
+    path.write_text(text.replace(" ", ",") if source is Table else text)
+    warning = prepare(source(path=str(path), **settings)).log[-1]
+    assert "100 % of the held-out items repeat" in warning
+    assert "data.duplicates" not in warning
+    with pytest.raises(ValueError, match=r"data\.duplicates=drop: these data have no times") as error:
+        prepare(source(path=str(path), duplicates="drop", **settings))
+    assert ("data.timestamp" in str(error.value)) == (source is Table)
+
+
+def test_dropping_duplicates_is_not_advised_where_they_are_dropped(tmp_path):
+    path, rows = tmp_path / "log.csv", [f"{user},{item // 2},{item}\n" for user in range(30) for item in range(6)]
+    path.write_text("user,item,timestamp\n" + "".join(rows))
+    last = [prepare(Table(path=str(path), duplicates=what)).log[-1] for what in ("keep", "drop")]
+    assert all("100 % of the held-out items repeat" in line for line in last)
+    assert ["data.duplicates=drop helps" in line for line in last] == [True, False]
+
+
 def test_when_nobody_is_left_the_message_says_what_to_lower():
     with pytest.raises(ValueError, match=r"the longest history has 2 events.*Lower data\.min_user_events"):
         filter_events(events(np.array([1, 1, 2]), np.array([1, 2, 3])), Synthetic())
@@ -176,8 +199,8 @@ def test_cached_data_are_mapped_into_memory_and_not_copied(source):
     assert not found.sequences.items.flags.writeable
 
 
-def test_text_and_whole_numbers_beyond_int64_come_back_from_the_cache(tmp_path):
-    arrays = {"text": np.array(["ä", "", "7"], object), "large": np.array([2**63 + 1], object), "none": np.zeros(0)}
+def test_text_and_whole_numbers_come_back_from_the_cache(tmp_path):
+    arrays = {"text": np.array(["ä", "", "7"], object), "large": np.array([2**63 - 1]), "none": np.zeros(0)}
     for found in (True, False)[::-1]:
         back = cache.keep(tmp_path, "x", lambda: arrays, always=True)
         assert back[1] == found

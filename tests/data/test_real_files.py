@@ -111,6 +111,18 @@ def test_line_breaks_in_quoted_fields_are_read_where_that_is_asked_for_but_never
     refused(parquet(tmp_path, user=["a\nb"], item=[1], timestamp=[1]), "data.user", "line break")
 
 
+def test_a_record_of_several_lines_keeps_them_where_lines_end_in_a_separator(tmp_path):
+    text = 'user,item,review,timestamp\n1,2,"good\n\nreally",3,\n\n1,3,"a\nb",4,\n1,"c,d",x,5,\n'
+    assert told(read(table(tmp_path, text, quotes="multiline"))) == [(1, "2", 3), (1, "3", 4), (1, "c,d", 5)]
+    refused(table(tmp_path, text + "1,2,x,noon,\n", quotes="multiline"), "line 9", "as timestamp, got '1,2,x,noon,'")
+    refused(table(tmp_path, text + '1,2,"x\ny",3,4\n', quotes="multiline"), "line 9", '1,2,"x\\ny",3,4')
+
+
+@pytest.mark.parametrize("quotes", ["line", "multiline"])
+def test_an_empty_quoted_field_at_the_end_of_a_line_is_passed_over_too(quotes, tmp_path):
+    assert told(read(table(tmp_path, HEADER + '1,2,3,""\n\n1,5,4,\n', quotes=quotes))) == [(1, 2, 3), (1, 5, 4)]
+
+
 # columns that are named and not there
 
 

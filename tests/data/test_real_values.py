@@ -14,6 +14,7 @@ import pytest
 from hybrid_seq_gnn.data.prepare import prepare
 from hybrid_seq_gnn.data.sequences_file import SequencesFile
 from hybrid_seq_gnn.data.table import Table
+from hybrid_seq_gnn.errors import UserError
 from tests.data.test_real_files import HEADER, parquet, refused, table
 from tests.data.test_sources import read, told
 
@@ -49,7 +50,11 @@ def test_nanoseconds_apart_are_apart(tmp_path):
 
 
 IDS = [
-    (pa.array([2**63 + 1, 7], pa.uint64()), [2**63 + 1, 7]),
+    (pa.array([2**63 + 1, 7], pa.uint64()), [str(2**63 + 1), "7"]),
+    (pa.array([2**63 - 1, 7], pa.uint64()), [2**63 - 1, 7]),
+    (pa.array([123_456_789_012.0, 7.0]), [123_456_789_012, 7]),
+    (pa.array([1_000_001.0, -0.0], pa.float32()), [1_000_001, 0]),
+    (pa.array([1.5, 123_456_789_012.5]), ["1.5", "123456789012.5"]),
     (pa.array([5, -7], pa.int8()), [5, -7]),
     (pa.array(["x", "y"]).dictionary_encode(), ["x", "y"]),
     (pa.DictionaryArray.from_arrays(pa.array([1, 0]), pa.array(["b", "a", "unused"])), ["a", "b"]),
@@ -62,7 +67,7 @@ IDS = [
 ]
 
 
-@pytest.mark.parametrize(("column", "expected"), IDS, ids=[str(column.type) for column, _ in IDS])
+@pytest.mark.parametrize(("column", "expected"), IDS, ids=[f"{column.type} {column[0]}" for column, _ in IDS])
 def test_ids_come_back_as_they_are_whatever_their_type_also_from_the_cache(column, expected, tmp_path):
     item = pa.array([str(k) for k in range(8)])
     pq.write_table(pa.table({"user": pa.concat_arrays([column] * 4), "item": item}), tmp_path / "x.parquet")
@@ -79,6 +84,19 @@ def test_ids_come_back_as_they_are_whatever_their_type_also_from_the_cache(colum
 def test_lists_and_bytes_that_are_no_text_are_no_ids(tmp_path):
     refused(parquet(tmp_path, user=[b"\xff"], item=[1], timestamp=[1]), "data.user", "UTF-8")
     refused(parquet(tmp_path, user=[[1], [2]], item=[1, 2], timestamp=[1, 2]), "data.user", "no id")
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        (pa.array([2.0**53]), "floats beyond 2 ** 53"),
+        (pa.array([2.0**24], pa.float32()), "floats beyond 2 ** 24"),
+        (pa.array([1.0, float("nan")]), "no finite numbers"),
+    ],
+    ids=["double", "float", "nan"],
+)
+def test_floats_that_may_have_been_another_id_are_refused(column, said, tmp_path):
+    refused(parquet(tmp_path, user=[1] * len(column), item=column, timestamp=[1] * len(column)), "data.item", said)
 
 
 def test_one_long_id_costs_what_it_is_long(tmp_path):
@@ -118,6 +136,25 @@ def test_other_dates_are_read_by_their_format(tmp_path):
     times = read(table(tmp_path, text, time_format="%d.%m.%Y %H:%M")).timestamp
     assert np.diff(times).tolist() == [(18 * 24 + 19) * 3600 * 10**9]
     refused(table(tmp_path, text + "1,3,soon\n", time_format="%d.%m.%Y %H:%M"), "line 4", "%d.%m.%Y %H:%M")
+
+
+def test_a_date_far_from_today_is_read_in_microseconds(tmp_path):
+    text = HEADER + "1,1,01/02/1500 10:00\n1,2,02/02/1500 10:00\n1,3,01/02/{} 10:00\n"
+    for year in (2020, 9999):
+        times = read(table(tmp_path, text.format(year), time_format="%d/%m/%Y %H:%M")).timestamp
+        expected = [datetime(1500, 2, 1, 10, tzinfo=UTC), datetime(1500, 2, 2, 10, tzinfo=UTC)]
+        expected.append(datetime(year, 2, 1, 10, tzinfo=UTC))
+        start = datetime(1970, 1, 1, tzinfo=UTC)
+        assert times.tolist() == [(time - start) // timedelta(microseconds=1) for time in expected]
+
+
+@pytest.mark.parametrize(
+    ("time_format", "said"),
+    [("%s", "'s' is a bad directive"), ("%d.%m.%", "stray %"), ("%Y %Y", "redefinition"), ("%G-%m-%d", "'%G'")],
+)
+def test_a_format_that_cannot_be_is_refused_at_once(time_format, said):
+    with pytest.raises(UserError, match=rf"data\.time_format={time_format}: .*{said}.*strptime"):
+        Table(time_format=time_format)
 
 
 def test_one_broken_time_among_many_is_named_by_its_line(tmp_path):

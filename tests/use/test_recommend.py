@@ -4,15 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hybrid_seq_gnn import train
+from hybrid_seq_gnn.data.events import encode
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.ranks import rank_of_target
 from hybrid_seq_gnn.run.build import build
-from hybrid_seq_gnn.use import load
+from hybrid_seq_gnn.use import load, parts
 from hybrid_seq_gnn.use.histories import of_lists, of_training, typed
 from hybrid_seq_gnn.use.recommend import recommend, top_k
 from tests.conftest import options
@@ -129,7 +133,119 @@ def test_ids_are_found_as_text_and_as_numbers():
     assert trained.numbers(some).tolist() == [5, 3]
     assert trained.numbers([str(one) for one in some]).tolist() == [5, 3]
     assert trained.numbers(["x", "", "1.5"]).tolist() == [0, 0, 0]
+    assert trained.numbers(some.astype(float)).tolist() == [5, 3]
+    assert trained.numbers([f"{one}.0" for one in some]).tolist() == [5, 3]
     assert trained.numbers([]).tolist() == []
+
+
+@pytest.mark.parametrize(
+    "one", ["--5", "-", 0.5, float("nan"), float("inf"), 1e300, None, pd.NA, True, [5], 2**64, "9" * 19]
+)
+def test_what_is_no_whole_number_is_unknown(one):
+    assert load.places(pd.Index([0, 1, 5]), [one, 5]).tolist() == [-1, 2]
+
+
+COLUMNS = {
+    "floats": pd.Series([11.0, 12.0]),
+    "hashes": pd.Series([2**63 + 1, 7], dtype="uint64"),
+    "fractions": pd.Series([1.5, 2.0]),
+    "bytes": pd.Series([b"ab", b"c"]),
+    "truths": pd.Series([True, False]),
+    "text": pd.Series(["11.0", "x"]),
+}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_the_ids_of_a_column_are_found_by_the_values_of_the_column(name):
+    column = COLUMNS[name]
+    _, ids = encode(pa.chunked_array([pa.Array.from_pandas(column)]))
+    for values in (column, column.to_numpy(), column.tolist()):
+        assert load.places(pd.Index(ids), values).tolist() == [0, 1]
+    assert load.places(pd.Index(ids), [None, float("nan"), "nan"]).tolist() == [-1, -1, -1]
+
+
+def test_text_ids_are_found_by_whole_floats_however_they_were_written():
+    assert load.places(pd.Index(["12", "x", "None", "nan"]), [12.0, None, float("nan")]).tolist() == [0, -1, -1]
+    assert load.places(pd.Index(["12.0", "x"]), [12.0, 12]).tolist() == [0, -1]
+    assert load.places(pd.Index([str(2**60)]), [float(2**60)]).tolist() == [-1]  # may have been another
+
+
+def test_items_that_arrive_as_floats_get_what_the_same_whole_numbers_get():
+    run = run_of("hybrid")
+    items = run.items[[4, 2, 9, 1]]
+    frame = pd.DataFrame({"user": ["a", "a", "b", "b"], "item": items})
+    expected = run.recommend(frame, k=5)
+    pd.testing.assert_frame_equal(run.recommend(frame.astype({"item": float}), k=5), expected)
+    one = run.recommend(history=[float(item) for item in items[:2]], k=5)
+    assert one["item"].tolist() == expected[expected["user"] == "a"]["item"].tolist()
+    users = run.per_user["user"].tolist()[:2]
+    pd.testing.assert_frame_equal(run.recommend(users=map(float, users), k=5), run.recommend(users=users, k=5))
+
+
+def test_a_run_with_64_bit_hashes_for_ids_is_trained_and_used(tmp_path):
+    pl = pytest.importorskip("polars", reason="polars is not installed")
+    user, item = np.repeat(np.arange(40), 6), np.random.default_rng(0).integers(0, 20, 240)
+    log = pl.DataFrame({"user": user.astype(np.uint64) + 2**63, "item": item.astype(np.uint64) * 2**59 + 7})
+    assert log["item"].max() > 2**63
+    run = train({"frame": log, "timestamp": None, "cache": False}, folder=tmp_path / "run", model="markov")
+    first = log["user"][0]
+    found = run.recommend(log, k=3)
+    assert found[found["user"] == first]["item"].tolist() == run.recommend(users=[first], k=3)["item"].tolist()
+    assert {*found["item"]} <= {str(one) for one in log["item"]}
+    assert {*run.per_user["user"]} == {str(one) for one in log["user"]}
+    two = log.filter(pl.col("user") > 2**63 + 37)
+    small = pl.DataFrame({"user": np.array([7, 7], dtype=np.uint64), "item": two["item"][:2]})
+    assert {*run.recommend(pl.concat([two, small]), k=1)["user"]} == {2**63 + 38, 2**63 + 39, 7}
+
+
+@pytest.mark.parametrize(
+    ("items", "dtype", "kind"),
+    [([None, 1, 2], pa.int64(), int), ([1, None, 2], pa.int32(), int), ([1, None, 2], pa.string(), str)],
+    ids=["int64", "int32", "text"],
+)
+def test_a_null_in_a_list_is_unknown_and_leaves_the_others_what_they_are(items, dtype, kind, tmp_path):
+    trained = run_of("hybrid").trained
+    known = [None if one is None else kind(trained.item_ids[int(one)]) for one in items]
+    table = pa.table({"user": [3, 4], "history": pa.array([known, [one for one in known if one]], pa.list_(dtype))})
+    pq.write_table(table, tmp_path / "h.parquet")
+    (found,) = parts.histories_in([str(tmp_path / "h.parquet")], trained, np.arange(2))
+    first, second = np.split(found.items, found.indptr[1:-1])
+    assert first.tolist() == second.tolist() == [int(one) + 1 for one in items if one is not None]
+    rank = parts.Rank(str(trained.folder), "cpu")
+    ranked = [rank(frame) for frame in (*parts.frames_in([str(tmp_path / "h.parquet")]), table)]
+    pd.testing.assert_frame_equal(*ranked)
+    assert ranked[0]["rank"].tolist()[1] > 0
+
+
+def test_histories_without_a_user_or_a_list_are_refused(tmp_path):
+    path = tmp_path / "h.parquet"
+    pq.write_table(pa.table({"user": [3, None], "history": [[1], [2]]}), path)
+    with pytest.raises(UserError, match=r"h\.parquet: a row has no user"):
+        list(parts.frames_in([str(path)]))
+    for history in (["11 12"], [11], [{"a": 1}]):
+        pq.write_table(pa.table({"user": [3], "history": history}), path)
+        with pytest.raises(UserError, match=r"the column history holds .*, and not lists of item ids"):
+            parts.rows_in([str(path)])
+
+
+@pytest.mark.parametrize("name", ["user", "item", "timestamp"])
+@pytest.mark.parametrize("dtype", ["float64", "Int64", "object"])
+def test_a_frame_with_a_missing_value_is_refused(name, dtype):
+    frame = pd.DataFrame({"user": [1, 1, 2], "item": [1, 2, 3], "timestamp": [1, 2, 3]}).astype({name: dtype})
+    frame.loc[1, name] = None
+    with pytest.raises(UserError, match=f"recommend: the frame has no {name} in row 2"):
+        run_of("hybrid").recommend(frame)
+
+
+def test_a_frame_of_other_items_is_refused_and_users_without_one_are_not():
+    run = run_of("hybrid")
+    with pytest.raises(UserError, match=r"recommend: this model knows none of 11\.5, x"):
+        run.recommend(pd.DataFrame({"user": [1, 2], "item": [11.5, "x"]}))
+    found = run.recommend(pd.DataFrame({"user": [1, 2], "item": [run.items[0], "x"]}), k=2)
+    assert found["user"].tolist() == [1, 1, 2, 2]
+    assert run.recommend(pd.DataFrame({"user": [], "item": []})).empty
+    frame = pd.DataFrame({"user": pd.Categorical(["b"], ["a", "b"]), "item": run.items[:1]})
+    assert run.recommend(frame, k=2)["user"].tolist() == ["b", "b"]
 
 
 def test_other_data_than_those_of_the_training_are_not_taken_for_them(tmp_path):
