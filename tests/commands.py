@@ -62,17 +62,20 @@ def load_everything():
 
 
 class Fork:
-    """A command that runs in a fork of this process: many times as fast to start as a new one."""
+    """A command that runs in a fork of this process: many times as fast to start as a new one.
 
-    def __init__(self, *arguments, cwd, **environment):
+    `main` is that of the command.
+    """
+
+    def __init__(self, *arguments, cwd, main=main, **environment):
         load_everything()
         self.arguments, self.files = arguments, (tempfile.TemporaryFile(), tempfile.TemporaryFile())  # noqa: SIM115
-        given = arguments, cwd, environment
+        given = arguments, cwd, main, environment
         self.process = multiprocessing.get_context("fork").Process(target=self.run, args=given)
         self.process.start()
         self.pid = self.process.pid
 
-    def run(self, arguments, cwd, environment):
+    def run(self, arguments, cwd, main, environment):
         for number, file in enumerate(self.files, start=1):
             os.dup2(file.fileno(), number)
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
@@ -133,9 +136,9 @@ class Fork:
             file.close()
 
 
-def command(*arguments, cwd, **environment):
+def command(*arguments, cwd, main=main, **environment):
     """A command in a fork of this process."""
-    return Fork(*arguments, cwd=cwd, **environment).end()
+    return Fork(*arguments, cwd=cwd, main=main, **environment).end()
 
 
 def succeed(*arguments, cwd, how=command, **environment):

@@ -144,7 +144,7 @@ def test_a_setting_without_effect_is_said(tmp_path):
 
 
 def test_a_run_killed_in_the_middle_of_an_epoch_ends_with_the_same_bits(tmp_path):
-    arguments = [*SMALL, "+experiment=study/embeddings", "data.users=600", "training.epochs=6", "training.patience=0"]
+    arguments = [*SMALL, "+experiment=study/embeddings", "data.users=300", "training.epochs=5", "training.patience=0"]
     arguments += ["training.batch_size=4"]
     succeed(*arguments, "hydra.run.dir=whole", cwd=tmp_path)
     running = Fork(*arguments, "hydra.run.dir=killed", cwd=tmp_path)
@@ -176,14 +176,7 @@ def test_the_users_line_makes_five_runs_and_a_leaderboard(tmp_path):
     assert "NDCG@10" in done.stdout
 
 
-def test_a_failing_trial_does_not_stop_the_sweep(tmp_path):
-    done = succeed(*SMALL, "training=joint", "fusion.alpha=0.3,null", "-m", "hydra.sweep.dir=sweep", cwd=tmp_path)
-    assert len(list((tmp_path / "sweep").glob("*/results.json"))) == 1
-    assert "fusion.alpha=null" in done.stdout
-    assert "Traceback" not in done.stdout + done.stderr
-
-
 def test_it_runs_from_any_folder(tmp_path):
     assert not list(Path(tmp_path).iterdir())
-    succeed(*SMALL, "training.epochs=1", cwd=tmp_path, how=process)
+    succeed(*SMALL, "training.epochs=1", cwd=tmp_path)
     assert len(list(tmp_path.glob("outputs/2*/*/results.json"))) == 1

@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import json
 import os
 import re
 import shlex
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib import import_module
 
 import pytest
 import yaml
@@ -78,13 +80,17 @@ def test_the_page_has_a_file_and_its_twin_for_every_example(extended):
         assert (extended / "conf" / group / f"{name}.yaml").is_file()
 
 
-@pytest.mark.parametrize("arguments", commands("add_a_model.md"), ids=" ".join)
-def test_a_command_runs_with_what_the_page_adds(arguments, extended):
-    takes_all = "model=sasrec,fading" not in arguments  # Fading has no blocks
-    small = [setting for setting in SMALL if takes_all or not setting.startswith("model.num_blocks")]
-    said = in_copy(extended, "-m", "hybrid_seq_gnn", *small, "study.workers=1", "training.epochs=1", *arguments)
-    assert "written to " in said
-    assert "Traceback" not in said
+def test_the_commands_of_the_page_run_with_what_it_adds(extended):
+    lines = []
+    for arguments in commands("add_a_model.md"):
+        takes_all = "model=sasrec,fading" not in arguments  # Fading has no blocks
+        small = [setting for setting in SMALL if takes_all or not setting.startswith("model.num_blocks")]
+        lines.append([*small, "study.workers=1", "training.epochs=1", *arguments])
+    forks = f"print(json.dumps([[d.stdout, d.stderr] for d in (succeed(*a, cwd='.') for a in {lines!r})]))"
+    said = in_copy(extended, "-c", f"import json\nfrom tests.commands import succeed\n{forks}")
+    for line, (out, errors) in zip(lines, json.loads(said), strict=True):
+        assert "written to " in out, line
+        assert "Traceback" not in out + errors, line
 
 
 def test_the_tests_find_what_the_page_adds_by_themselves(extended):
@@ -121,16 +127,21 @@ def test_the_code_of_the_page_on_python_runs(tmp_path):
 def test_a_log_goes_all_the_way_by_the_commands_of_the_page(tmp_path):
     pytest.importorskip("onnxruntime", reason="needs hybrid_seq_gnn[export]")
     pytest.importorskip("onnxscript", reason="needs hybrid_seq_gnn[export]")
-    lines = [block for block in blocks("own_data.md", "bash") if SHOP in block]
-    script = "\n".join(lines).replace("python -", f"{shlex.quote(sys.executable)} -").replace("RUN=", "# RUN=")
-    done = subprocess.run(["bash", "-ec", script], cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
+    snippet, *steps = [block for block in blocks("own_data.md", "bash") if SHOP in block]
+    script = snippet.replace("python -", f"{shlex.quote(sys.executable)} -")
+    subprocess.run(["bash", "-ec", script], cwd=tmp_path, check=True, timeout=100)
+    lines = [shlex.split(line) for line in "".join(steps).splitlines() if line.startswith("python -m hybrid_seq_gnn")]
+    assert len(lines) == 7
+    said = ""
+    for _, _, module, *arguments in lines:
+        done = succeed(*arguments, cwd=tmp_path, main=import_module(f"{module}.__main__").main)
+        assert "Traceback" not in done.stderr
+        said += done.stdout
     with (tmp_path / "recommendations.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 600
     assert all(row["user"].startswith("Kundin ") and row["item"].split()[0] in "rote grüne blaue große" for row in rows)
-    assert re.search(r"rote Tasse \([01]\.\d\d\)|grüne Kanne \([01]\.\d\d\)", done.stdout)
+    assert re.search(r"rote Tasse \([01]\.\d\d\)|grüne Kanne \([01]\.\d\d\)", said)
     assert {"shop.onnx", "shop.vocabulary.json"} <= {path.name for path in tmp_path.iterdir()}
     assert (tmp_path / "outputs" / "report" / "report.html").stat().st_size > 10_000
 

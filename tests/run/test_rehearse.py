@@ -36,26 +36,35 @@ def test_every_option_can_be_built_for_a_catalogue_of_four_items(overrides):
     build_all(configuration(*overrides))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["model.embedding_dim=10", "model.num_heads=3"], "model.num_heads=3 does not divide model.embedding_dim=10"),
-        (["training.patience=2", "training.eval_every=3"], "training.patience=2 is shorter than training.eval_every=3"),
-        (["fusion=piecewise", "fusion.knots=[3,9]", "fusion.values=[0.5]"], "fusion.values=[0.5]: expected 2"),
-        (["loss=bce", "negatives=dynamic", "negatives.num_negatives=99"], "negatives.pool=16 is smaller"),
-        ([STUDY, "gnn.layer_weights=[1,2]", "gnn.num_layers=2"], "gnn.layer_weights=[1.0, 2.0]: expected 3 weights"),
-        (["gnn=lightgcn"], "training=post_hoc does not train the gnn"),
-        (["gnn=lightgcn", "fusion.level=embedding"], "training=post_hoc mixes the scores of two finished models"),
-        (["training=two_stage"], "training=two_stage: with fusion.level=score this gnn is a memory"),
-        ([STUDY, "training=two_stage", "model.tied=true"], "set training.freeze=false"),
-        (["evaluation.groups.short=60"], "evaluation.groups.short=60"),
-        (["loss=unseen", "evaluation.mask_history=false"], "Use loss=cross_entropy"),
-        (["data.valid_share=0.5", "data.test_share=0.5"], "leave nothing for training"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
-)
+NOT_TOGETHER = [
+    (["model.embedding_dim=10", "model.num_heads=3"], "model.num_heads=3 does not divide model.embedding_dim=10"),
+    (["training.patience=2", "training.eval_every=3"], "training.patience=2 is shorter than training.eval_every=3"),
+    (["fusion=piecewise", "fusion.knots=[3,9]", "fusion.values=[0.5]"], "fusion.values=[0.5]: expected 2"),
+    (["loss=bce", "negatives=dynamic", "negatives.num_negatives=99"], "negatives.pool=16 is smaller"),
+    ([STUDY, "gnn.layer_weights=[1,2]", "gnn.num_layers=2"], "gnn.layer_weights=[1.0, 2.0]: expected 3 weights"),
+    (["gnn=lightgcn"], "training=post_hoc does not train the gnn"),
+    (["gnn=lightgcn", "fusion.level=embedding"], "training=post_hoc mixes the scores of two finished models"),
+    (["training=two_stage"], "training=two_stage: with fusion.level=score this gnn is a memory"),
+    ([STUDY, "training=two_stage", "model.tied=true"], "set training.freeze=false"),
+    (["evaluation.groups.short=60"], "evaluation.groups.short=60"),
+    (["loss=unseen", "evaluation.mask_history=false"], "Use loss=cross_entropy"),
+    (["data.valid_share=0.5", "data.test_share=0.5"], "leave nothing for training"),
+]
+
+
+def words_of(value):
+    """The id of a case: its arguments."""
+    return " ".join(value) if isinstance(value, list) else None
+
+
+@pytest.mark.parametrize(("arguments", "words"), NOT_TOGETHER, ids=words_of)
 def test_settings_that_do_not_go_together_are_refused_before_data_are_read(arguments, words, tmp_path):
     assert words in fail(*UNREAD, *arguments, cwd=tmp_path)
+
+
+# one that settings refuse, and one that constructed parts do
+@pytest.mark.parametrize(("arguments", "words"), [NOT_TOGETHER[1], NOT_TOGETHER[5]], ids=words_of)
+def test_what_does_not_go_together_beside_a_choice_is_refused_before_data_are_read(arguments, words, tmp_path):
     assert words in fail(*UNREAD, *arguments, "seed=0,1", "-m", cwd=tmp_path)
 
 
@@ -74,12 +83,12 @@ def test_settings_that_do_not_go_together_are_refused_before_data_are_read(argum
         (["gnn=evidence,sage"], "gnn=sage: training=post_hoc does not train the gnn"),
         (["seed=0,-1"], "seed=-1: expected a whole number"),
         (["seed=0,a"], "seed=a: expected a whole number"),
+        (["fusion=fixed,learnable", "fusion.L_short=9,50", "study.dry_run=true"], "fusion.L_short=50 fusion.L_long=50"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+    ids=words_of,
 )
-@pytest.mark.parametrize("dry", [[], ["study.dry_run=true"]], ids=["", "dry"])
-def test_a_combination_that_no_run_can_have_is_refused_when_a_sweep_is_planned(arguments, dry, words, tmp_path):
-    assert words in fail(*UNREAD, *arguments, *dry, "-m", cwd=tmp_path)
+def test_a_combination_that_no_run_can_have_is_refused_when_a_sweep_is_planned(arguments, words, tmp_path):
+    assert words in fail(*UNREAD, *arguments, "-m", cwd=tmp_path)
     assert not list(tmp_path.iterdir())
 
 

@@ -85,12 +85,14 @@ def test_a_storage_that_fails_once_is_told_of_life_again(caplog):
 
 
 def test_an_owner_that_was_robbed_notices_and_goes_on(start, tmp_path):
-    running = start(*LONG, "training.epochs=40", "data.users=800", "fusion.alpha=0.3")
+    running = start(*LONG, "fusion.alpha=0.3")
     wait_for(tmp_path / "sweep" / "0" / "metrics.jsonl", running)
+    stop_outside_the_journal(running, tmp_path / "sweep" / "study.journal.flock")
     study = optuna.load_study(storage=journal(tmp_path / "sweep" / "study.journal"), study_name=None)
     (mine,) = study.get_trials(states=(TrialState.RUNNING,))
     study.tell(mine.number, state=TrialState.FAIL)
     study.enqueue_trial({"fusion.alpha": 0.3}, user_attrs={"slot": 0})
+    running.send(signal.SIGCONT)
     done = running.end()
     assert done.returncode == 0, done.stdout + done.stderr
     assert "was taken over by another process" in done.stdout

@@ -10,7 +10,7 @@ from hybrid_seq_gnn.app.sweep import worker
 from hybrid_seq_gnn.study import queue
 from hybrid_seq_gnn.study.queue import Slot, fill, is_lost
 from tests.commands import command, succeed
-from tests.sweeps.common import LONG, ONE, finished, load, standing, trials, wait_for
+from tests.sweeps.common import LONG, finished, load, standing, trials, wait_for
 
 
 def test_two_processes_started_together_run_a_grid_once(start, tmp_path):
@@ -38,8 +38,9 @@ def test_what_a_killed_process_ran_is_taken_up_by_another_at_work(start, tmp_pat
     assert "resumed after epoch" in (tmp_path / "sweep" / "0" / "train.log").read_text()
 
 
-def test_a_run_of_a_silent_machine_is_taken_up_and_one_of_a_speaking_machine_is_left_alone(tmp_path, monkeypatch):
-    succeed(*ONE, "fusion.alpha=0.3,null", cwd=tmp_path)
+def test_a_run_of_a_silent_machine_is_taken_up_and_one_of_a_speaking_machine_is_left_alone(
+    one_done_one_failed, tmp_path, monkeypatch
+):
     study = load(tmp_path / "sweep")
     for trial in study.trials:
         if trial.state == TrialState.COMPLETE:
@@ -50,14 +51,14 @@ def test_a_run_of_a_silent_machine_is_taken_up_and_one_of_a_speaking_machine_is_
     fast = SimpleNamespace(time=time.time, monotonic=lambda: 20 * time.monotonic())
     monkeypatch.setattr(queue, "time", fast)
     monkeypatch.setattr(worker, "LOOK_AGAIN", 0.1)
-    running = command(*ONE, "fusion.alpha=0.3,null", "study.grace=10", cwd=tmp_path)
+    running = command(*one_done_one_failed, "study.grace=10", cwd=tmp_path)
     assert "waiting for what runs elsewhere: process 1 on far" in running.stdout
     assert "1 failed" in running.stdout  # taken up when the machine was silent for long, and it failed as it must
     assert trials(tmp_path / "sweep")[taken.number].user_attrs["lost"] == "process 1 on far"
 
 
+@pytest.mark.usefixtures("one_done_one_failed")
 def test_a_run_whose_process_dies_again_and_again_has_failed(tmp_path):
-    succeed(*ONE, "fusion.alpha=0.3,null", cwd=tmp_path)
     study = load(tmp_path / "sweep")
     for _ in range(3):
         study.enqueue_trial({"fusion.alpha": "null"}, user_attrs={"slot": 1})
@@ -73,21 +74,8 @@ def test_a_run_whose_process_dies_again_and_again_has_failed(tmp_path):
     assert "died" in study.trials[taken.number].user_attrs["error"]
 
 
-def test_a_grid_killed_after_two_trials_runs_the_other_three(start, tmp_path):
-    arguments = [*LONG, "fusion.alpha=0.3,0.4,0.5,0.6,0.7"]
-    running = start(*arguments)
-    wait_for(tmp_path / "sweep" / "2" / "metrics.jsonl", running)
-    running.kill()
-    before = {name: (tmp_path / "sweep" / name / "results.json").stat().st_mtime_ns for name in ("0", "1")}
-    assert "2 done, 3 to run" in succeed(*arguments, cwd=tmp_path).stdout
-    assert "5 done, 0 to run" in succeed(*arguments, cwd=tmp_path).stdout
-    assert before == {name: (tmp_path / "sweep" / name / "results.json").stat().st_mtime_ns for name in before}
-    assert standing(tmp_path / "sweep").count("COMPLETE") == 5
-
-
-def test_a_failed_run_is_left_alone_where_that_is_asked_for(tmp_path):
-    succeed(*ONE, "fusion.alpha=0.3,null", cwd=tmp_path)
-    again = succeed(*ONE, "fusion.alpha=0.3,null", "study.retry_failed=false", cwd=tmp_path)
+def test_a_failed_run_is_left_alone_where_that_is_asked_for(one_done_one_failed, tmp_path):
+    again = succeed(*one_done_one_failed, "study.retry_failed=false", cwd=tmp_path)
     assert "1 done, 1 failed, 0 to run" in again.stdout
     assert "an alpha of null" in again.stdout
 

@@ -2,16 +2,25 @@
 
 import fcntl
 import json
+import math
 import multiprocessing
 import pickle
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import optuna
 import pandas as pd
 import pytest
+from optuna.samplers import CmaEsSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from hybrid_seq_gnn.app.sweep.plan import Plan
+from hybrid_seq_gnn.app.sweep.space import parse
+from hybrid_seq_gnn.app.sweep.worker import Worker
 from hybrid_seq_gnn.files import locked
+from hybrid_seq_gnn.study.queue import Slot
+from hybrid_seq_gnn.study.settings import StudySettings
 from hybrid_seq_gnn.study.storage import JournalLock
 from tests.commands import fail, results, succeed
 from tests.sweeps.common import ONE, TINY, finished, load, standing, trials
@@ -54,16 +63,10 @@ def test_fresh_puts_a_study_aside_and_loses_nothing(storage, tmp_path):
     assert {config["fusion"]["alpha"] for config in finished(old.with_name("mine")).values()} == {0.5}
 
 
-def test_a_folder_may_have_a_backslash(tmp_path):
-    succeed(*TINY, "hydra.sweep.dir='out\\x'", "seed=0,1", "-m", cwd=tmp_path)
-    assert {path.name for path in (tmp_path / "out\\x").iterdir() if path.is_dir()} == {"0", "1"}
-
-
-def test_trials_of_another_version_are_said(tmp_path):
-    succeed(*ONE, "fusion.alpha=0.3,0.7", cwd=tmp_path)
+def test_trials_of_another_version_are_said(two_done, tmp_path):
     journal = tmp_path / "sweep" / "study.journal"
     journal.write_text(journal.read_text().replace('"version":"0.1.0"', '"version":"0.0.9"'))
-    done = succeed(*ONE, "fusion.alpha=0.3,0.7", cwd=tmp_path)
+    done = succeed(*two_done, cwd=tmp_path)
     assert "2 of the finished trials were made by version 0.0.9" in done.stdout
 
 
@@ -109,11 +112,37 @@ def test_an_objective_of_an_empty_group_is_a_failure_and_no_number(tmp_path):
     assert "no user of the validation split is in this group" in message
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "gp", "cmaes", "nsga2"])
-def test_every_sampler_searches(sampler, tmp_path):
-    arguments = ["fusion.alpha=interval(0.0,1.0)", "training.lr=tag(log,interval(1e-4,1e-2))", "study.n_trials=3"]
-    succeed(*ONE, *arguments, f"study.sampler={sampler}", cwd=tmp_path)
-    assert len({trial.params["fusion.alpha"] for trial in trials(tmp_path / "sweep")}) == 3
+@pytest.mark.parametrize(
+    ("name", "of_optuna"),
+    [
+        ("tpe", TPESampler),
+        ("random", RandomSampler),
+        ("gp", GPSampler),
+        ("cmaes", CmaEsSampler),
+        ("nsga2", NSGAIISampler),
+    ],
+)
+def test_every_sampler_searches(name, of_optuna, tmp_path, monkeypatch):
+    space = parse(["fusion.alpha=interval(0.0,1.0)", "training.lr=tag(log,interval(1e-4,1e-2))"], {})
+    plan = Mock(
+        spec=Plan,
+        space=space,
+        slots=[Slot({}, (0,))] * 12,  # of which Optuna draws the first ten at random for some of its samplers
+        settings=StudySettings(sampler=name),
+        conditions=SimpleNamespace(look=lambda params: (space.distributions,)),
+        folder=tmp_path,
+    )
+    monkeypatch.setattr(Worker, "values", lambda self, *taken: [score(self.suggest(*taken))])
+    study = optuna.create_study(direction="maximize")
+    Worker(plan, study, quiet=True).work()
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 12
+    assert len({trial.params["fusion.alpha"] for trial in study.trials}) == 12
+    assert type(study.sampler) is of_optuna
+
+
+def score(params):
+    """What stands for a run: best at alpha 0.3, and at a learning rate of 0.001."""
+    return -((params["fusion.alpha"] - 0.3) ** 2) - (math.log10(params["training.lr"]) + 3) ** 2
 
 
 @pytest.mark.parametrize("pruner", ["median", "hyperband"])

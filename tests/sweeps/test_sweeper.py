@@ -2,13 +2,14 @@
 
 import json
 import os
+import re
 import signal
 
 import pandas as pd
 import pytest
 
 from tests.commands import SMALL, command, fail, results, succeed
-from tests.sweeps.common import ONE, STUDY, alphas, load, trials, wait_for
+from tests.sweeps.common import ONE, STUDY, alphas, load, standing, trials, wait_for
 
 
 def test_a_grid_runs_each_point_once_in_order_whatever_n_trials_says(tmp_path):
@@ -30,9 +31,9 @@ def test_a_grid_may_choose_among_options_of_a_group(tmp_path):
 
 
 def test_a_range_is_a_grid_too(tmp_path):
-    succeed(*ONE, "gnn.num_layers=range(1,4)", cwd=tmp_path)
-    layers = [results(p.parent)["config"]["gnn"]["num_layers"] for p in tmp_path.glob("sweep/*/results.json")]
-    assert sorted(layers) == [1, 2, 3]
+    said = succeed(*ONE, "gnn.num_layers=range(1,4)", "study.dry_run=true", cwd=tmp_path).stdout
+    assert "3 runs" in said
+    assert re.findall(r"^  (\d): gnn.num_layers=(\d)$", said, re.MULTILINE) == [("0", "1"), ("1", "2"), ("2", "3")]
 
 
 def test_no_choice_at_all_is_one_run(tmp_path):
@@ -50,25 +51,23 @@ def test_an_interval_is_searched_with_n_trials(tmp_path):
     assert len(set(alphas(tmp_path).values())) == 4
 
 
-def test_a_finished_sweep_is_not_run_again(tmp_path):
-    succeed(*ONE, "fusion.alpha=0.3,0.7", cwd=tmp_path)
+def test_a_finished_sweep_is_not_run_again(two_done, tmp_path):
     before = {p: p.stat().st_mtime_ns for p in tmp_path.glob("sweep/*/results.json")}
-    done = succeed(*ONE, "fusion.alpha=0.3,0.7", cwd=tmp_path)
+    done = succeed(*two_done, cwd=tmp_path)
     assert "2 done, 0 to run" in done.stdout
     assert "NDCG short" in done.stdout
     assert {p: p.stat().st_mtime_ns for p in tmp_path.glob("sweep/*/results.json")} == before
 
 
-def test_another_sweep_in_the_same_folder_is_refused(tmp_path):
-    succeed(*ONE, "fusion.alpha=0.3,0.7", cwd=tmp_path)
+def test_another_sweep_in_the_same_folder_is_refused(two_done, tmp_path):
     assert "another folder" in fail(*ONE, "fusion.alpha=0.3,0.8", cwd=tmp_path)
-    message = fail(*ONE, "fusion.alpha=0.3,0.7", "seed=5", cwd=tmp_path)
+    message = fail(*two_done, "seed=5", cwd=tmp_path)
     assert "another folder" in message
     assert "seed was 0 and is 5" in message
 
 
+@pytest.mark.usefixtures("two_done")
 def test_the_same_sweep_in_other_words_is_continued(tmp_path):
-    succeed(*ONE, "fusion.alpha=0.3,0.7", cwd=tmp_path)
     for same in (["debug=true"], ["seed=0"], ["fusion=fixed"], ["fusion.alpha=0.9"]):
         assert "2 done, 0 to run" in succeed(*ONE, *same, "fusion.alpha=0.3,0.7", cwd=tmp_path).stdout
 
@@ -95,8 +94,10 @@ def test_a_killed_sweep_goes_on_where_it_was(start, tmp_path):
     done = succeed(*arguments, cwd=tmp_path)
     assert "1 done, 2 to run" in done.stdout
     assert "resumed after epoch" in (tmp_path / "sweep" / "1" / "train.log").read_text()
-    assert first.stat().st_mtime_ns == before
     assert alphas(tmp_path) == {"0": 0.3, "1": 0.5, "2": 0.7}
+    assert "3 done, 0 to run" in succeed(*arguments, cwd=tmp_path).stdout
+    assert first.stat().st_mtime_ns == before
+    assert standing(tmp_path / "sweep").count("COMPLETE") == 3
 
 
 def test_an_interrupted_sweep_says_how_far_it_is_and_goes_on(start, tmp_path):
@@ -137,12 +138,11 @@ def test_a_point_that_was_asked_for_and_never_begun_upsets_nothing(tmp_path):
     assert alphas(tmp_path) == {"0": 0.3, "2": 0.7}
 
 
-def test_a_journal_whose_last_line_was_cut_off_is_continued(tmp_path):
-    succeed(*ONE, "fusion.alpha=0.3,null", cwd=tmp_path)
+def test_a_journal_whose_last_line_was_cut_off_is_continued(one_done_one_failed, tmp_path):
     with (tmp_path / "sweep" / "study.journal").open("a") as journal:
         journal.write('{"op_code":')
     for _ in range(2):
-        assert "1 done, 1 to run" in succeed(*ONE, "fusion.alpha=0.3,null", cwd=tmp_path).stdout
+        assert "1 done, 1 to run" in succeed(*one_done_one_failed, cwd=tmp_path).stdout
 
 
 def test_a_study_may_live_in_a_database(tmp_path):
@@ -164,6 +164,8 @@ def test_a_failing_point_is_recorded_wherever_it_stands_and_the_rest_is_done(cho
     assert board["status"].tolist() == ["done", "done", "failed"]
     assert "an alpha of null" in board["error"].iloc[-1]
     assert "FAILED" in done.stdout
+    assert "fusion.alpha=null" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
     again = succeed(*ONE, f"fusion.alpha={choices}", cwd=tmp_path)
     assert "2 done, 1 to run" in again.stdout
 
@@ -190,8 +192,8 @@ def test_a_mistyped_setting_is_said_before_the_first_run(tmp_path):
     assert not (tmp_path / "sweep" / "study.journal").exists()
 
 
+@pytest.mark.usefixtures("one_done_one_failed")
 def test_optuna_can_read_the_study(tmp_path):
-    succeed(*ONE, "fusion.alpha=0.3,null", cwd=tmp_path)
     good, bad = trials(tmp_path / "sweep")
     assert good.value == results(tmp_path / "sweep" / "0")["validation_metrics"]["NDCG@10"]
     assert good.params == {"fusion.alpha": 0.3}
@@ -199,8 +201,8 @@ def test_optuna_can_read_the_study(tmp_path):
     assert "an alpha of null" in bad.user_attrs["error"]
 
 
+@pytest.mark.usefixtures("two_done")
 def test_the_leaderboard_has_the_numbers_of_the_runs(tmp_path):
-    succeed(*ONE, "fusion.alpha=0.3,0.7", cwd=tmp_path)
     for _, row in pd.read_csv(tmp_path / "sweep" / "leaderboard.csv").iterrows():
         found = results(tmp_path / "sweep" / str(row["folder"]))
         assert row["fusion.alpha"] == found["config"]["fusion"]["alpha"]

@@ -2,7 +2,6 @@
 
 import shutil
 
-import pytest
 from hydra.errors import MissingConfigException
 
 from hybrid_seq_gnn.app.cli import explain
@@ -21,18 +20,19 @@ def test_relative_paths_are_those_of_the_command_also_where_hydra_changes_the_fo
     assert results(tmp_path / "one")["test_metrics"] == results(tmp_path / "out" / "0")["test_metrics"]
 
 
-@pytest.mark.parametrize("name", ["out\\x", "a b", "é=ß"])
-def test_a_folder_may_have_any_name(name, tmp_path):
+def test_a_folder_may_have_any_name(tmp_path):
+    name = "a b\\é=ß"
     arguments = [a for a in ONE if not a.startswith("hydra.sweep.dir")]
     succeed(*arguments, "fusion.alpha=0.3,0.7", f"hydra.sweep.dir='{name}'", cwd=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     shutil.move(tmp_path / name, tmp_path / "sweep")
     assert standing(tmp_path / "sweep") == ["COMPLETE"] * 2
+    assert {path.name for path in (tmp_path / "sweep").iterdir() if path.is_dir()} == {"0", "1"}
 
 
 def test_a_glob_runs_every_option_that_it_stands_for(tmp_path):
     small = [a for a in SMALL if not a.startswith("model.")]
-    succeed(*small, "model=glob([m*,s*])", "hydra.sweep.dir=out", "-m", cwd=tmp_path)
+    succeed(*small, "model=glob([m*,s*])", "study.workers=1", "hydra.sweep.dir=out", "-m", cwd=tmp_path)
     assert {results(p.parent)["options"]["model"] for p in (tmp_path / "out").glob("*/results.json")} == {
         "markov",
         "sasrec",

@@ -203,7 +203,8 @@ def gradients_of(rank, store, out):
 
 
 def test_gradients_are_weighted_by_positions_and_missing_ones_stay_missing(tmp_path):
-    torch.multiprocessing.spawn(gradients_of, (str(tmp_path / "store"), str(tmp_path / "out")), nprocs=2)
+    files = str(tmp_path / "store"), str(tmp_path / "out")
+    torch.multiprocessing.start_processes(gradients_of, files, nprocs=2, start_method="fork")
     for rank in range(2):
         loss, first, second, third = torch.load(tmp_path / f"out{rank}")
         assert loss == pytest.approx((3 * 10 + 1 * 20) / 4)
