@@ -37,7 +37,7 @@ def complete(folder, alpha=None, graph=True, validation=0.1):
 
 
 def study(folder, name="sweep"):
-    """A journal as a search leaves it: twelve trials, one pruned, one failed, one more interrupted, and half of a line."""
+    """A journal as a search leaves it: twelve trials (one pruned, one failed), one interrupted, half of a line."""
     path = folder / "study.journal"
     found = optuna.create_study(
         study_name=name, storage=JournalStorage(JournalFileBackend(str(path))), direction="maximize",
