@@ -126,7 +126,7 @@ def text_lines(part: Part) -> Iterator[tuple[int, str]]:
         ValueError: some lines end with \r alone and others do not, or a line is no UTF-8 text.
     """
     raw = line_feeds(part.raw)
-    if raw.count(b"\r") > raw.count(b"\r\n"):
+    if re.search(rb"\S\r+\S", raw):
         raise UserError(f"{part.name} {MIXED}")
     for number, line in enumerate(io.BytesIO(raw), start=1):
         if line := line.rstrip(b"\n").removesuffix(b"\r"):

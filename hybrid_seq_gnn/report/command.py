@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> str:
         SECTIONS[section.key][1](section, facts)
     headline, page = sentences.headline(facts), args.output / "report.html"
     figures = {block["name"] for section in sections for block in section.blocks if "name" in block}
-    before = set(FIGURE.findall(page.read_text(encoding="utf-8"))) if page.exists() else set()
+    before = set(FIGURE.findall(page.read_text(encoding="utf-8", errors="replace"))) if page.exists() else set()
     write_text(page, render(headline, subtitle_of(facts), sections))
     for name in before - figures:
         for ending in ("png", "pdf"):

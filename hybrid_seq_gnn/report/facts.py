@@ -54,6 +54,11 @@ class Facts:
     seed: int = 0
 
     @cached_property
+    def compared(self) -> "dict[tuple[str, str | None, str], pd.DataFrame]":
+        """What `difference` has compared so far."""
+        return {}
+
+    @cached_property
     def runs(self) -> list[Run]:
         return [run for one in self.configurations for run in one.runs]
 
@@ -123,8 +128,10 @@ class Facts:
             return None
         row = self.row(one.name, metric, group) if other is self.baseline else None
         if row is None:
-            others, metrics = (self.tested, (*METRICS, metric)) if other is self.baseline else ([one], (metric,))
-            table = compare(other, others, metrics, GROUPS, resamples=self.resamples, seed=self.seed)
+            if (key := (metric, None if other is self.baseline else one.name, other.name)) not in self.compared:
+                others, metrics = (self.tested, (*METRICS, metric)) if other is self.baseline else ([one], (metric,))
+                self.compared[key] = compare(other, others, metrics, GROUPS, resamples=self.resamples, seed=self.seed)
+            table = self.compared[key]
             wanted = (table["name"] == one.name) & (table["metric"] == metric) & (table["group"] == group)
             row = table[wanted].iloc[0].to_dict()
         return float(row["difference"]), float(row["relative"]), float(row["p_holm"])

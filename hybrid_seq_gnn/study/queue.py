@@ -8,6 +8,7 @@ same moment; then the trial with the lower number counts and the other is droppe
 """
 
 import logging
+import math
 import os
 import socket
 import threading
@@ -98,11 +99,15 @@ def whereabouts(trial: FrozenTrial) -> str:
     return f"process {owner['pid']} on {owner['machine'].split()[0]}" if owner else "another process"
 
 
-def by_slot(study: optuna.Study) -> dict[int, list[FrozenTrial]]:
-    """The trials of each slot, oldest first, without those that were dropped or replaced."""
+def by_slot(study: optuna.Study, most: float = math.inf) -> dict[int, list[FrozenTrial]]:
+    """The trials of each slot, oldest first, without those that were dropped or replaced.
+
+    Args:
+        most: only of so many slots; a study may hold more from a larger study.n_trials.
+    """
     found: dict[int, list[FrozenTrial]] = {}
     for trial in not_replaced(study.get_trials(deepcopy=False)):
-        if "slot" in trial.user_attrs and "dropped" not in trial.user_attrs:
+        if trial.user_attrs.get("slot", math.inf) < most and "dropped" not in trial.user_attrs:
             found.setdefault(trial.user_attrs["slot"], []).append(trial)
     return dict(sorted(found.items()))
 
@@ -118,22 +123,26 @@ def replace(study: optuna.Study, trial: FrozenTrial) -> None:
     study.enqueue_trial(trial.params, user_attrs={"slot": trial.user_attrs["slot"], "replaces": trial.number})
 
 
-def standing(study: optuna.Study) -> dict[int, FrozenTrial]:
+def standing(study: optuna.Study, most: float = math.inf) -> dict[int, FrozenTrial]:
     """The trial of each slot that counts: the first that has not failed, else the last."""
-    return {slot: next((t for t in mine if t.state != FAIL), mine[-1]) for slot, mine in by_slot(study).items()}
+    return {slot: next((t for t in mine if t.state != FAIL), mine[-1]) for slot, mine in by_slot(study, most).items()}
 
 
-def count(study: optuna.Study) -> Counter[TrialState]:
+def count(study: optuna.Study, most: float = math.inf) -> Counter[TrialState]:
     """How far a sweep is, in slots. What was interrupted waits to be taken up again; it has not failed."""
-    trials = standing(study).values()
+    trials = standing(study, most).values()
     return Counter(WAITING if t.state == FAIL and "error" not in t.user_attrs else t.state for t in trials)
 
 
 def numbered_as_begun(study: optuna.Study, slots: Sequence[Slot]) -> list[Slot]:
     """The points of a grid in the order in which the study has them, which may be that of another command line."""
-    asked = {number: mine[0].system_attrs.get("fixed_params", {}) for number, mine in by_slot(study).items()}
+    if not all(slot.params for slot in slots):
+        return list(slots)
     of_point = {frozenset(slot.params.items()): slot for slot in slots}
-    return [of_point.get(frozenset(asked.get(number, {}).items()), slot) for number, slot in enumerate(slots)]
+    asked = {n: frozenset(mine[0].system_attrs.get("fixed_params", {}).items()) for n, mine in by_slot(study).items()}
+    begun = {number: of_point.pop(point) for number, point in asked.items() if point in of_point}
+    rest = iter(of_point.values())
+    return [begun[number] if number in begun else next(rest) for number in range(len(slots))]
 
 
 def fill(study: optuna.Study, slots: Sequence[Slot], grace: float, retry_failed: bool = False) -> bool:
@@ -145,13 +154,11 @@ def fill(study: optuna.Study, slots: Sequence[Slot], grace: float, retry_failed:
         grace: see `is_lost`.
         retry_failed: also what ended with an error, unless somebody else is at work, whose errors these may be.
     """
-    for number, mine in by_slot(study).items():
+    for mine in by_slot(study, len(slots)).values():
         for trial in mine:
             if trial.state == RUNNING and is_lost(trial, grace):
                 end_lost(study, trial, 1 + sum("lost" in other.user_attrs for other in mine))
-            if trial.state == WAITING and number >= len(slots) and (surplus := begin(study, trial)) is not None:
-                drop(study, surplus, "study.n_trials is lower now")
-    now = standing(study)
+    now = standing(study, len(slots))
     retry_failed = retry_failed and all(trial.state != RUNNING for trial in now.values())
     filled = False
     for number, slot in enumerate(slots):
@@ -172,9 +179,10 @@ def end_lost(study: optuna.Study, trial: FrozenTrial, losses: int) -> None:
         study.tell(trial.number, state=FAIL, skip_if_finished=True)
 
 
-def take(study: optuna.Study) -> Trial | None:
+def take(study: optuna.Study, most: float = math.inf) -> Trial | None:
     """The first slot of the queue, signed by this process, so that others can see whether it lives; None if empty."""
-    waiting = study.get_trials(deepcopy=False, states=(WAITING,))
+    every = study.get_trials(deepcopy=False, states=(WAITING,))
+    waiting = [trial for trial in every if trial.user_attrs.get("slot", -1) < most]
     for first in sorted(waiting, key=lambda trial: (trial.user_attrs.get("slot", -1), trial.number)):
         if (trial := begin(study, first)) is None:
             continue
@@ -182,14 +190,9 @@ def take(study: optuna.Study) -> Trial | None:
         now = standing(study).get(trial.user_attrs.get("slot", -1))
         if now is not None and now.number == trial.number:
             return trial
-        drop(study, trial, "another trial has this slot")
+        trial.set_user_attr("dropped", "another trial has this slot")
+        study.tell(trial, state=FAIL)
     return None
-
-
-def drop(study: optuna.Study, trial: Trial, why: str) -> None:
-    """End a trial that counts for nothing."""
-    trial.set_user_attr("dropped", why)
-    study.tell(trial, state=FAIL)
 
 
 @contextmanager

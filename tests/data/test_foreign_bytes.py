@@ -46,7 +46,7 @@ def test_columns_that_are_not_used_may_hold_any_bytes(tmp_path):
 @pytest.mark.parametrize("source", [SequencesFile, Pairs])
 def test_lines_of_old_macs_are_read_and_mixed_ones_refused(source, tmp_path):
     path, expected = tmp_path / "s.txt", [("a", "x"), ("b", "y")]
-    for text in (b"a x\rb y", b"a x\rb y\r", b"\r\na x\r\nb y\r\n"):
+    for text in (b"a x\rb y", b"a x\rb y\r", b"\r\na x\r\nb y\r\n", b"a x\r\r\nb y\r\r\n"):
         path.write_bytes(text)
         assert told(read(source(path=str(path)))) == expected
     for text in (b"a x\rb y\n", b"a x\r\nb y\rc z\r\n"):

@@ -10,7 +10,8 @@ import pytest
 from hybrid_seq_gnn.files import write_text
 from hybrid_seq_gnn.leaderboard import board
 from hybrid_seq_gnn.report.studies import read
-from hybrid_seq_gnn.study.queue import WAITING, Slot, count, fill, numbered_as_begun
+from hybrid_seq_gnn.study.optuna_private import begin
+from hybrid_seq_gnn.study.queue import FAIL, WAITING, Slot, count, fill, numbered_as_begun, take
 from tests.commands import results, succeed
 from tests.sweeps.common import ONE, alphas, finished, trials
 
@@ -67,21 +68,29 @@ def test_a_grid_whose_settings_stand_in_another_order_goes_on_with_its_own_point
 
 
 def test_the_points_of_a_grid_keep_their_numbers_before_they_are_run():
-    study, slots = optuna.create_study(), [Slot({"a": a, "b": b}, (0,)) for a in (1, 2) for b in (3, 4)]
-    fill(study, slots, grace=60.0)
+    slots = [Slot({"a": a, "b": b}, (0,)) for a in (1, 2) for b in (3, 4)]
     swapped = [slots[k] for k in (0, 2, 1, 3)]
+    study = optuna.create_study()
+    assert numbered_as_begun(study, swapped) == swapped
+    fill(study, slots[:2], grace=60.0)  # killed while it filled the queue
     assert numbered_as_begun(study, swapped) == slots
-    assert numbered_as_begun(optuna.create_study(), swapped) == swapped
+    fill(study, slots, grace=60.0)
+    assert numbered_as_begun(study, swapped) == slots
 
 
-def test_a_search_with_fewer_trials_than_before_does_not_take_up_the_rest():
+def test_a_search_with_fewer_trials_leaves_the_rest_to_those_who_want_more():
     study, slots = optuna.create_study(), [Slot({}, (0,))] * 4
     fill(study, slots, grace=60.0)
+    study.tell(begin(study, study.trials[3]), state=FAIL)  # interrupted
     assert count(study)[WAITING] == 4
-    fill(study, slots[:2], grace=60.0)
-    assert count(study)[WAITING] == count(study).total() == 2
-    fill(study, slots, grace=60.0)
-    assert count(study)[WAITING] == 4
+    assert count(study, 2)[WAITING] == count(study, 2).total() == 2
+    for _ in range(2):
+        study.tell(take(study, 2), 0.5)
+    assert take(study, 2) is None
+    assert not fill(study, slots[:2], grace=60.0)
+    assert take(study, 4).user_attrs["slot"] == 2
+    assert fill(study, slots, grace=60.0)
+    assert take(study).user_attrs["slot"] == 3
 
 
 def test_a_leaderboard_that_cannot_be_written_is_a_warning_and_the_sweep_ends_well(tmp_path):

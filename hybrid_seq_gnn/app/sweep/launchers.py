@@ -121,7 +121,7 @@ def serve(plan: Plan, study: optuna.Study, workers: int) -> None:
     start = partial(run_forks, plan)
     if launcher_of(plan.config) != "basic":
         start = partial(launch, launcher_for(plan, workers))
-    while (before := count(study))[WAITING] or before[RUNNING]:
+    while (before := count(study, len(plan.slots)))[WAITING] or before[RUNNING]:
         tries = len(study.get_trials(deepcopy=False))
         log.info("%d workers side by side (study.workers)", workers)
         with progress.shown(plan.folder) as look, every(LOOK_AGAIN, look):
@@ -131,7 +131,7 @@ def serve(plan: Plan, study: optuna.Study, workers: int) -> None:
             raise over[0]
         with locked(plan.folder / ".lock"):
             fill(study, plan.slots, plan.settings.grace)
-        if (count(study), len(study.get_trials(deepcopy=False))) == (before, tries):
+        if (count(study, len(plan.slots)), len(study.get_trials(deepcopy=False))) == (before, tries):
             why = explain_trial(reasons[0]) if reasons else "they find no work in the study; do they see the same disk?"
             raise UserError(f"the workers end without running anything: {why}")
         for reason in reasons:

@@ -21,7 +21,7 @@ from hybrid_seq_gnn.results.labels import words
 from hybrid_seq_gnn.run.build import OF_A_SWEEP, build
 from hybrid_seq_gnn.run.check import check_node
 from hybrid_seq_gnn.run.rehearse import rehearse
-from hybrid_seq_gnn.study.queue import Slot
+from hybrid_seq_gnn.study.queue import Slot, numbered_as_begun
 from hybrid_seq_gnn.study.samplers import pruner
 from hybrid_seq_gnn.study.settings import StudySettings
 from hybrid_seq_gnn.study.space import Space, text
@@ -104,9 +104,10 @@ class Plan:
         return config
 
     def open(self, fresh: bool = False) -> optuna.Study:
-        """The study, and its pruner."""
+        """The study, with its pruner; the slots are numbered as it has them."""
         self.folder.mkdir(parents=True, exist_ok=True)
         study = open_study(self.folder, self.name, self.identity, self.settings, fresh)
+        self.slots = numbered_as_begun(study, self.slots)
         study.pruner = pruner(self.settings, self.epochs)
         return study
 

@@ -24,8 +24,7 @@ from hybrid_seq_gnn.app.sweep.worker import TooManyFailures, Worker
 from hybrid_seq_gnn.errors import UserError, printable
 from hybrid_seq_gnn.files import locked, refuse_links, shown
 from hybrid_seq_gnn.results.runs import read_run
-from hybrid_seq_gnn.study import queue
-from hybrid_seq_gnn.study.queue import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, count, standing
+from hybrid_seq_gnn.study.queue import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, count, fill, replace, standing
 from hybrid_seq_gnn.study.settings import StudySettings
 from hybrid_seq_gnn.study.storage import warn_other_software
 
@@ -54,10 +53,9 @@ def run_study(config: DictConfig, hydra_context: HydraContext, command: Command)
     with locked(folder / ".lock"):
         study = plan.open(settings.fresh)
         plan.describe()
-        plan.slots = queue.numbered_as_begun(study, plan.slots)
         run_again_what_lost(study, settings, folder)
-        queue.fill(study, plan.slots, settings.grace, settings.retry_failed)
-    log.info("sweep: %s, in %s", state(count(study)), shown(folder))
+        fill(study, plan.slots, settings.grace, settings.retry_failed)
+    log.info("sweep: %s, in %s", state(count(study, len(plan.slots))), shown(folder))
     warn_other_software(study)
     failure = None
     try:
@@ -69,11 +67,11 @@ def run_study(config: DictConfig, hydra_context: HydraContext, command: Command)
         failure = str(error)
     except KeyboardInterrupt:
         write_board(study, settings, folder, final=True)
-        log.info("interrupted: %s; the same command goes on from there.", state(count(study)))
+        log.info("interrupted: %s; the same command goes on from there.", state(count(study, len(plan.slots))))
         raise
     board = write_board(study, settings, folder, final=True)
     log.info("\n%s", printable(board))
-    now = count(study)
+    now = count(study, len(plan.slots))
     if failure is None and now and now[FAIL] == now.total():
         errors = [t.user_attrs["error"] for t in study.get_trials(deepcopy=False) if "error" in t.user_attrs]
         failure = f"all {now.total()} runs failed; the last one: {errors[-1]}"
@@ -89,7 +87,7 @@ def run_again_what_lost(study: optuna.Study, settings: StudySettings, folder: Pa
         if settings.storage is not None:
             runs = [run for run in runs if run.exists()]  # the others were run on another machine
         if [run for run in runs if lost(run / "results.json")]:
-            queue.replace(study, trial)
+            replace(study, trial)
 
 
 def lost(results: Path) -> bool:

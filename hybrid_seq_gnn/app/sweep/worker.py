@@ -57,15 +57,17 @@ class Worker:
         """
         said = False
         while True:
-            failed, most = queue.count(self.study)[queue.FAIL], self.settings.max_failures
+            slots = len(self.plan.slots)
+            failed, most = queue.count(self.study, slots)[queue.FAIL], self.settings.max_failures
             if most is not None and failed > most:
                 raise TooManyFailures(f"{failed} runs failed, more than study.max_failures={most}.")
-            if (trial := queue.take(self.study)) is not None:
+            if (trial := queue.take(self.study, slots)) is not None:
                 self.run(trial)
                 continue
             if queue.fill(self.study, self.plan.slots, self.settings.grace):
                 continue
-            others = [t for t in queue.standing(self.study).values() if t.state in (queue.RUNNING, queue.WAITING)]
+            trials = queue.standing(self.study, slots).values()
+            others = [trial for trial in trials if trial.state in (queue.RUNNING, queue.WAITING)]
             if not others:
                 return
             if not said and not self.quiet:
