@@ -37,14 +37,23 @@ tuned-graph)     set -- model=sasrec,hybrid model.embedding_dim=128 model.num_bl
 tuned)           set -- $random model=sasrec,hybrid model.embedding_dim=32 model.max_length=100 model.dropout=0.3199 \
                      training.lr=0.0008187 training.weight_decay=0.001159 seed=10,11,12,13,14 -m "$@" ;;
 default-100k)    set -- $old $four data.path="$ml100k" model=sasrec,hybrid seed=10,11,12,13,14 -m "$@" ;;
+tuning-graph-100k) set -- sweeps=baseline_tuning study.n_trials=16 $four data.path="$ml100k" "$@" ;;
+tuned-graph-100k) set -- model=sasrec,hybrid model.embedding_dim=128 model.num_blocks=3 model.max_length=100 model.dropout=0.3411 \
+                     training.lr=0.001062 training.weight_decay=0.0591 seed=10,11,12,13,14 $four data.path="$ml100k" -m "$@" ;;
+tuning-beauty)   set -- sweeps=baseline_tuning study.n_trials=12 data=sequences data.path="$beauty" model.max_length=50 \
+                     model.embedding_dim=64,128 'model.dropout=interval(0.3,0.7)' "$@" ;;
+tuned-beauty)    set -- +experiment=hybrid/beauty data.path="$beauty" model.num_blocks=3 model.dropout=0.5411 \
+                     training.lr=0.001062 training.weight_decay=0.0591 seed=10,11,12 -m "$@" ;;
 controls-100k)   set -- sweeps=controls seed=10 study.seeds=5 $four data.path="$ml100k" "$@" ;;
-fusions)         set -- sweeps=fusions $old seed=10 "$@" ;;
-fusions-100k)    set -- sweeps=fusions $old seed=10 $four data.path="$ml100k" $tuned "$@" ;;
+fusions)         set -- sweeps=fusions seed=10 "$@" ;;
+fusions-100k)    set -- sweeps=fusions seed=10 $four data.path="$ml100k" "$@" ;;
+old-fusions)     set -- sweeps=fusions $old seed=10 "$@" ;;
+old-fusions-100k) set -- sweeps=fusions $old seed=10 $four data.path="$ml100k" $tuned "$@" ;;
 embeddings)      set -- +experiment=study/embeddings loss=unseen model.prior=popularity fusion=$all seed=10,11,12 -m "$@" ;;
 embeddings-100k) set -- +experiment=study/embeddings loss=unseen model.prior=popularity fusion=$all seed=10,11,12 \
                      $four data.path="$ml100k" -m "$@" ;;
-global-time)     set -- $old data.split=global_time seed=0,1,2 -m "$@" ;;
-refit)           set -- $old evaluation.refit=true seed=0,1,2 -m "$@" ;;
+global-time)     set -- data.split=global_time seed=0,1,2 -m "$@" ;;
+refit)           set -- evaluation.refit=true seed=0,1,2 -m "$@" ;;
 counting)        set -- model=popularity,markov,item_knn,ease -m "$@" ;;
 lightgcn)        set -- model=lightgcn seed=0,1,2 -m "$@" ;;
 *)  echo "blocks of RESULTS.md:"; sed -n 's/^\([a-z0-9-]*\))  *set -- /  \1: /p' "$0" | sed 's/ "$@" ;;//; s/ \\$/ …/'
