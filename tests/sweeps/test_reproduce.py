@@ -36,7 +36,7 @@ def files(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("block", ["ml-100k", "ml-1m-4", "ml-1m", "beauty", "anchors", "embeddings-100k", "refit", "tuned-beauty"])
+@pytest.mark.parametrize("block", ["ml-100k", "ml-1m-4", "ml-1m", "beauty", "anchors", "refit", "tuned-beauty"])
 def test_a_block_is_a_sweep_that_can_run(block, files, tmp_path):
     module, package, *rest = arguments(tmp_path, block, str(files), "study.dry_run=true")
     assert (module, package) == ("-m", "hybrid_seq_gnn") and rest[0] == f"study.name={block}"
