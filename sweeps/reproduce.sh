@@ -49,7 +49,7 @@ fusions)         set -- sweeps=fusions seed=10 "$@" ;;
 fusions-100k)    set -- sweeps=fusions seed=10 $four data.path="$ml100k" "$@" ;;
 old-fusions)     set -- sweeps=fusions $old seed=10 "$@" ;;
 old-fusions-100k) set -- sweeps=fusions $old seed=10 $four data.path="$ml100k" $tuned "$@" ;;
-embeddings)      set -- +experiment=study/embeddings loss=unseen model.prior=popularity fusion=$all seed=10,11,12 -m "$@" ;;
+embeddings)      set -- +experiment=study/embeddings loss=unseen model.prior=popularity model.init=cooccurrence fusion=$all seed=10,11,12 -m "$@" ;;
 embeddings-100k) set -- +experiment=study/embeddings loss=unseen model.prior=popularity fusion=$all seed=10,11,12 \
                      $four data.path="$ml100k" -m "$@" ;;
 global-time)     set -- data.split=global_time seed=0,1,2 -m "$@" ;;
