@@ -85,7 +85,8 @@ def test_the_commands_of_the_page_run_with_what_it_adds(extended):
     for arguments in commands("add_a_model.md"):
         takes_all = "model=sasrec,fading" not in arguments  # Fading has no blocks
         small = [setting for setting in SMALL if takes_all or not setting.startswith("model.num_blocks")]
-        lines.append([*small, "study.workers=1", "training.epochs=1", *arguments])
+        own = [] if "-m" in arguments else [f"hydra.run.dir=run{len(lines)}"]  # two may start in the same second
+        lines.append([*small, "study.workers=1", "training.epochs=1", *own, *arguments])
     forks = f"print(json.dumps([[d.stdout, d.stderr] for d in (succeed(*a, cwd='.') for a in {lines!r})]))"
     said = in_copy(extended, "-c", f"import json\nfrom tests.commands import succeed\n{forks}")
     for line, (out, errors) in zip(lines, json.loads(said), strict=True):
