@@ -1,8 +1,9 @@
 """The one error that users can do something about; any other is a fault of this package."""
 
+import difflib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 # a disk that is full or may not be written
@@ -42,6 +43,13 @@ def printable(text: str) -> str:
         'a\\x1b[31m\nb'
     """
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def suggest(name: str, known: Iterable[str], before: str = "") -> str:
+    """A question whether a known name was meant, or nothing if none is near; `before` stands before the name."""
+    by_lower = {other.lower(): other for other in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    return f"Did you mean {before}{by_lower[near[0]]}? " if near else ""
 
 
 def in_words(error: BaseException, setting: str = "--output") -> str | None:

@@ -5,7 +5,6 @@ from pathlib import Path
 import pandas as pd
 
 from hybrid_seq_gnn.api.run import LoadedRun
-from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.leaderboard.board import Slot, table
 from hybrid_seq_gnn.results.load import load
 
@@ -38,7 +37,4 @@ def load_study(path: str | Path) -> LoadedStudy:
     Raises:
         UserError: there is none.
     """
-    found = load([path]).runs
-    if not found:
-        raise UserError(f"{path}: there is no finished run.")
-    return LoadedStudy([LoadedRun(run) for run in found])
+    return LoadedStudy([LoadedRun(run) for run in load([path]).runs])

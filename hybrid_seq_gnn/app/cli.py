@@ -92,7 +92,7 @@ def main() -> None:
     """Entry point of `python -m hybrid_seq_gnn`."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors to us instead of printing them its own way
     if {"--help", "-h"} & set(sys.argv[1:]):
-        print(help_text(package_folder("conf"), package_folder("sweeps")))
+        print(help_text())
         return
     typed = sys.argv[1:]
     try:
@@ -118,7 +118,7 @@ def explain(error: BaseException, arguments: list[str] | None = None) -> str | N
     if isinstance(error, HydraException | OmegaConfBaseException):
         from hybrid_seq_gnn.app.compose_errors import explain_composition
 
-        return explain_composition(error, arguments or [], package_folder("conf"))
+        return explain_composition(error, arguments or [])
     return in_words(error, "hydra.sweep.dir" if MULTIRUN & set(arguments or []) else "hydra.run.dir")
 
 

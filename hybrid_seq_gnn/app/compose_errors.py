@@ -4,7 +4,6 @@ import difflib
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -12,14 +11,15 @@ from omegaconf import OmegaConf
 
 from hybrid_seq_gnn.app.arguments import quoted
 from hybrid_seq_gnn.app.help import groups
-from hybrid_seq_gnn.results.labels import suggest
+from hybrid_seq_gnn.errors import suggest
+from hybrid_seq_gnn.files import package_folder
 from hybrid_seq_gnn.run.identity import flatten
 from hybrid_seq_gnn.run.options import options
 
 EXTRAS = {"joblib": "parallel", "ray": "ray", "submitit_slurm": "slurm", "submitit_local": "slurm"}
 
 
-def explain_composition(error: BaseException, arguments: list[str], folder: Path) -> str:
+def explain_composition(error: BaseException, arguments: list[str]) -> str:
     """One message for an override that Hydra cannot apply."""
     text = str(error)
     if unread := re.search(r"Error when parsing index: \d+, string: (.*?) out of \[", text, re.DOTALL):
@@ -37,19 +37,19 @@ def explain_composition(error: BaseException, arguments: list[str], folder: Path
             return f"{group}={name} needs pip install 'hybrid_seq_gnn[{extra}]'."
         known = options(group)
         if not known:
-            return f"{group or name}: there is no such group. Groups: {', '.join(groups(folder))}."
+            return f"{group or name}: there is no such group. Groups: {', '.join(groups())}."
         return f"{group}={name}: there is no such option. {suggest(name, known)}Options of {group}: {', '.join(known)}."
     if key := re.search(r"Could not (?:override|append to config|delete from config)\.?.*?'([^'=]+)", text, re.DOTALL):
         name = key.group(1).lstrip("+~")
         if re.search("not in struct|not in|No match in the defaults list", text + str(error.__cause__ or "")):
-            return unknown_key(name, arguments, folder)
+            return unknown_key(name, arguments)
     cause = error.__cause__
     return text.strip() + (f"\n{cause}" if cause is not None and str(cause) not in text else "")
 
 
-def unknown_key(name: str, arguments: list[str], folder: Path) -> str:
+def unknown_key(name: str, arguments: list[str]) -> str:
     """Say what a key that does not exist may have meant: the same setting elsewhere, or a like name."""
-    keys = list(known_keys([a for a in arguments if name not in a], folder))
+    keys = list(known_keys([a for a in arguments if name not in a]))
     same_leaf = [k for k in keys if k.rpartition(".")[2] == name.rpartition(".")[2]]
     near = same_leaf or difflib.get_close_matches(name, keys, n=3, cutoff=0.6)
     group = name.split(".", maxsplit=1)[0]
@@ -62,12 +62,12 @@ def unknown_key(name: str, arguments: list[str], folder: Path) -> str:
     return message + " (python -m hybrid_seq_gnn --cfg job shows all.)"
 
 
-def known_keys(arguments: list[str], folder: Path) -> Iterator[str]:
+def known_keys(arguments: list[str]) -> Iterator[str]:
     """Every setting of the configuration that the other arguments give, or as many of them as can be applied."""
     GlobalHydra.instance().clear()
     overrides = [a for a in arguments if "=" in a and not a.startswith(("-", "hydra", "~")) and "," not in a]
     chosen = [a for a in overrides if "." not in a.partition("=")[0]]  # options of groups
-    with initialize_config_dir(str(folder)):
+    with initialize_config_dir(str(package_folder("conf"))):
         for attempt in (overrides, chosen, []):  # another argument may be wrong too
             with suppress(Exception):
                 config = compose("config", attempt)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,29 +20,37 @@ SLOW = 2.0  # seconds; what is made faster is made again
 DIGEST = hashlib.sha256().digest_size
 
 Arrays = Mapping[str, np.ndarray]
+K = TypeVar("K")
+V = TypeVar("V")
 
 
-def keep(folder: Path | None, key: str, make: Callable[[], Arrays], always: bool = False) -> tuple[Arrays, bool]:
+def keep(folder: Path | None, key: str, make: Callable[[], Arrays], always: bool = False) -> Arrays:
     """Arrays stored in a folder, or else what `make` returns, which is stored if it took long, or `always`.
 
     If several processes ask for the same key at once, one makes it and the others wait.
-
-    Returns:
-        The arrays, and whether they were stored.
     """
     if folder is None:
-        return make(), False
+        return make()
     path = folder / f"{key}.arrow"
     if (found := read(path)) is not None:
-        return found, True
+        return found
     with alone(path) as waited:
         if waited and (found := read(path)) is not None:
-            return found, True
+            return found
         started = time.perf_counter()
         made = make()
         if always or time.perf_counter() - started >= SLOW:
             write(path, made)
-        return made, False
+        return made
+
+
+def remembered(memory: dict[K, V], key: K, make: Callable[[], V], most: int) -> V:
+    """The value of a key in a dict that holds at most so many: made if it is not there, in the place of the oldest."""
+    if key not in memory:
+        while len(memory) >= most:
+            del memory[next(iter(memory))]
+        memory[key] = make()
+    return memory[key]
 
 
 @contextmanager

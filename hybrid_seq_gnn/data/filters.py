@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 
 from hybrid_seq_gnn.data.events import Events
 from hybrid_seq_gnn.data.source import Source
@@ -26,8 +27,8 @@ def filter_events(events: Events, source: Source) -> tuple[Events, list[str]]:
                 break
         log.append(
             f"{name}: removed {len(before) - len(events):,} of {len(before):,} events, "
-            f"{distinct(before.user) - distinct(events.user):,} users, "
-            f"{distinct(before.item) - distinct(events.item):,} items"
+            f"{len(pd.unique(before.user)) - len(pd.unique(events.user)):,} users, "
+            f"{len(pd.unique(before.item)) - len(pd.unique(events.item)):,} items"
         )
 
     if source.duplicates == "drop" and events.timestamp is None:
@@ -61,26 +62,14 @@ def filter_events(events: Events, source: Source) -> tuple[Events, list[str]]:
             "Lower data.min_user_events, data.k_core or data.min_rating."
         )
     if source.max_users is not None:
-        _, first = np.unique(events.user, return_index=True)
-        users = events.user[np.sort(first)[: source.max_users]]
+        users = pd.unique(events.user)[: source.max_users]  # in order of first appearance
         step(f"data.max_users={source.max_users}", lambda e: np.isin(e.user, users))
     return events, log
 
 
 def repeated(events: Events) -> np.ndarray:
     """(events,) whether an earlier row has the same user, item and time; never, where there are no times."""
-    repeats = np.zeros(len(events), dtype=bool)
     if events.timestamp is None:
-        return repeats
-    pair = events.user * len(events.item_ids) + events.item
-    order = np.argsort(pair, kind="stable")
-    again = np.diff(pair[order]) == 0
-    some = order[np.append(again, False) | np.insert(again, 0, False)]  # of pairs that are there more than once
-    some = some[np.lexsort((events.timestamp[some], pair[some]))]  # stable
-    repeats[some[1:][(np.diff(pair[some]) == 0) & (np.diff(events.timestamp[some]) == 0)]] = True
-    return repeats
-
-
-def distinct(codes: np.ndarray) -> int:
-    """Number of distinct codes."""
-    return int((np.bincount(codes) > 0).sum()) if len(codes) else 0
+        return np.zeros(len(events), dtype=bool)
+    columns = {"user": events.user, "item": events.item, "timestamp": events.timestamp}
+    return np.asarray(pd.DataFrame(columns).duplicated())

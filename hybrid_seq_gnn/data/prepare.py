@@ -31,7 +31,6 @@ class Prepared:
         data_hash: sha256 of the histories.
         split_hash: sha256 of the histories and the split; runs with the same hash can be compared.
         log: one line per filter, with what it removed.
-        from_cache: whether the data were read from the cache.
     """
 
     sequences: Sequences
@@ -39,7 +38,6 @@ class Prepared:
     data_hash: str
     split_hash: str
     log: tuple[str, ...]
-    from_cache: bool = False
 
 
 _cache: dict[str, Prepared] = {}
@@ -63,11 +61,7 @@ def prepare(source: Source) -> Prepared:
     key = memory_key(source)
     if key is None:
         return from_disk(source)
-    if key not in _cache:
-        while len(_cache) >= MAX_KEPT:
-            del _cache[next(iter(_cache))]
-        _cache[key] = from_disk(source)
-    return _cache[key]
+    return cache.remembered(_cache, key, lambda: from_disk(source), MAX_KEPT)
 
 
 def memory_key(source: Source) -> str | None:
@@ -90,8 +84,7 @@ def from_disk(source: Source) -> Prepared:
     if not source.cache:
         return prepared(make(source, content))
     folder = cache_folder(source)
-    arrays, found = cache.keep(folder, source.key(content), lambda: make(source, content), always=True)
-    return prepared(arrays, folder, found)
+    return prepared(cache.keep(folder, source.key(content), lambda: make(source, content), always=True), folder)
 
 
 def make(source: Source, content: list[Part]) -> cache.Arrays:
@@ -112,12 +105,12 @@ def make(source: Source, content: list[Part]) -> cache.Arrays:
     return {name: values for name, values in arrays.items() if values is not None}
 
 
-def prepared(arrays: cache.Arrays, folder: Path | None = None, from_cache: bool = False) -> Prepared:
+def prepared(arrays: cache.Arrays, folder: Path | None = None) -> Prepared:
     """Data from the arrays that `make` returned; what is derived from them may be cached in `folder`."""
     sequences = Sequences(**{name: arrays.get(name) for name in SEQUENCES}, cache=folder)  # type: ignore[arg-type]
     split = Split(**{name: arrays[name] for name in SPLIT})
     data_hash, split_hash = arrays["hashes"]
-    return Prepared(sequences, split, data_hash, split_hash, tuple(arrays["log"]), from_cache)
+    return Prepared(sequences, split, data_hash, split_hash, tuple(arrays["log"]))
 
 
 def easy_targets(sequences: Sequences, split: Split, duplicates: str) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from scipy.sparse import csr_array
 
 from hybrid_seq_gnn.data.events import Events
@@ -80,26 +81,16 @@ def by_user(events: Events) -> Sequences:
     The sort is stable: half of MovieLens-1M's timestamps are tied, and a different tie rule gives different test items.
     Users and items are numbered in order of first appearance in the file.
     """
-    user, user_ids = _renumber(events.user, events.user_ids)
-    item, item_ids = _renumber(events.item, events.item_ids)
+    user, kept_users = pd.factorize(events.user)  # in order of first appearance
+    item, kept_items = pd.factorize(events.item)
     row = np.arange(len(user)) if events.timestamp is None else np.argsort(events.timestamp, kind="stable")
-    one_a_row = csr_array((row, user[row], np.arange(len(row) + 1)), shape=(len(row), len(user_ids)))
+    one_a_row = csr_array((row, user[row], np.arange(len(row) + 1)), shape=(len(row), len(kept_users)))
     by_column = one_a_row.tocsc()  # a counting sort by user, and stable
     order = by_column.data
     return Sequences(
         indptr=by_column.indptr.astype(np.int64),
         items=item[order] + 1,
         timestamps=None if events.timestamp is None else events.timestamp[order],
-        user_ids=user_ids,
-        item_ids=item_ids,
+        user_ids=events.user_ids[kept_users],
+        item_ids=events.item_ids[kept_items],
     )
-
-
-def _renumber(codes: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Codes 0, 1, ... in order of first appearance, and the id of each code."""
-    first = np.full(len(ids), len(codes))
-    first[codes[::-1]] = np.arange(len(codes))[::-1]  # the first event of a code is the last to be assigned
-    by_appearance = np.argsort(first)[: int((first < len(codes)).sum())]
-    rank = np.zeros(len(ids), dtype=np.int64)
-    rank[by_appearance] = np.arange(len(by_appearance))
-    return rank[codes], ids[by_appearance]

@@ -31,25 +31,14 @@ def edges_of(start: Int[Tensor, "S"], then: Int[Tensor, "E"], items: Int[Tensor,
     return Edges(edge, item, then.index_select(0, edge).long())
 
 
-def distribution(memory: Evidence, history: Int[Tensor, "1 T"]) -> Float[Tensor, "1 N"]:
-    """`Evidence.of_all` after the latest event."""
-    recent = recent_items(history, memory.last)
-    edges = edges_of(memory.successors.start, memory.successors.then, recent[0])
-    parts = []
-    if memory.read != "bayes":
-        parts.append(memory.rows(recent, edges, None))
-    if memory.read != "rows":
-        parts.append(memory.bayes(recent, edges, None).softmax(1))
-    p = parts[0] if len(parts) == 1 else (parts[0] + parts[1]) / 2
-    return F.pad(p[:, 1:], (1, 0))
-
-
 class OfOneHistory(MemoryScores):
     """A memory's distribution after the latest event of one history."""
 
     def probabilities(self, chunk: slice = slice(None)) -> Float[Tensor, "rows N"]:
         assert isinstance(self.memory, Evidence)
-        return distribution(self.memory, self.batch.items)
+        recent = recent_items(self.batch.items, self.memory.last)
+        edges = edges_of(self.memory.successors.start, self.memory.successors.then, recent[0])
+        return F.pad(self.memory.distribution(recent, edges, None)[:, 1:], (1, 0))
 
 
 class PlainSum(nn.Module):

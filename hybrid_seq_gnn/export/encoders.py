@@ -24,13 +24,13 @@ from hybrid_seq_gnn.model.sasrec import SASRec
 class Alone(Layout):
     """The layout of one history of T events: one group without padding."""
 
-    def __init__(self, length: int) -> None:
-        self.groups, self.queries, self.even = [(1, length, None)], None, True
+    def __init__(self, length: int, causal: bool) -> None:
+        self.groups, self.queries, self.causal, self.even = [(1, length, None)], None, causal, True
 
 
-def attended(blocks: nn.ModuleList, x: Float[Tensor, "T D"]) -> Float[Tensor, "1 D"]:
+def attended(blocks: nn.ModuleList, x: Float[Tensor, "T D"], causal: bool) -> Float[Tensor, "1 D"]:
     """x after all blocks, at the latest position."""
-    layout = Alone(x.shape[0])
+    layout = Alone(x.shape[0], causal)
     for block in blocks:
         x = block(x, layout)
     return x[-1:]
@@ -39,7 +39,7 @@ def attended(blocks: nn.ModuleList, x: Float[Tensor, "T D"]) -> Float[Tensor, "1
 def of_sasrec(model: SASRec, inputs: Float[Tensor, "T D"]) -> Float[Tensor, "1 D"]:
     """Positions count back from the latest event."""
     places = model.positions.weight[: inputs.shape[0]].flip(0)
-    state: Tensor = model.norm(attended(model.blocks, inputs + places))
+    state: Tensor = model.norm(attended(model.blocks, inputs + places, causal=True))
     return state
 
 
@@ -47,7 +47,7 @@ def of_bert4rec(model: BERT4Rec, inputs: Float[Tensor, "T D"]) -> Float[Tensor, 
     """The state of the masked place after the history."""
     x = torch.cat([inputs, model.mask.unsqueeze(0)])
     places = model.positions.weight[: inputs.shape[0] + 1].flip(0)
-    state: Tensor = model.norm(attended(model.blocks, x + places))
+    state: Tensor = model.norm(attended(model.blocks, x + places, causal=False))
     return state
 
 

@@ -88,9 +88,31 @@ class Fusion(Limited, nn.Module):
             return self.alpha(lengths)
 
 
-def or_nan(weights: Iterable[float | None]) -> Float[Tensor, "n"]:
-    """Weights as a tensor, with NaN for None (still to be chosen)."""
-    return torch.tensor([math.nan if weight is None else weight for weight in weights])
+class Binned(Fusion):
+    """A constant weight for each bin of lengths: alpha(n) = values[bin_of(n)]. A subclass defines `bin_of`.
+
+    Args:
+        values: a weight for each bin; None is chosen on the validation split (`training=post_hoc`), and NaN until then.
+        level, side, mix: see `Fusion`.
+    """
+
+    values: Tensor
+
+    def __init__(self, values: Iterable[float | None], level: Level, side: Side, mix: Mix) -> None:
+        super().__init__(level, side, mix)
+        self.register_buffer("values", torch.tensor([math.nan if value is None else value for value in values]))
+
+    @property
+    def unset(self) -> bool:
+        return bool(self.values.isnan().any())
+
+    def bin_of(self, length: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
+        raise TypeError(f"{type(self).__name__} must implement bin_of().")
+
+    def alpha(
+        self, length: Int[Tensor, "*batch"], state: Float[Tensor, "*batch D"] | None = None
+    ) -> Float[Tensor, "*batch"]:
+        return self.values[self.bin_of(length)]
 
 
 def check_increasing(**values: float) -> None:

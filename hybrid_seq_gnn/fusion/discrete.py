@@ -1,14 +1,14 @@
 """A fixed weight for each of three bins of history length."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
-from hybrid_seq_gnn.fusion.base import Fusion, Level, Mix, Side, check_increasing, or_nan
+from hybrid_seq_gnn.fusion.base import Binned, Level, Mix, Side, check_increasing
 from hybrid_seq_gnn.limits import Weight
 
 
-class Discrete(Fusion):
+class Discrete(Binned):
     """A step function of the length, not learned.
 
         alpha(n) = alpha_short if n <= L_short, alpha_mid if n <= L_long, else alpha_long
@@ -37,23 +37,12 @@ class Discrete(Fusion):
         side: Side = "both",
         mix: Mix = "geometric",
     ) -> None:
-        super().__init__(level, side, mix)
+        super().__init__([alpha_short, alpha_mid, alpha_long], level, side, mix)
         check_increasing(L_short=L_short, L_long=L_long)
         self.register_buffer("limits", torch.tensor([L_short, L_long]), persistent=False)
-        self.register_buffer("values", or_nan([alpha_short, alpha_mid, alpha_long]))
 
     limits: Tensor
-    values: Tensor
-
-    @property
-    def unset(self) -> bool:
-        return bool(self.values.isnan().any())
 
     def bin_of(self, length: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
         """0, 1 or 2: short, medium or long."""
         return torch.bucketize(length, self.limits)
-
-    def alpha(
-        self, length: Int[Tensor, "*batch"], state: Float[Tensor, "*batch D"] | None = None
-    ) -> Float[Tensor, "*batch"]:
-        return self.values[self.bin_of(length)]

@@ -1,14 +1,14 @@
 """One weight for all users."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
-from hybrid_seq_gnn.fusion.base import Fusion, Level, Mix, Side, or_nan
+from hybrid_seq_gnn.fusion.base import Binned, Level, Mix, Side
 from hybrid_seq_gnn.limits import Weight
 
 
-class Fixed(Fusion):
+class Fixed(Binned):
     """The same alpha for every history length.
 
         alpha(n) = alpha
@@ -29,23 +29,11 @@ class Fixed(Fusion):
     def __init__(
         self, *, alpha: Weight | None = 0.5, level: Level = "score", side: Side = "both", mix: Mix = "geometric"
     ) -> None:
-        super().__init__(level, side, mix)
-        self.register_buffer("values", or_nan([alpha]))
-
-    values: Tensor
+        super().__init__([alpha], level, side, mix)
 
     @property
     def adaptive(self) -> bool:
         return False
 
-    @property
-    def unset(self) -> bool:
-        return bool(self.values.isnan().any())
-
     def bin_of(self, length: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
         return torch.zeros_like(length)
-
-    def alpha(
-        self, length: Int[Tensor, "*batch"], state: Float[Tensor, "*batch D"] | None = None
-    ) -> Float[Tensor, "*batch"]:
-        return self.values[0].expand(length.shape)

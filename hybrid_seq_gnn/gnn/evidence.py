@@ -133,12 +133,7 @@ class Evidence(Limited, nn.Module):
         if self.read != "bayes":
             parts.append(self.rows_of_targets(recent, targets, leave_out))
         if self.read != "rows":
-            p = torch.empty_like(self.prior[targets])
-            for chunk, edges in self.chunks(recent):
-                column = targets[chunk].unsqueeze(1)
-                score = self.bayes(recent[chunk], edges, column[:, 0] if leave_out else None)
-                p[chunk] = (score.gather(1, column)[:, 0] - score.logsumexp(1)).exp()
-            parts.append(p)
+            parts.append(self.bayes_of_targets(recent, targets, leave_out))
         return parts[0] if len(parts) == 1 else (parts[0] + parts[1]) / 2
 
     @torch.no_grad()
@@ -149,15 +144,20 @@ class Evidence(Limited, nn.Module):
         recent = self.recent(batch)[rows]
         p = self.prior.new_empty(len(recent), self.size)
         for chunk, edges in self.chunks(recent):
-            own = None if targets is None else targets[chunk]
-            parts = []
-            if self.read != "bayes":
-                parts.append(self.rows(recent[chunk], edges, own))
-            if self.read != "rows":
-                parts.append(self.bayes(recent[chunk], edges, own).softmax(1))
-            p[chunk] = parts[0] if len(parts) == 1 else (parts[0] + parts[1]) / 2
+            p[chunk] = self.distribution(recent[chunk], edges, None if targets is None else targets[chunk])
         p[:, 0] = 0.0
         return p
+
+    def distribution(
+        self, recent: Int[Tensor, "R last"], edges: Edges | None, own: Int[Tensor, "R"] | None
+    ) -> Float[Tensor, "R N"]:
+        """p of all items for one chunk of rows; the pairs of `own`, each row's target, are left out."""
+        parts = []
+        if self.read != "bayes":
+            parts.append(self.rows(recent, edges, own))
+        if self.read != "rows":
+            parts.append(self.bayes(recent, edges, own).softmax(1))
+        return parts[0] if len(parts) == 1 else (parts[0] + parts[1]) / 2
 
     @torch.no_grad()
     def reasons(self, recent: Int[Tensor, "R last"], targets: Int[Tensor, "R"]) -> Float[Tensor, "R last"]:
@@ -181,9 +181,7 @@ class Evidence(Limited, nn.Module):
             split += part / part.sum(1, keepdim=True).clamp(min=TINY) * p.unsqueeze(1)
         if self.read != "rows":
             part = torch.log1p(count / (self.kappa * self.prior[targets].unsqueeze(1))) * self.bayes_recency
-            p = torch.empty_like(part[:, 0])
-            for chunk, edges in self.chunks(recent):
-                p[chunk] = self.bayes(recent[chunk], edges, None).softmax(1).gather(1, targets[chunk, None])[:, 0]
+            p = self.bayes_of_targets(recent, targets, leave_out=False)
             split += part / part.sum(1, keepdim=True).clamp(min=TINY) * p.unsqueeze(1)
         return split / split.sum(1, keepdim=True).clamp(min=TINY)
 
@@ -274,6 +272,16 @@ class Evidence(Limited, nn.Module):
             gain = torch.log1p(count / (self.kappa * share.unsqueeze(1))) * self.bayes_recency
             score.scatter_(1, own.unsqueeze(1), (share.log() + gain.sum(1)).unsqueeze(1))
         return score
+
+    def bayes_of_targets(
+        self, recent: Int[Tensor, "R last"], targets: Int[Tensor, "R"], leave_out: bool
+    ) -> Float[Tensor, "R"]:
+        """`bayes` of the target alone, normalised, which does need the scores of all items."""
+        p = torch.empty_like(self.prior[targets])
+        for chunk, edges in self.chunks(recent):
+            score = self.bayes(recent[chunk], edges, targets[chunk] if leave_out else None)
+            p[chunk] = (score.gather(1, targets[chunk, None])[:, 0] - score.logsumexp(1)).exp()
+        return p
 
     def smooth(self, numerator: Tensor, denominator: Tensor, prior: Tensor) -> Tensor:
         """The ratio, or the prior if the denominator is 0, mixed with a little of the uniform distribution."""

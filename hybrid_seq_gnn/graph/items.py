@@ -45,7 +45,7 @@ class ItemGraph:
             sizes = np.array([graph.num_items, graph.num_users, graph.top_k or 0])
             return {"source": graph.source, "target": graph.target, "weight": graph.weight, "sizes": sizes}
 
-        found, _ = keep(folder, key, arrays)
+        found = keep(folder, key, arrays)
         num_items, num_users, top_k = found["sizes"].tolist()
         return cls(num_items, found["source"], found["target"], found["weight"], num_users, top_k or None)
 

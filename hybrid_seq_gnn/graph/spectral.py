@@ -36,7 +36,7 @@ def spectral_vectors(sequences: Sequences, split: Split, width: int) -> Float[Te
         Cost: that of the graph, and 18 products of it with `width` + 16 vectors.
     """
     key = f"{VERSION}-{width}-{torch.__version__}-{torch.get_num_threads()}-{split.hash(sequences)}"
-    found, _ = keep(sequences.cache, key, lambda: {"vectors": decompose(sequences, split, width).numpy().ravel()})
+    found = keep(sequences.cache, key, lambda: {"vectors": decompose(sequences, split, width).numpy().ravel()})
     return torch.from_numpy(found["vectors"].reshape(-1, width).copy())
 
 

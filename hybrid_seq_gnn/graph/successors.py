@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_array, vstack
 from torch import Tensor, nn
 
-from hybrid_seq_gnn.data.cache import FORMAT, keep
+from hybrid_seq_gnn.data.cache import FORMAT, keep, remembered
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.graph.normalize import entries, heaviest
@@ -157,18 +157,16 @@ _cache: dict[tuple[str, int, float, int | None, int], Rows] = {}
 def cached_rows(sequences: Sequences, split: Split, window: int, decay: float, top_k: int | None, limit: int) -> Rows:
     """The rows, counted once per process and shared by its runs; cached on disk too if counting takes long."""
     key = split.hash(sequences), window, decay, top_k, limit
-    if key not in _cache:
-        while len(_cache) >= MAX_CACHED:
-            del _cache[next(iter(_cache))]
 
-        def arrays() -> dict[str, np.ndarray]:
-            rows = count_rows(sequences, split, window, decay, top_k, limit)
-            return {**vars(rows), "top_k": np.array([rows.top_k or 0])}
+    def arrays() -> dict[str, np.ndarray]:
+        rows = count_rows(sequences, split, window, decay, top_k, limit)
+        return {**vars(rows), "top_k": np.array([rows.top_k or 0])}
 
-        name = hashlib.sha256(f"{FORMAT} {key}".encode()).hexdigest()
-        found, _ = keep(sequences.cache, name, arrays)
-        _cache[key] = Rows(**{**found, "top_k": int(found["top_k"][0]) or None})  # type: ignore[arg-type]
-    return _cache[key]
+    def from_disk() -> Rows:
+        found = keep(sequences.cache, hashlib.sha256(f"{FORMAT} {key}".encode()).hexdigest(), arrays)
+        return Rows(**{**found, "top_k": int(found["top_k"][0]) or None})  # type: ignore[arg-type]
+
+    return remembered(_cache, key, from_disk, MAX_CACHED)
 
 
 def count_rows(sequences: Sequences, split: Split, window: int, decay: float, top_k: int | None, limit: int) -> Rows:

@@ -15,8 +15,7 @@ from hybrid_seq_gnn.results.labels import spread, telling_keys, words
 from hybrid_seq_gnn.results.load import load
 from hybrid_seq_gnn.results.runs import HEADLINE, VALIDATION, Run, by_group
 from hybrid_seq_gnn.results.tables import csv_of, left_out_paragraphs, markdown
-
-NOT_OF_THE_DATA = ("data.path", "data.cache", "data.cache_dir", "data.url")
+from hybrid_seq_gnn.run.identity import counts
 
 
 def run(args: argparse.Namespace) -> str:
@@ -55,16 +54,16 @@ def by_split(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
     found = []
     for own, same in zip(data, together.values(), strict=True):
         size = same[0].results["data"]
-        counts = ", ".join(f"{size[name]:,} {name}" for name in ("users", "items", "events"))
+        sizes = ", ".join(f"{size[name]:,} {name}" for name in ("users", "items", "events"))
         what = words([(key, own[key]) for key in ("data", *keys) if key in own])
-        found.append((f"{what} ({counts}; split {same[0].split_hash[:12]})", same))
+        found.append((f"{what} ({sizes}; split {same[0].split_hash[:12]})", same))
     return found
 
 
 def of_data(run: Run) -> dict[str, Any]:
     """What says which users and items are ranked how."""
     every = run.every_setting.items()
-    return {k: v for k, v in every if k.startswith(("data", "evaluation.")) and k not in NOT_OF_THE_DATA}
+    return {k: v for k, v in every if k.startswith(("data", "evaluation.")) and counts(k)}
 
 
 def show(table: Sequence[Configuration], first: str) -> str:

@@ -55,8 +55,7 @@ class BERT4Rec(Encoder):
         self.positions = nn.Embedding(max_length + 1, embedding_dim)
         self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(
-            Block(embedding_dim, num_heads, dropout, feed_forward_multiplier * embedding_dim, causal=False)
-            for _ in range(num_blocks)
+            Block(embedding_dim, num_heads, dropout, feed_forward_multiplier * embedding_dim) for _ in range(num_blocks)
         )
         self.norm = nn.LayerNorm(embedding_dim)
         self.apply(initialise)
@@ -73,7 +72,7 @@ class BERT4Rec(Encoder):
         user, place = hidden.nonzero().T
         after = torch.where(place > 0, (batch.last - batch.size)[user] + place, -1)
         masked = longer.packed(hidden)
-        return Reading(longer, masked.nonzero()[:, 0], after, longer.length[hidden] - 1, masked)
+        return Reading(longer, after, longer.length[hidden] - 1, masked)
 
     def to_learn(self, batch: Batch, targets: Int[Tensor, "M"]) -> tuple[Reading, Int[Tensor, "R"], Int[Tensor, "R"]]:
         """Mask random items of each history and always the last one, and request them."""

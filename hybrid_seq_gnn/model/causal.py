@@ -21,12 +21,11 @@ class CausalModel(Encoder):
 
     def to_learn(self, batch: Batch, targets: Int[Tensor, "M"]) -> tuple[Reading, Int[Tensor, "M"], Int[Tensor, "M"]]:
         """Request every position; also return the next item and the user of each."""
-        return Reading(batch, None, None, batch.packed(batch.length)), targets, batch.users[batch.row]
+        return Reading(batch, None, batch.packed(batch.length)), targets, batch.users[batch.row]
 
     def to_rank(self, batch: Batch) -> Reading:
         """Request the latest position of each user."""
-        last = batch.last
-        return Reading(batch, last, last, batch.packed(batch.length)[last])
+        return Reading(batch, batch.last, batch.packed(batch.length)[batch.last])
 
     def encode_last(self, inputs: Float[Tensor, "M D"], batch: Batch) -> Float[Tensor, "B D"]:
         """The state after the latest position of each user, in evaluation mode."""
@@ -34,7 +33,7 @@ class CausalModel(Encoder):
 
     def read(self, inputs: Float[Tensor, "M D"], reading: Reading) -> Float[Tensor, "R D"]:
         """The states after the requested positions: all, or the latest of each user."""
-        encode = self.encode if reading.rows is None else self.encode_last
+        encode = self.encode if reading.after is None else self.encode_last
         return encode(inputs, reading.batch)
 
 

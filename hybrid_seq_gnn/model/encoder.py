@@ -26,15 +26,13 @@ class Reading:
 
     Attributes:
         batch: the histories that are read; a model of masked items appends one item to each original history.
-        rows: (R,) packed positions of `batch` whose states are requested; None requests all.
         after: (R,) packed position of the original batch just before each requested item, -1 if there is none; None
-            means all positions in order.
+            requests the item after every position.
         length: (R,) events before each requested item, counted before truncation.
         hidden: (M,) true at positions of `batch` whose items are masked; None if no item is.
     """
 
     batch: Batch
-    rows: Int[Tensor, "R"] | None
     after: Int[Tensor, "R"] | None
     length: Int[Tensor, "R"]
     hidden: Bool[Tensor, "M"] | None = None

@@ -28,28 +28,29 @@ class Layout:
 
     Args:
         batch: the histories, with padding on the right.
-        causal: padding is never attended to because it is in the future, so no mask is needed.
+        causal: a position attends to itself and earlier ones, so never to padding, and no mask is needed; otherwise to
+            the whole history.
     """
 
     queries: int | None
 
     def __init__(self, batch: Batch, causal: bool = True) -> None:
-        self.batch, self.even = batch, len(batch.places) == batch.items.numel()
+        self.batch, self.causal, self.even = batch, causal, len(batch.places) == batch.items.numel()
         if batch.items.device.type == "cpu":
-            self.in_groups(causal)
+            self.in_groups()
         else:
-            self.as_one(causal)
+            self.as_one()
 
-    def as_one(self, causal: bool) -> None:
+    def as_one(self) -> None:
         """One group of all, for a GPU, which need not wait for the CPU to sort."""
         self.place = self.batch.places
         positions = torch.arange(len(self.place), device=self.place.device)
         self.cell = positions.new_zeros(self.batch.items.numel()).index_copy(0, self.place, positions)
         users, length = self.batch.items.shape
         self.queries = None
-        self.groups = [(users, length, None if causal else (self.batch.items > 0)[:, None, None])]
+        self.groups = [(users, length, None if self.causal else (self.batch.items > 0)[:, None, None])]
 
-    def in_groups(self, causal: bool) -> None:
+    def in_groups(self) -> None:
         """Groups of `ROWS` histories of like length, for a CPU."""
         self.queries = QUERIES
         size = self.batch.size.numpy()
@@ -61,7 +62,7 @@ class Layout:
             inside = column < size[rows, None]
             cell = np.where(inside, first[rows, None] + column, 0)
             place[cell[inside]] = filled + np.flatnonzero(inside)
-            masked = None if causal else torch.from_numpy(inside)[:, None, None]
+            masked = None if self.causal else torch.from_numpy(inside)[:, None, None]
             self.groups.append((len(rows), len(column), masked))
             cells.append(cell.ravel())
             filled += cell.size
@@ -137,23 +138,19 @@ class Block(nn.Module):
         num_heads: attention heads; must divide D.
         dropout: share of activations set to zero in training.
         feed_forward_dim: width of the hidden layer.
-        causal: a position attends to itself and earlier positions; otherwise to the whole history.
 
     Shape:
-        x: (M, D) packed positions. layout: of the batch, made with the same `causal`.
-        Returns (M, D).
+        x: (M, D) packed positions. layout: of the batch; it says whether attention is causal. Returns (M, D).
 
     Raises:
         ValueError: num_heads does not divide D.
     """
 
-    def __init__(
-        self, embedding_dim: int, num_heads: int, dropout: float, feed_forward_dim: int, causal: bool = True
-    ) -> None:
+    def __init__(self, embedding_dim: int, num_heads: int, dropout: float, feed_forward_dim: int) -> None:
         if embedding_dim % num_heads:
             raise UserError(f"model.num_heads={num_heads} does not divide model.embedding_dim={embedding_dim}.")
         super().__init__()
-        self.num_heads, self.causal = num_heads, causal
+        self.num_heads = num_heads
         self.attention_norm = nn.LayerNorm(embedding_dim)
         self.qkv = nn.Linear(embedding_dim, 3 * embedding_dim)
         self.project = nn.Linear(embedding_dim, embedding_dim)
@@ -180,7 +177,7 @@ class Block(nn.Module):
             q, k, v = (each.view(shape).transpose(1, 2) for each in part)
             out = (
                 causal_attention(q, k, v, layout.queries)
-                if self.causal
+                if layout.causal
                 else F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
             )
             mixed.append(out.transpose(1, 2).reshape(users * length, width))

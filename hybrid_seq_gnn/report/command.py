@@ -4,7 +4,7 @@ import argparse
 import re
 from pathlib import Path
 
-from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.errors import UserError, suggest
 from hybrid_seq_gnn.files import package_folder, write_text
 from hybrid_seq_gnn.report import criteria, sentences
 from hybrid_seq_gnn.report.facts import Facts, gather
@@ -23,7 +23,6 @@ from hybrid_seq_gnn.report.sections import (
     search,
 )
 from hybrid_seq_gnn.report.style import style
-from hybrid_seq_gnn.results.labels import suggest
 
 FIGURE = re.compile(r"figures/([^\"/]+)\.png")  # of the page, which links to its own
 SECTIONS = {
@@ -49,7 +48,7 @@ def run(args: argparse.Namespace) -> str:
     Raises:
         ValueError: a source leads to nothing, or matplotlib or Jinja2 is missing.
     """
-    asked = criteria_of(args.criteria, package_folder("conf") / "criteria")
+    asked = criteria_of(args.criteria)
     with style():
         pass  # says at once that matplotlib is missing, and not after a minute
     facts = gather(args.paths, args.baseline, asked, resamples=args.resamples, seed=args.seed)
@@ -77,15 +76,15 @@ def subtitle_of(facts: Facts) -> str:
     )
 
 
-def criteria_of(name: str, folder: Path) -> criteria.Criteria | None:
-    """The criteria file of a name in `folder`, or of a path; None for `none`.
+def criteria_of(name: str) -> criteria.Criteria | None:
+    """The criteria file of a name in conf/criteria, or of a path; None for `none`.
 
     Raises:
         ValueError: there is no such file, or it cannot be read.
     """
     if name == "none":
         return None
-    path = Path(name)
+    path, folder = Path(name), package_folder("conf") / "criteria"
     if path.suffix not in (".yaml", ".yml"):
         known = sorted(file.stem for file in folder.glob("*.yaml"))
         if name not in known:

@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -52,11 +52,7 @@ class Facts:
     criteria: "Criteria | None" = None
     resamples: int = 10_000
     seed: int = 0
-
-    @cached_property
-    def compared(self) -> "dict[tuple[str, str | None, str], pd.DataFrame]":
-        """What `difference` has compared so far."""
-        return {}
+    compared: "dict[tuple[str, str | None, str], pd.DataFrame]" = field(default_factory=dict)  # by `difference`, so far
 
     @cached_property
     def runs(self) -> list[Run]:

@@ -10,8 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hybrid_seq_gnn.errors import REPORT, UserError, in_words, printable
-from hybrid_seq_gnn.results.labels import suggest, value_in_words
+from hybrid_seq_gnn.errors import REPORT, UserError, in_words, printable, suggest
+from hybrid_seq_gnn.results.labels import value_in_words
 from hybrid_seq_gnn.results.runs import Run
 
 MOST = 10_000_000  # resamples

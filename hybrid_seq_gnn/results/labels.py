@@ -1,6 +1,5 @@
 """What stands in a cell: names of configurations in the words of the command line, and numbers."""
 
-import difflib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from statistics import mean, stdev
@@ -96,12 +95,6 @@ def value_in_words(value: Any, exact: bool = False) -> str:
     if isinstance(value, float) and not exact:
         return f"{value:.4g}"
     return str(value)
-
-
-def suggest(name: str, known: Iterable[str]) -> str:
-    by_lower = {other.lower(): other for other in known}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
-    return f"Did you mean {by_lower[near[0]]}? " if near else ""
 
 
 class Number(str):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import torch
 from annotated_types import Interval
 
-from hybrid_seq_gnn.data.cache import FORMAT
+from hybrid_seq_gnn.data.cache import FORMAT, remembered
 from hybrid_seq_gnn.data.prepare import Prepared
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
@@ -127,11 +127,10 @@ _graphs: dict[str, tuple[SparseMatrix, dict[str, Any]]] = {}
 
 def graph_of(node: Config, prepared: Prepared) -> tuple[SparseMatrix, dict[str, Any]]:
     """The item graph and its statistics, cached for other runs in this process; on disk too if it takes long."""
-    key = digest([FORMAT, node, prepared.split_hash])
-    if key not in _graphs:
-        while len(_graphs) >= GRAPHS_KEPT:
-            del _graphs[next(iter(_graphs))]
-        sequences, split = prepared.sequences, prepared.split
-        graph = ItemGraph.cached(sequences.cache, key, lambda: build(node).build(sequences, split))
-        _graphs[key] = graph.adjacency(), graph.statistics()
-    return _graphs[key]
+    key, sequences = digest([FORMAT, node, prepared.split_hash]), prepared.sequences
+
+    def made() -> tuple[SparseMatrix, dict[str, Any]]:
+        graph = ItemGraph.cached(sequences.cache, key, lambda: build(node).build(sequences, prepared.split))
+        return graph.adjacency(), graph.statistics()
+
+    return remembered(_graphs, key, made, GRAPHS_KEPT)

@@ -5,13 +5,12 @@ from the program (the number of items, the graph ...). So each yaml corresponds 
 place to keep in sync.
 """
 
-import difflib
 import importlib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.errors import UserError, suggest
 from hybrid_seq_gnn.limits import conform
 
 PACKAGE = "hybrid_seq_gnn."
@@ -65,17 +64,11 @@ def check_node(key: str, node: Mapping[str, Any]) -> dict[str, Any]:
         if name == "_target_":
             continue
         if name not in settings:
-            raise UserError(f"{key}.{name}: {UNKNOWN} {did_you_mean(str(name), settings, key)}")
+            known = ", ".join(sorted(settings)) or "none"
+            hint = suggest(str(name), sorted(settings), f"{key}.")
+            raise UserError(f"{key}.{name}: {UNKNOWN} {hint}Settings of {key}: {known}.")
         if isinstance(value, Mapping) and "_target_" in value:
             checked[name] = check_node(f"{key}.{name}", value)
         else:
             checked[name] = conform(f"{key}.{name}", value, settings[name].annotation)
     return checked
-
-
-def did_you_mean(name: str, known: Iterable[str], group: str) -> str:
-    """Suggest a name for a mistyped one, and list the known names."""
-    known = sorted(known)
-    matches = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"Did you mean {group}.{matches[0]}? " if matches else ""
-    return f"{hint}Settings of {group}: {', '.join(known) or 'none'}."

@@ -2,14 +2,15 @@
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from annotated_types import Ge
 
 from hybrid_seq_gnn.errors import UserError
-from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
+from hybrid_seq_gnn.evaluation.groups import LengthGroups
 from hybrid_seq_gnn.evaluation.metrics import NAMES
 from hybrid_seq_gnn.limits import AtLeast0, AtLeast1, Limited
+from hybrid_seq_gnn.results.runs import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,14 +92,12 @@ class StudySettings(Limited):
         return (self.objective,) if isinstance(self.objective, str) else tuple(self.objective)
 
 
-def value_of(objective: str, results: dict[str, Any]) -> float:
-    """A validation metric of a finished run's results.
+def value_of(objective: str, run: Run) -> float:
+    """A validation metric of a finished run.
 
     Raises:
-        ValueError: its group has no user.
+        UserError: its group has no user.
     """
-    metric, _, group = objective.partition("/")
-    value = results["validation_grouped_metrics"][group or OVERALL][metric]
-    if value is None:
+    if (value := run.metric(f"validation {objective}")) is None:
         raise UserError(f"study.objective={objective}: no user of the validation split is in this group")
-    return float(value)
+    return value

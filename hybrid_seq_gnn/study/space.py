@@ -64,10 +64,7 @@ class Space:
 
 def choices(distribution: BaseDistribution) -> list[Any]:
     """All values of a choice; the lower end of what is searched."""
-    if isinstance(distribution, CategoricalDistribution):
-        return list(distribution.choices)
-    assert isinstance(distribution, IntDistribution | FloatDistribution)
-    return [distribution.low]
+    return ends(distribution)[: None if isinstance(distribution, CategoricalDistribution) else 1]
 
 
 def ends(distribution: BaseDistribution) -> list[Any]:

@@ -37,14 +37,8 @@ class WeightAverage:
     def in_place_of(self, model: nn.Module) -> Iterator[None]:
         """Put the averaged weights into the model, and restore its own weights at the end."""
         own = {n: p.detach().clone() for n, p in model.named_parameters() if n in self.weights}
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                if name in self.weights:
-                    parameter.copy_(self.weights[name])
+        model.load_state_dict(self.weights, strict=False)
         try:
             yield
         finally:
-            with torch.no_grad():
-                for name, parameter in model.named_parameters():
-                    if name in own:
-                        parameter.copy_(own[name])
+            model.load_state_dict(own, strict=False)

@@ -5,13 +5,14 @@ import dataclasses
 import logging
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.fusion.base import Binned
 from hybrid_seq_gnn.training.held_out import HeldOut
 
 log = logging.getLogger(__name__)
@@ -19,19 +20,6 @@ log = logging.getLogger(__name__)
 EDGE = 1e-6  # alpha stays this far from 0 and 1 while it is fitted; at 0 and 1 its gradient is not finite
 STEPS = 100  # most L-BFGS steps
 FOLDS = 5
-TENTHS = tuple(k / 10 for k in range(11))
-
-
-@runtime_checkable
-class Binned(Protocol):
-    """A fusion with constant alphas, alpha(n) = values[bin_of(n)]; NaN means not chosen yet."""
-
-    values: Tensor
-
-    @property
-    def unset(self) -> bool: ...
-
-    def bin_of(self, length: Int[Tensor, "U"]) -> Int[Tensor, "U"]: ...
 
 
 def check_chosen(fusion: object) -> None:
@@ -43,7 +31,7 @@ def check_chosen(fusion: object) -> None:
         )
 
 
-def fit(fusion: nn.Module, held: HeldOut, by: str, alphas: tuple[float, ...] = TENTHS) -> dict[str, Any]:
+def fit(fusion: nn.Module, held: HeldOut, by: str, alphas: tuple[float, ...]) -> dict[str, Any]:
     """Choose the alphas of a `Binned` fusion that are not set, or learn the weights of any other fusion.
 
     Args:

@@ -5,7 +5,7 @@ import math
 import multiprocessing
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ class Progress:
     best_epoch: int = 0
     best_metric: float = -math.inf
     best_weights: dict[str, Tensor] | None = None
-    history: list[dict[str, Any]] | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
     training_seconds: float = 0.0
     evaluation_seconds: float = 0.0
 
@@ -108,7 +108,7 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None, u
     quiet = True if multiprocessing.parent_process() else quiet  # tqdm: None looks for a terminal
     parameters = [p for p in (*model.parameters(), *loss.parameters()) if p.requires_grad]
     penalty: Callable[[], Tensor] | None = getattr(model, "penalty", None)
-    now = Progress(history=[])
+    now = Progress()
     if not parameters:  # a model that only counts has nothing to learn
         return evaluate_once(stage)
 
@@ -121,7 +121,6 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None, u
         now = restore(state, stage, optimizer)
         average.weights = state["average"]
         log.info("resumed after epoch %d from %s", now.epoch, path)
-    assert now.history is not None
     stage.on_epoch(now.history)
     distributed.same_weights(model, loss)
     release_freed_memory()  # that reading the data left
@@ -205,7 +204,7 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None, u
 def evaluate_once(stage: Stage) -> Progress:
     """Validate once, as epoch 0: the progress of a model that has nothing to learn."""
     if stage.validate is None:
-        return Progress(history=[])
+        return Progress()
     started = time.perf_counter()
     metrics = stage.validate()
     metric = metrics[MONITOR]

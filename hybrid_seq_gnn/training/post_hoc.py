@@ -128,7 +128,7 @@ class PostHoc(Strategy):
         weights = checkpoint.load(first / "model.pt", run.device)["model"]
         fitted = {name: value for name, value in weights.items() if name.startswith("fusion.")}
         hybrid.load_state_dict(fitted, strict=False)
-        return Outcome(Progress(history=[]), stages, run_of(paths[0]))
+        return Outcome(Progress(), stages, run_of(paths[0]))
 
     def criterion(self, fusion: nn.Module) -> str | None:
         """The criterion for fitting the fusion, `ndcg` or `likelihood`; None if there is nothing to fit.

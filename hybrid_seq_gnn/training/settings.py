@@ -81,21 +81,30 @@ class TrainingSettings(Limited):
 
     def torch_device(self) -> torch.device:
         """The device that `device` names."""
-        name = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
-        if (processes := distributed.world_size()) > 1 and name.startswith("cuda"):
-            if name != "cuda":
-                raise UserError(f"training.device={name}: {processes} processes need a device each; use auto or cuda.")
-            name = f"cuda:{distributed.local_rank()}"
-        elif self.device == "auto":
-            return torch.device(name)
-        try:
-            device = torch.device(name)
-        except RuntimeError:
-            device = torch.device("meta")
-        if device.type not in ("cpu", "cuda"):
-            raise UserError(f"training.device={self.device}: expected auto, cpu, cuda or cuda:N.")
-        count = torch.cuda.device_count()
-        if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= count):
-            available = f"{count} CUDA device(s)" if count and torch.cuda.is_available() else "no CUDA device"
-            raise UserError(f"training.device={self.device}: PyTorch finds {available} here; use auto or cpu.")
-        return device
+        return device_of(self.device)
+
+
+def device_of(given: str, setting: str = "training.device") -> torch.device:
+    """The device of a name; under torchrun, auto and cuda give each process its own.
+
+    Args:
+        setting: that gives the name, for messages.
+    """
+    name = ("cuda" if torch.cuda.is_available() else "cpu") if given == "auto" else given
+    if (processes := distributed.world_size()) > 1 and name.startswith("cuda"):
+        if name != "cuda":
+            raise UserError(f"{setting}={name}: {processes} processes need a device each; use auto or cuda.")
+        name = f"cuda:{distributed.local_rank()}"
+    elif given == "auto":
+        return torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"{setting}={given}: expected auto, cpu, cuda or cuda:N.")
+    count = torch.cuda.device_count()
+    if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= count):
+        available = f"{count} CUDA device(s)" if count and torch.cuda.is_available() else "no CUDA device"
+        raise UserError(f"{setting}={given}: PyTorch finds {available} here; use auto or cpu.")
+    return device

@@ -101,10 +101,8 @@ def explain(trained: Trained, histories: Histories, items: np.ndarray, most: int
     return Explained(alpha, share, reasons, weights)
 
 
-def because(
-    reasons: np.ndarray, weights: np.ndarray, name: Callable[[int], str], most: int = MOST, least: float = 0.005
-) -> str:
-    """The reasons for one item as text, at most `most`, without those that would read 0.00.
+def because(reasons: np.ndarray, weights: np.ndarray, name: Callable[[int], str]) -> str:
+    """The reasons for one item as text, at most `MOST`, without those that would read 0.00.
 
     Args:
         reasons, weights: (E,) of `Explained`.
@@ -115,8 +113,8 @@ def because(
         'Titanic (0.42), Alien (0.13)'
     """
     pairs = zip(reasons.tolist(), weights.tolist(), strict=True)
-    told = [f"{name(item)} ({weight:.2f})" for item, weight in pairs if item and weight >= least]
-    return ", ".join(told[:most])
+    told = [f"{name(item)} ({weight:.2f})" for item, weight in pairs if item and weight >= 0.005]
+    return ", ".join(told[:MOST])
 
 
 def share_of(model: nn.Module, found: Scores, items: Int[Tensor, "B K"]) -> Float[Tensor, "B K"]:

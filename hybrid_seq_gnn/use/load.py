@@ -29,6 +29,7 @@ from hybrid_seq_gnn.run.build import build_parts
 from hybrid_seq_gnn.run.check import check_node, settings_of, target_class
 from hybrid_seq_gnn.run.identity import Config
 from hybrid_seq_gnn.training import checkpoint
+from hybrid_seq_gnn.training.settings import device_of
 
 BEYOND = 1 << 63  # int64 ends before it
 NONE = np.zeros(0, dtype=np.int64)
@@ -46,7 +47,7 @@ class Trained:
         config: of the run.
         model: scores items 1..N; 0 is padding.
         item_ids: (N,) `item_ids[i - 1]` is the id of item i in the source.
-        counts: (N + 1,) events of each item in training; None if an older version wrote the file.
+        counts: (N + 1,) events of each item in training.
         split_hash: of the data it was trained on.
         device: of the model.
     """
@@ -55,7 +56,7 @@ class Trained:
     config: Config
     model: nn.Module
     item_ids: np.ndarray
-    counts: np.ndarray | None
+    counts: np.ndarray
     split_hash: str
     device: torch.device
 
@@ -142,14 +143,14 @@ def load_trained(run: Run, device: str = "auto") -> Trained:
     Raises:
         UserError: there is no model.pt, it is damaged or foreign, or another version wrote it.
     """
-    where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    where = device_of(device, "--device")
     state = read_state(run, where)
     try:
         config, weights = state["config"], state["model"]
         known = settings_of(target_class("model", config["model"]))
         before = {name: value for name, value in checkpoint.BEFORE.items() if name in known}
         config = {**config, "model": {**before, **config["model"]}}
-        item_ids = ids_of(state["item_ids"])
+        item_ids, counts = ids_of(state["item_ids"]), np.asarray(state["item_counts"])
         nodes = {part: config[part] and check_node(part, config[part]) for part in PARTS}
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{run.folder / 'model.pt'} is not the model.pt of a run: {error!r}.") from error
@@ -161,12 +162,8 @@ def load_trained(run: Run, device: str = "auto") -> Trained:
         ) from error
     model = built({**config, **nodes, "negatives": None, "loss": None}, item_ids, weights)
     put(model, weights, run.folder / "model.pt")
-    counts = state.get("item_counts")
     model.to(where).eval().requires_grad_(False)
-    split_hash = str(state.get("split_hash"))
-    return Trained(
-        run.folder, config, model, item_ids, None if counts is None else np.asarray(counts), split_hash, where
-    )
+    return Trained(run.folder, config, model, item_ids, counts, str(state.get("split_hash")), where)
 
 
 def ids_of(ids: list[Any]) -> np.ndarray:

@@ -118,11 +118,6 @@ def top_k(
 
 def by_popularity(trained: Trained, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of the k items with the most events in training, and their logarithm of the share of events."""
-    if trained.counts is None:
-        raise UserError(
-            f"a history is empty, and {trained.folder}/model.pt does not say which items are popular: an older version "
-            "wrote it. Train again, or leave empty histories out."
-        )
     counts = trained.counts[1:]
     best = np.argsort(-counts, kind="stable")[:k]
     return best + 1, np.log(np.maximum(counts[best], 1) / max(counts.sum(), 1)).astype(np.float32)

@@ -1,10 +1,10 @@
 """Recommendations as rows, and files of them."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,61 +51,37 @@ def rows_of(
     return pd.DataFrame(columns)
 
 
-class Writer(Protocol):
-    """Appends frames of the same columns to a file."""
-
-    def __call__(self, frame: pd.DataFrame) -> None: ...
-
-
 @contextmanager
-def writer(path: Path) -> Iterator[Writer]:
-    """A file that is there when all frames are written, and not before.
+def writer(path: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Yields what appends a frame to a file, which is there when all frames are written, and not before.
 
     Raises:
         UserError: its name has another ending than .parquet, .csv or .jsonl.
     """
     check_ending(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(path) as temporary:
-        if path.suffix == ".parquet":
-            with _Parquet(temporary) as write:
-                yield write
-        else:
-            with temporary.open("w", encoding="utf-8", newline="") as file:
-                first = True
+    with atomic(path) as temporary, ExitStack() as held:
+        file: Any = None
 
-                def append(frame: pd.DataFrame) -> None:
-                    nonlocal first
-                    if path.suffix == ".csv":
-                        frame.to_csv(file, index=False, header=first, lineterminator="\n")
-                    else:
-                        records = frame.astype(object).where(frame.notna(), None).to_dict("records")
-                        file.writelines(json.dumps(one, ensure_ascii=False) + "\n" for one in records)
-                    first = False
+        def append(frame: pd.DataFrame) -> None:
+            nonlocal file
+            first = file is None
+            if path.suffix == ".parquet":
+                rows = pa.Table.from_pandas(frame, preserve_index=False)
+                file = file or held.enter_context(pq.ParquetWriter(temporary, rows.schema))
+                file.write_table(rows.cast(file.schema))
+                return
+            file = file or held.enter_context(temporary.open("w", encoding="utf-8", newline=""))
+            if path.suffix == ".csv":
+                frame.to_csv(file, index=False, header=first, lineterminator="\n")
+            else:
+                records = frame.astype(object).where(frame.notna(), None).to_dict("records")
+                file.writelines(json.dumps(one, ensure_ascii=False) + "\n" for one in records)
 
-                yield append
+        yield append
 
 
 def check_ending(path: Path) -> None:
     """Refuse a file whose format its name does not say."""
     if path.suffix not in ENDINGS:
         raise UserError(f"--out {path}: expected a name that ends in {', '.join(ENDINGS)}.")
-
-
-class _Parquet:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.file: pq.ParquetWriter | None = None
-
-    def __enter__(self) -> "_Parquet":
-        return self
-
-    def __call__(self, frame: pd.DataFrame) -> None:
-        table = pa.Table.from_pandas(frame, preserve_index=False)
-        if self.file is None:
-            self.file = pq.ParquetWriter(self.path, table.schema)
-        self.file.write_table(table.cast(self.file.schema))
-
-    def __exit__(self, *error: object) -> None:
-        if self.file is not None:
-            self.file.close()

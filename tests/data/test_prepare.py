@@ -173,9 +173,14 @@ def same(one, other):
     )
 
 
+def is_mapped(prepared):
+    """Whether data come from the cache, which maps its files read-only."""
+    return not prepared.sequences.items.flags.writeable
+
+
 def test_what_the_cache_gives_is_what_was_made(source):
     made, found = from_disk(source), from_disk(source)
-    assert not made.from_cache and found.from_cache
+    assert not is_mapped(made) and is_mapped(found)
     assert same(made, found)
 
 
@@ -186,9 +191,9 @@ def test_a_damaged_cache_is_made_anew_and_not_believed(damage, source, tmp_path,
     path.write_bytes(damage(path.read_bytes()))
     with caplog.at_level(logging.WARNING):
         again = from_disk(source)
-    assert not again.from_cache and same(made, again)
+    assert not is_mapped(again) and same(made, again)
     assert "is damaged; preparing the data again" in caplog.text
-    assert from_disk(source).from_cache
+    assert is_mapped(from_disk(source))
 
 
 def test_cached_data_are_mapped_into_memory_and_not_copied(source):
@@ -196,15 +201,15 @@ def test_cached_data_are_mapped_into_memory_and_not_copied(source):
     before = pa.total_allocated_bytes()
     found = from_disk(source)
     assert pa.total_allocated_bytes() - before < found.sequences.items.nbytes
-    assert not found.sequences.items.flags.writeable
+    assert is_mapped(found)
 
 
 def test_text_and_whole_numbers_come_back_from_the_cache(tmp_path):
     arrays = {"text": np.array(["ä", "", "7"], object), "large": np.array([2**63 - 1]), "none": np.zeros(0)}
-    for found in (True, False)[::-1]:
+    for stored in (False, True):
         back = cache.keep(tmp_path, "x", lambda: arrays, always=True)
-        assert back[1] == found
-        assert {name: values.tolist() for name, values in back[0].items()} == {k: v.tolist() for k, v in arrays.items()}
+        assert (back is not arrays) == stored
+        assert {name: values.tolist() for name, values in back.items()} == {k: v.tolist() for k, v in arrays.items()}
 
 
 def test_what_is_made_quickly_is_not_stored(tmp_path):
@@ -219,7 +224,7 @@ def made_by(folder, made):
         time.sleep(0.3)
         return {"a": np.arange(3)}
 
-    assert cache.keep(folder, "x", make, always=True)[0]["a"].tolist() == [0, 1, 2]
+    assert cache.keep(folder, "x", make, always=True)["a"].tolist() == [0, 1, 2]
 
 
 def test_of_processes_that_start_together_one_makes_and_the_others_wait(tmp_path):
@@ -246,10 +251,10 @@ def test_another_file_or_setting_is_prepared_anew(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text("user,item,timestamp\n" + "".join(f"1,{k},{k}\n" for k in range(6)))
     first = prepare(Table(path=str(path)))
-    assert prepare(Table(path=str(path), min_user_events=4)).from_cache is False
+    assert not is_mapped(prepare(Table(path=str(path), min_user_events=4)))
     path.write_text("user,item,timestamp\n" + "".join(f"1,{k},{9 - k}\n" for k in range(6)))
     second = prepare(Table(path=str(path)))
-    assert not second.from_cache
+    assert not is_mapped(second)
     assert first.split_hash != second.split_hash
 
 
@@ -269,7 +274,7 @@ def test_two_processes_may_prepare_the_same_data_at_once(source, tmp_path):
         hashes = pool.map(hash_of, [source] * 8)
     assert len(set(hashes)) == 1
     assert only_file(tmp_path)  # one file, and nothing left beside it
-    assert from_disk(source).from_cache
+    assert is_mapped(from_disk(source))
 
 
 def test_the_split_hash_knows_ids_order_and_roles():

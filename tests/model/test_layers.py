@@ -19,13 +19,13 @@ def batch_of(sizes):
     return Batch(torch.arange(len(sizes)), length, length)
 
 
-def slow_attention(block, x, sizes):
+def slow_attention(block, x, sizes, causal):
     """One history and one head at a time, with the matrix of all weights."""
     mixed = []
     for rows in x.split(sizes):
         q, k, v = (part.view(len(rows), HEADS, -1).transpose(0, 1) for part in block.qkv(rows).chunk(3, dim=1))
         logits = q @ k.transpose(1, 2) / (WIDTH // HEADS) ** 0.5
-        if block.causal:
+        if causal:
             logits = logits.masked_fill(torch.ones(len(rows), len(rows)).triu(1).bool(), -torch.inf)
         mixed.append((logits.softmax(2) @ v).transpose(0, 1).reshape(len(rows), WIDTH))
     return block.project(torch.cat(mixed))
@@ -39,14 +39,14 @@ def slow_attention(block, x, sizes):
 )
 def test_attention_in_groups_equals_one_history_at_a_time_in_value_and_gradient(sizes, device, groups, causal):
     torch.manual_seed(0)
-    block = Block(WIDTH, HEADS, 0.0, WIDTH, causal).double()
+    block = Block(WIDTH, HEADS, 0.0, WIDTH).double()
     x = torch.randn(sum(sizes), WIDTH, dtype=torch.float64, requires_grad=True)
     layout = Layout(batch_of(sizes), causal)
     if device == "gpu":
-        layout.as_one(causal)
+        layout.as_one()
     assert len(layout.groups) == groups
     assert layout.even == (sizes is EVEN)
-    found, expected = block.attend(x, layout), slow_attention(block, x, sizes)
+    found, expected = block.attend(x, layout), slow_attention(block, x, sizes, causal)
     assert torch.allclose(found, expected)
     weight = torch.randn_like(found)
     inputs = [x, *block.qkv.parameters()]

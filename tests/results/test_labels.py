@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid_seq_gnn.results.labels import differing, short_names, suggest, words
+from hybrid_seq_gnn.errors import suggest
+from hybrid_seq_gnn.results.labels import differing, short_names, words
 
 
 def named(*settings):

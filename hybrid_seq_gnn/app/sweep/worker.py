@@ -17,7 +17,7 @@ from hybrid_seq_gnn.app.cli import explain_trial, job_of
 from hybrid_seq_gnn.app.sweep.board import write_board
 from hybrid_seq_gnn.app.sweep.plan import Plan
 from hybrid_seq_gnn.errors import UserError
-from hybrid_seq_gnn.run.record import read_results
+from hybrid_seq_gnn.results.runs import read_run
 from hybrid_seq_gnn.study import queue
 from hybrid_seq_gnn.study.optuna_private import suggest
 from hybrid_seq_gnn.study.progress import Progress
@@ -122,9 +122,8 @@ class Worker:
         values = []
         for repeat, (seed, name) in enumerate(names.items()):
             self.launch(trial, {**params, "seed": seed}, name, repeat)
-            results = read_results(self.plan.folder / name)
-            assert results is not None
-            values.append([value_of(objective, results) for objective in self.settings.objectives])
+            run = read_run(self.plan.folder / name)
+            values.append([value_of(objective, run) for objective in self.settings.objectives])
         return [sum(each) / len(each) for each in zip(*values, strict=True)]
 
     def launch(self, trial: Trial, params: Mapping[str, Any], name: str, repeat: int) -> None:

@@ -11,13 +11,11 @@ from hybrid_seq_gnn.report.sections.by_group import difference
 from hybrid_seq_gnn.report.sections.quality import verdict_with_mark
 from hybrid_seq_gnn.report.style import COLOURS, INK, Interval, figure, short
 from hybrid_seq_gnn.results.configurations import Configuration
-from hybrid_seq_gnn.results.labels import cell, interval, number, p_value, percent, words
+from hybrid_seq_gnn.results.labels import Pairs, cell, interval, number, p_value, percent, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-Pairs = list[tuple[str, Any]]
 
 
 def write(section: Section, facts: Facts) -> None:

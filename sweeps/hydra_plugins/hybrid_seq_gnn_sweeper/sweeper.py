@@ -2,13 +2,9 @@
 
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
-
-NODE = {"_target_": "hydra_plugins.hybrid_seq_gnn_sweeper.sweeper.StudySweeper"}
-ConfigStore.instance().store(group="hydra/sweeper", name="hybrid_seq_gnn", node=NODE, replace=True)
 
 
 class StudySweeper(Sweeper):
@@ -19,7 +15,7 @@ class StudySweeper(Sweeper):
         self.config, self.hydra_context, self.program = config, hydra_context, task_function
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run all trials; what of the command line is not Hydra's comes from the program, and not as `arguments`."""
+        """Run all trials. The program knows the command line; `arguments`, what Hydra left of it, are not used."""
         from hybrid_seq_gnn.app.cli import Program
         from hybrid_seq_gnn.app.sweep.study import run_study
 
