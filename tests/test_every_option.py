@@ -42,6 +42,7 @@ CASES = [
     ["model.encoder=bert4rec", "fusion=learnable", "gnn=transitions", "training=joint"],
     ["gnn=lightgcn", "training=joint"],
     ["training.amp=bf16", "gnn=transitions", "training=joint"],
+    ["training.amp=bf16", "gnn=transitions", "training=joint", "fusion.mix=linear"],
     ["training.amp=bf16", "model=gru4rec"],
     ["data.split=leave_one_out", "data.k_core=5"],
 ]

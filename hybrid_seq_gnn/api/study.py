@@ -24,7 +24,7 @@ class LoadedStudy:
 
     def best(self) -> LoadedRun:
         """The run with the best validation NDCG@10."""
-        return max(self.runs, key=lambda run: float(run.results["best_val_metric"]))
+        return max(self.runs, key=lambda run: run._run.validation)
 
     def leaderboard(self) -> pd.DataFrame:
         """A row per run, best validation first: settings that differ, alpha, test metrics overall and by length."""

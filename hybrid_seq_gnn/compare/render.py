@@ -39,7 +39,7 @@ def report(
     said = findings(found, baseline, others, alpha=alpha, two_level=two_level)
     parts += [
         f"p (Holm) is corrected within each family: {families(found)}. Groups are tested only where a configuration "
-        "differs overall. detectable is the true difference that 8 of 10 such samples of users would find.",
+        "differs overall. detectable: the true difference that 8 of 10 such samples would find, before any correction.",
         "\n".join(f"- {line}" for line in said),
     ]
     return "\n\n".join([*parts, *left_out_paragraphs(notes)])

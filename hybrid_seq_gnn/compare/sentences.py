@@ -79,7 +79,7 @@ def small_groups(frame: "pd.DataFrame") -> list[str]:
         if parts:
             said.append(
                 f"{group}: {users:,} users are too few to say anything about small differences. Found in 8 of 10 such "
-                f"samples would be {', '.join(parts)}."
+                f"samples, before any correction, would be {', '.join(parts)}."
             )
     if said:
         said.append("Where a group is too small, that nothing was found does not mean that there is nothing.")
@@ -132,9 +132,11 @@ def other_differences(baseline: Configuration, others: Sequence[Configuration]) 
     """What challengers have otherwise than the baseline beyond what their names say."""
     by_words: dict[str, list[str]] = {}
     for other in others:
-        pairs = differing(baseline.settings, other.settings)
+        pairs, lacks = differing(baseline.settings, other.settings), differing(other.settings, baseline.settings)
         unsaid = words([pair for pair in pairs if words([pair]) not in other.name.split(", ")])
-        by_words.setdefault(unsaid if pairs else "nothing", []).append(other.name)
+        if lacks and not pairs:
+            unsaid = f"that it does not say {words(lacks)}"
+        by_words.setdefault(unsaid if pairs or lacks else "nothing", []).append(other.name)
     said = []
     for unsaid, names in by_words.items():
         who = "; ".join(names)

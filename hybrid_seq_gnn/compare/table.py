@@ -75,6 +75,7 @@ def compare(
     """
     import pandas as pd
 
+    wanted, groups = groups, groups if OVERALL in groups else (OVERALL, *groups)  # which opens the gate of the others
     unknown = [name for name in metrics if name not in NAMES] + [name for name in groups if name not in GROUPS]
     if unknown:
         raise UserError(f"{unknown[0]}: expected metrics of {', '.join(NAMES)} and groups of {', '.join(GROUPS)}.")
@@ -116,7 +117,7 @@ def compare(
         frame["p_bootstrap"] = np.nan
     frame["p_holm"] = by_family(frame, p)
     frame["significant"] = pd.Series([None if np.isnan(p) else bool(p < alpha) for p in frame["p_holm"]], dtype=object)
-    return frame
+    return frame[frame["group"].isin(wanted)].reset_index(drop=True)
 
 
 def family(metric: str, group: str, first: str) -> str:

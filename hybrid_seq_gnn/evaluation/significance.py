@@ -20,7 +20,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import stdtr, stdtrit
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 CELLS = 1 << 22  # most weights in memory at once: 32 MiB of float64
 POWER = 0.8
@@ -85,10 +85,13 @@ def paired(
 
     Args:
         resamples: number of resamples in the bootstrap and in the permutation test.
-        seed: for both. Up to rounding, results do not depend on what else is compared in the same call.
+        seed: for both. Up to rounding (with `two_level`, up to chance), results do not depend on what else is compared
+            in the same call.
         alpha: the intervals cover 1 - alpha; `minimum_detectable` is for a two-sided test at alpha.
         two_level: resample the seeds of each model as well as the users; a model with one seed has none to resample.
-            Conservative: Owen's bootstrap counts the noise of each (user, seed) pair about three times.
+            Owen's bootstrap counts the noise of each (user, seed) pair about three times, and the seeds of two models
+            are drawn apart even where they share encoders: conservative. But with two or three seeds, percentiles are
+            too narrow where trainings differ more than users do.
 
     Shape:
         baseline: (seeds, n users, K metrics). challengers: C arrays of that form, each with its own number of seeds.
@@ -116,11 +119,16 @@ def paired(
     beyond = np.minimum((drawn <= ROUNDING).sum(axis=0), (drawn >= -ROUNDING).sum(axis=0))
 
     mean, deviation = differences.mean(axis=1), differences.std(axis=1, ddof=1)
+    spread = drawn.std(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        tail = 2 * ndtr(-np.abs(mean) / spread)  # normal; what so many resamples cannot resolve
     varies = deviation > ROUNDING
     scale = np.where(varies, deviation, np.nan)
     freedom = users - 1
     t = mean / (scale / np.sqrt(users))
     detectable = (stdtrit(freedom, 1 - alpha / 2) + stdtrit(freedom, POWER)) * scale / np.sqrt(users)
+    if two_level:
+        detectable = (ndtri(1 - alpha / 2) + ndtri(POWER)) * spread
     tested = {
         "low": low,
         "high": high,
@@ -128,7 +136,7 @@ def paired(
         "relative_high": np.where(defined, relative_high, np.nan),
         "p_t": 2 * stdtr(freedom, -np.abs(t)),
         "p_permutation": sign_flips(differences, resamples, [seed, users, 1]),
-        "p_bootstrap": np.minimum(1.0, 2 * (1 + beyond) / (1 + resamples)),
+        "p_bootstrap": np.where(beyond, np.minimum(1.0, 2 * (1 + beyond) / (1 + resamples)), tail),
         "effect_size": mean / scale,
         "minimum_detectable": detectable,
     }

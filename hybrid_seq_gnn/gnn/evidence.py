@@ -47,7 +47,8 @@ class Evidence(Limited, nn.Module):
 
     In training, C contains the pairs that the target's own event contributed, which would leak the answer. These pairs
     (from i_k to the target, one of weight decay ** l for each l < window with i_l = i_k) are subtracted from C and R,
-    and one event from the target's popularity, so that the memory is no better in training than on new events.
+    and one event from the target's popularity, so that the memory is no better in training than on new events
+    (but for pairs of repeated items that begin before the training window, or further back than `last`).
 
     At the embedding level the rows (exponent 1) smooth the item table: out_i = sum_j C_ij / R_i items_j. No gradient
     flows through the probabilities.

@@ -289,5 +289,6 @@ def linear_mixture_loss(
             softmax of query @ table.T.
         bias: added to the scores of either side, without gradient.
     """
-    loss: Tensor = _LinearMixtureLoss.apply(alpha, targets, other, excluded, bias, *sides)  # type: ignore[no-untyped-call]
+    with torch.autocast(alpha.device.type, enabled=False):  # products are added in place, in one type
+        loss: Tensor = _LinearMixtureLoss.apply(alpha, targets, other, excluded, bias, *sides)  # type: ignore[no-untyped-call]
     return loss

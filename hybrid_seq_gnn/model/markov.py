@@ -22,7 +22,8 @@ class Markov(Limited, nn.Module):
         score_j = sum_k recency^k C[i_k, j] / R[i_k],    k < last,  i_0 the latest item
 
     C counts how often j followed i within at most `window` steps in the training part, where each extra step multiplies
-    the weight of a pair by `decay`; R is its row sum. The defaults give a first-order chain.
+    the weight of a pair by `decay`; R is its row sum. Of an item that is among the last more than once, the latest time
+    counts. The defaults give a first-order chain.
 
     Args:
         sequences, split: only the training part is counted.

@@ -67,8 +67,10 @@ def sentences(facts: Facts) -> list[str]:
 
 def how_chosen(facts: Facts, best: Configuration) -> str:
     """Which configuration the answer is about, and why that one."""
-    count = len(facts.tested)
+    count, tested = len(facts.others), len(facts.tested)
     chosen = "the only one besides the baseline" if count == 1 else f"the best of {count} on validation"
+    if tested < count:
+        chosen = f"the best on validation of the {tested} of {count} that could be tested"
     measured = f"validation {METRIC} {best.validation:.4f}"
     return f"The answer is about {best.name}, {chosen} ({measured}); nothing was chosen on test."
 

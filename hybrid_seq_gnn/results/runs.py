@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 GROUPS = (OVERALL, *LengthGroups.names)
 HEADLINE = ("HR@10", "NDCG@10", "MRR@10")
 VALIDATION = "validation NDCG@10"
-RANKING = ("evaluation.groups.short", "evaluation.groups.long", "evaluation.mask_history")  # what is ranked, for whom
+RANKING = {  # what is ranked, for whom, and after learning from what; runs from before a setting have the value here
+    "evaluation.groups.short": None,
+    "evaluation.groups.long": None,
+    "evaluation.mask_history": None,
+    "evaluation.refit": False,
+}
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,18 @@ class Run:
 
     @property
     def validation(self) -> float:
-        """The metric that chose the epoch."""
-        return float(self.results["best_val_metric"])
+        """Validation NDCG@10 of all users; training may have looked at a sample of them."""
+        value = self.metric(VALIDATION)
+        assert value is not None
+        return value
+
+    @property
+    def seconds(self) -> float:
+        """Of the run, and of the encoders that it took from other runs, each counted as the first."""
+        encoder = (self.results.get("stages") or {}).get("encoder")
+        members = 0 if encoder is None else 1 + len(encoder["others"])
+        alone = (self.results.get("baseline") or {}).get("seconds", 0.0)
+        return float(self.results["seconds"]["total"] + members * alone)
 
     @property
     def alpha(self) -> float | None:
@@ -121,11 +136,10 @@ def require_comparable(runs: Sequence[Run]) -> None:
             raise UserError(
                 f"{both} they have other data or another split ({data_of(first)} and {data_of(run)}). Name runs of one."
             )
-        for key in RANKING:
-            if run.settings.get(key) != first.settings.get(key):
-                raise UserError(
-                    f"{both} {key} is {first.settings.get(key)} in the first and {run.settings.get(key)} in the second."
-                )
+        for key, before in RANKING.items():
+            one, other = (each.settings.get(key, before) for each in (first, run))
+            if one != other:
+                raise UserError(f"{both} {key} is {one} in the first and {other} in the second.")
 
 
 def by_group(metrics: Iterable[str]) -> list[str]:

@@ -5,7 +5,6 @@ seed), stored as a complete run folder. Other runs find it by its address (see `
 that its weights depend on. This run is also the baseline of the hybrid.
 """
 
-import itertools
 import logging
 import re
 from collections.abc import Iterator
@@ -88,7 +87,12 @@ def find(run: "Run", ahead: int = 0) -> Path | None:
 
 def near(key: str, folder: Path) -> Iterator[Path]:
     """Folders of finished runs with the address `key`: beside a run, or below outputs/."""
-    for path in itertools.chain(folder.parent.glob("*/results.json"), OUTPUTS.rglob("results.json")):
+    return finished_runs(key, [folder.parent.glob("*/results.json"), OUTPUTS.rglob("results.json")])
+
+
+def finished_runs(key: str, searches: list[Iterator[Path]]) -> Iterator[Path]:
+    """Folders of finished runs with the address `key`."""
+    for path in (path for search in searches for path in search):
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 EDGE = 1e-6  # alpha stays this far from 0 and 1 while it is fitted; at 0 and 1 its gradient is not finite
 STEPS = 100  # most L-BFGS steps
 FOLDS = 5
+TENTHS = tuple(k / 10 for k in range(11))
 
 
 def check_chosen(fusion: object) -> None:
@@ -31,7 +32,7 @@ def check_chosen(fusion: object) -> None:
         )
 
 
-def fit(fusion: nn.Module, held: HeldOut, by: str, alphas: tuple[float, ...]) -> dict[str, Any]:
+def fit(fusion: nn.Module, held: HeldOut, by: str, alphas: tuple[float, ...] = TENTHS) -> dict[str, Any]:
     """Choose the alphas of a `Binned` fusion that are not set, or learn the weights of any other fusion.
 
     Args:

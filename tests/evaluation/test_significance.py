@@ -162,6 +162,15 @@ def test_a_difference_of_the_minimum_detectable_size_is_found_in_8_of_10_samples
     assert found == pytest.approx(0.8, abs=0.025)
 
 
+def test_with_seeds_drawn_again_what_is_detectable_grows_with_their_noise():
+    rng = np.random.default_rng(0)
+    base = rng.normal(size=(3, 200, 1))
+    level = np.array([-2, 0, 2])[:, None, None]
+    steady, shaken = (base + by_seed + rng.normal(size=base.shape) for by_seed in (0 * level, level))
+    one, two = (paired(base, [other], resamples=500, two_level=True).minimum_detectable for other in (steady, shaken))
+    assert two.item() > 3 * one.item()
+
+
 def simulated(rng, samples, users, shift, seeds=2):
     """(samples, users): differences of HR@10 averaged over seeds, of two models with the same users and a `shift`.
 

@@ -20,6 +20,7 @@ def complete(folder, alpha=None, graph=True, validation=0.1):
     results["config"]["data"]["path"] = "a & b"
     results |= {
         "best_val_metric": validation,
+        "validation_grouped_metrics": {g: {"NDCG@10": validation} for g in results["grouped_metrics"]},
         "command": "python -m hybrid_seq_gnn 'model=sasrec,hybrid' -m",
         "identity": "1d" * 32,
         "peak_memory_mib": 512.5,

@@ -11,7 +11,7 @@ from hybrid_seq_gnn.leaderboard import command as leaderboard
 from hybrid_seq_gnn.report.facts import gather
 from hybrid_seq_gnn.results.configurations import configurations
 from hybrid_seq_gnn.results.load import load
-from hybrid_seq_gnn.results.runs import require_comparable
+from hybrid_seq_gnn.results.runs import Run, require_comparable
 from hybrid_seq_gnn.run.baseline import compare_with
 from tests.damage import DEEP
 from tests.results.folders import random_ranks, write_run
@@ -215,3 +215,19 @@ def test_many_unfinished_runs_of_a_sweep_are_one_sentence(sweep):
         (sweep / name / "results.json").unlink()
     (line,) = load([sweep]).left_out
     assert line.startswith(f"{sweep}: 3 runs have no results.json: they were pruned")
+
+
+def test_a_hybrid_counts_the_seconds_of_its_encoders_and_a_joint_one_its_own_alone(tmp_path):
+    def seconds(**more):
+        return Run(tmp_path, {"seconds": {"total": 12.3}} | more).seconds
+
+    encoder = {"path": "a/model.pt", "others": ["b/model.pt"]}
+    assert seconds(stages={"encoder": encoder}, baseline={"seconds": 100.0}) == pytest.approx(212.3)
+    assert seconds(stages=None, baseline={"seconds": 100.0}) == pytest.approx(12.3)
+    assert seconds(stages={"encoder": {**encoder, "others": []}}) == pytest.approx(12.3)
+
+
+def test_the_validation_of_a_run_is_that_of_all_users(tmp_path):
+    path = write_run(tmp_path / "run", random_ranks(0)) / "results.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"best_val_metric": 0.7}))  # of a sample, in training
+    assert load([tmp_path / "run"]).runs[0].validation == 0.1

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COSTS = {
-    "time": "time of a run, seconds (mean over seeds)",
+    "time": "time of a run and its encoders, seconds (mean over seeds)",
     "memory": "peak memory of the process, MiB (greatest over seeds)",
 }
 
@@ -43,14 +43,14 @@ def write(section: Section, facts: Facts) -> None:
         parameters, epochs = one.runs[0].results.get("parameters", 0), [r.results["best_epoch"] for r in one.runs]
         line = [one.name, number(parameters, ","), *(number(spent(one, key), ",.0f") for key in COSTS)]
         rows.append([*line, Number(", ".join(map(str, epochs))), one.validation])
-    header = ["configuration", "parameters", "seconds a run", "peak MiB", "best epochs", f"validation {METRIC}"]
+    header = ["configuration", "parameters", "seconds with encoders", "peak MiB", "best epochs", f"validation {METRIC}"]
     section.table(header, rows, summary="Parameters, seconds, memory and epochs of every configuration")
 
 
 def spent(one: Configuration, cost: str) -> float | None:
-    """Mean seconds of a run, or the greatest peak memory in MiB; None where a run does not say."""
+    """Mean seconds of a run and its encoders, or the greatest peak memory in MiB; None where a run does not say."""
     if cost == "time":
-        return float(np.mean([run.results["seconds"]["total"] for run in one.runs]))
+        return float(np.mean([run.seconds for run in one.runs]))
     found = [run.results.get("peak_memory_mib") for run in one.runs]
     return None if None in found else max(float(value) for value in found if value is not None)
 
