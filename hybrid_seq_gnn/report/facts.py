@@ -16,7 +16,7 @@ from hybrid_seq_gnn.report.studies import Sweep, sweeps
 from hybrid_seq_gnn.results.command import select
 from hybrid_seq_gnn.results.configurations import Configuration, configurations
 from hybrid_seq_gnn.results.load import load
-from hybrid_seq_gnn.results.runs import GROUPS, RANKING, Run, data_of
+from hybrid_seq_gnn.results.runs import GROUPS, Run, data_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -205,7 +205,7 @@ def comparable(runs: Sequence[Run], wanted: Sequence[Run], notes: list[str]) -> 
     """The runs of one split and one way to evaluate: that of the baseline, else that of most runs."""
 
     def kind(run: Run) -> tuple[Any, ...]:
-        return run.split_hash, *(run.settings.get(key) for key in RANKING)
+        return run.split_hash, *run.ranking
 
     ours = Counter(map(kind, wanted or runs)).most_common(1)[0][0]
     kept, left = ([run for run in runs if (kind(run) == ours) == ok] for ok in (True, False))

@@ -81,6 +81,11 @@ class Run:
         """Of `every_setting` what may change a number, without the seed and the data."""
         return {k: v for k, v in self.every_setting.items() if k.split(".")[0] not in ("seed", "data") and counts(k)}
 
+    @property
+    def ranking(self) -> tuple[Any, ...]:
+        """The values of `RANKING`."""
+        return tuple(self.settings.get(key, before) for key, before in RANKING.items())
+
     @cached_property
     def identity(self) -> str:
         """What all repeats of a configuration have in common."""
@@ -136,8 +141,7 @@ def require_comparable(runs: Sequence[Run]) -> None:
             raise UserError(
                 f"{both} they have other data or another split ({data_of(first)} and {data_of(run)}). Name runs of one."
             )
-        for key, before in RANKING.items():
-            one, other = (each.settings.get(key, before) for each in (first, run))
+        for key, one, other in zip(RANKING, first.ranking, run.ranking, strict=True):
             if one != other:
                 raise UserError(f"{both} {key} is {one} in the first and {other} in the second.")
 
