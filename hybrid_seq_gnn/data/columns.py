@@ -83,8 +83,8 @@ def times(column: Column, time_format: str | None = None) -> tuple[np.ndarray, s
     for target in (pa.int64(), pa.float64()):
         if (values := cast(column, target)) is not None:
             return whole(values.to_numpy()), None
-    for make in (lambda: column, lambda: zoned(column)) if text else ():
-        dates = make()
+    for some_have_zones in (False, True) if text else ():
+        dates = zoned(column) if some_have_zones else column
         for unit, zone in DATES:
             if (values := cast(dates, pa.timestamp(unit, zone))) is not None:
                 return np.asarray(pc.cast(values, pa.int64()).to_numpy()), unit

@@ -73,7 +73,7 @@ def header(part: Part, separator: str) -> list[str]:
     first = decoded(re.split(rb"\r\n|\n|\r", part.raw[:LONGEST], maxsplit=blank + 1)[blank])
     if (columns := first.count(separator) + 1) > MOST_COLUMNS:
         raise UserError(f"{part.name} has {columns:,} columns in its first line; is the separator right?")
-    fields = next(fields_of([first.replace(separator, one)], one), [])
+    fields: list[str] = next(fields_of([first.replace(separator, one)], one), [])
     return [field.replace(one, separator) for field in fields]
 
 

@@ -40,7 +40,7 @@ def time_span(events: Events) -> list[str]:
             unit, guessed = each, f", read as {name} since 1970"
     if unit is None:
         return [f"times: {first} to {last}"]
-    days = [np.datetime64(int(time), unit).astype("datetime64[D]") for time in (first, last)]
+    days = np.array([int(first), int(last)]).astype(f"datetime64[{unit}]").astype("datetime64[D]")
     return [f"times: {days[0]} to {days[1]} (UTC{guessed})"]
 
 

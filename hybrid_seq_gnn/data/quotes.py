@@ -40,8 +40,8 @@ def check_quotes(text: bytes, name: str, layout: Layout, used: set[int], swallow
     wrong = re.compile(
         rb'(?:^|%b)"[^"]*(?:""[^"]*)*(?:"(?!")[^%b]|$)' % (one, one)
     )  # in a line, faster than its fields
-    one = re.escape(layout.delimiter)
-    field = re.compile(rf'(?:^|{one})(?:"[^"]*(?:""[^"]*)*"(?!")(?P<after>[^{one}]*)|(?P<plain>[^{one}]*))')
+    end = re.escape(layout.delimiter)
+    field = re.compile(rf'(?:^|{end})(?:"[^"]*(?:""[^"]*)*"(?!")(?P<after>[^{end}]*)|(?P<plain>[^{end}]*))')
     for number, raw in numbered_lines(text) if swallowed else lines_with(inside, text):
         if wrong.search(raw := raw.removesuffix(b"\r")) is None:
             continue
