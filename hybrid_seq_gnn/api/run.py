@@ -107,7 +107,7 @@ class LoadedRun:
         else:
             asked = of_training(self.trained, users, before)
         seen = not self.trained.mask_history if include_seen is None else include_seen
-        names = self._titles if titles is None else titles_of(self.config["data"], titles)
+        names = self._titles if titles is None else titles_of(self.config["data"], titles, self.items)
         parts = recommend(self.trained, asked, k, include_seen=seen)
         found = [rows_of(self.trained, part, names, explain) for part in parts]
         return (

@@ -27,14 +27,18 @@ def from_columns(columns: dict[str, Column], time_format: str | None) -> Events:
     for field, column in columns.items():
         try:
             if field == "timestamp":
-                found[field] = times(column, time_format)
+                found[field], found["unit"] = times(column, time_format)
             else:
                 found[field] = ratings(column) if field == "rating" else encode(column)
         except UnreadableColumn as error:
             error.field = field
             raise
-    (user, user_ids), (item, item_ids) = found["user"], found["item"]
-    return Events(user, item, found.get("rating"), found.get("timestamp"), user_ids, item_ids)
+        except pa.ArrowException as error:
+            unreadable = UnreadableColumn(f"holds {column.type}, which cannot be read ({error})")
+            unreadable.field = field
+            raise unreadable from error
+    (user, user_ids), (item, item_ids) = found.pop("user"), found.pop("item")
+    return Events(user, item, found.pop("rating", None), found.pop("timestamp", None), user_ids, item_ids, **found)
 
 
 def ratings(column: Column) -> np.ndarray:
@@ -54,11 +58,13 @@ def ratings(column: Column) -> np.ndarray:
     return np.asarray(numbers)
 
 
-def times(column: Column, time_format: str | None = None) -> np.ndarray:
-    """Times that sort as the column's do: int64 where they are whole numbers or dates, else float64.
+def times(column: Column, time_format: str | None = None) -> tuple[np.ndarray, str | None]:
+    """Times that sort as the column's do: int64 where they are whole numbers or dates, else float64; and their unit
+    (D, s, ms, us or ns), if they are dates.
 
     Numbers and dates of a date type keep their unit. Dates as text (ISO 8601, or `time_format`) become nanoseconds
-    since 1970, or microseconds where those do not fit; without a zone they count as UTC.
+    since 1970, or microseconds where those do not fit; without a zone they count as UTC. With a `time_format`, numbers
+    are the digits of a date.
 
     Raises:
         UnreadableColumn: a value is neither; or numbers beyond 2 ** 53 are not whole, so that their order may be lost.
@@ -66,23 +72,54 @@ def times(column: Column, time_format: str | None = None) -> np.ndarray:
     kind = column.type
     if pa.types.is_temporal(kind):
         width = pa.int32() if pa.types.is_date32(kind) or pa.types.is_time32(kind) else pa.int64()
-        return np.asarray(pc.cast(column, width).to_numpy()).astype(np.int64)
-    if pa.types.is_string(kind):
-        if time_format is not None:
-            return formatted(column, time_format)
-        column = pc.utf8_trim_whitespace(column)
-    for target in (pa.int64(), pa.float64(), *DATES):
-        try:
-            values = pc.cast(column, target)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            continue
-        if pa.types.is_temporal(target):
-            return np.asarray(pc.cast(values, pa.int64()).to_numpy())
-        return whole(values.to_numpy())
+        unit = kind.unit if pa.types.is_timestamp(kind) else {pa.date32(): "D", pa.date64(): "ms"}.get(kind)
+        return np.asarray(pc.cast(column, width).to_numpy()).astype(np.int64), unit
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        column = pc.cast(column, pa.string())
+    if time_format is not None:
+        return formatted(column if pa.types.is_string(column.type) else digits(column, time_format), time_format)
+    text = pa.types.is_string(column.type)
+    column = pc.utf8_trim_whitespace(column) if text else column
+    for target in (pa.int64(), pa.float64()):
+        if (values := cast(column, target)) is not None:
+            return whole(values.to_numpy()), None
+    for some_have_zones in (False, True) if text else ():
+        dates = zoned(column) if some_have_zones else column
+        for unit, zone in DATES:
+            if (values := cast(dates, pa.timestamp(unit, zone))) is not None:
+                return np.asarray(pc.cast(values, pa.int64()).to_numpy()), unit
     raise UnreadableColumn("holds neither numbers nor ISO 8601 dates (data=table reads others with data.time_format)")
 
 
-DATES = [pa.timestamp(unit, zone) for unit in ("ns", "us") for zone in ("UTC", None)]
+DATES = [(unit, zone) for unit in ("ns", "us") for zone in ("UTC", None)]
+
+
+def cast(column: Column, target: pa.DataType) -> Column | None:
+    """A column as another type, if all its values can be."""
+    try:
+        return pc.cast(column, target)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+
+
+def zoned(column: Column) -> Column:
+    """ISO 8601 dates of which some have a zone and some have none: all with one."""
+    day = pc.match_substring_regex(column, r"^\d{4}-\d\d-\d\d$")
+    column = pc.if_else(day, pc.binary_join_element_wise(column, "T00:00:00", ""), column)
+    has = pc.match_substring_regex(column, r"[T ].*(Z|[+-]\d\d(:?\d\d)?)$")
+    return pc.if_else(has, column, pc.binary_join_element_wise(column, "Z", ""))
+
+
+def digits(column: Column, time_format: str) -> Column:
+    """Whole numbers as text, with the zeros at the start that a date would have.
+
+    Raises:
+        UnreadableColumn: they are not whole.
+    """
+    if (numbers := cast(column, pa.int64())) is None:
+        raise UnreadableColumn(f"holds {column.type}, which is no date written data.time_format={time_format}")
+    width = len(datetime(2000, 12, 30, 23, 59, 58, 999_999).strftime(time_format))
+    return pc.utf8_lpad(pc.cast(numbers, pa.string()), width, "0")
 
 
 def whole(values: np.ndarray) -> np.ndarray:
@@ -97,16 +134,17 @@ def whole(values: np.ndarray) -> np.ndarray:
     return integers if np.array_equal(integers, values) else values
 
 
-def formatted(column: Column, time_format: str) -> np.ndarray:
+def formatted(column: Column, time_format: str) -> tuple[np.ndarray, str]:
     """Dates written as `time_format` says, in nanoseconds since 1970, or microseconds where those do not fit."""
+    unit = "ns"
     dates = pd.to_datetime(column.to_pandas(), format=time_format, utc=True, errors="coerce")
     if dates.isna().any():
         raise UnreadableColumn(f"holds values that are not written as data.time_format={time_format}")
     try:
         dates = dates.dt.as_unit("ns")
     except pd.errors.OutOfBoundsDatetime:
-        dates = dates.dt.as_unit("us")
-    return np.asarray(dates.astype("int64"))
+        unit, dates = "us", dates.dt.as_unit("us")
+    return np.asarray(dates.astype("int64")), unit
 
 
 def check_format(time_format: str) -> None:

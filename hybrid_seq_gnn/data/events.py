@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
+from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +22,7 @@ class Events:
         timestamp: (events,) int64 or float64, in the unit of the source; None where it has none.
         user_ids, item_ids: the ids of the source: int64 where all read back the same, else all text (dtype object).
         notes: what the log should say of how they were read.
+        unit: of the timestamps, D, s, ms, us or ns since 1970; None if the source does not say.
     """
 
     user: np.ndarray
@@ -30,6 +32,7 @@ class Events:
     user_ids: np.ndarray
     item_ids: np.ndarray
     notes: tuple[str, ...] = ()
+    unit: str | None = None
 
     def __len__(self) -> int:
         return len(self.user)
@@ -137,7 +140,7 @@ def plain(ids: pa.Array) -> np.ndarray:
     if pa.types.is_floating(ids.type):
         ids = pa.array([text_of(one) for one in ids.to_numpy()])
     elif not pa.types.is_integer(ids.type):
-        ids = pc.cast(ids, pa.string())
+        ids = of_bytes(ids) if pa.types.is_fixed_size_binary(ids.type) else pc.cast(ids, pa.string())
         if pc.any(pc.match_substring_regex(ids, "[\r\n]")).as_py():
             raise UnreadableColumn("holds ids with a line break")
     if (numbers := as_numbers(ids)) is not None:
@@ -145,6 +148,21 @@ def plain(ids: pa.Array) -> np.ndarray:
     values = np.empty(len(ids), dtype=object)
     values[:] = pc.cast(ids, pa.string()).to_pylist()
     return values
+
+
+def of_bytes(ids: pa.Array) -> pa.Array:
+    """Ids of a fixed number of bytes as text; 16 bytes that are no printable text are a UUID.
+
+    Raises:
+        UnreadableColumn: other bytes are no UTF-8 text.
+    """
+    raw = ids.to_pylist()
+    if ids.type.byte_width == 16 and not all(one.isascii() and one.decode().isprintable() for one in raw):
+        return pa.array([str(UUID(bytes=one)) for one in raw], pa.string())
+    try:
+        return pa.array([one.decode() for one in raw], pa.string())
+    except UnicodeDecodeError as error:
+        raise UnreadableColumn("holds binary values that are no UTF-8 text") from error
 
 
 def events(

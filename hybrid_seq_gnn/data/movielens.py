@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
-from hybrid_seq_gnn.data.delimited import Layout, read_delimited
+from hybrid_seq_gnn.data.delimited import read_delimited
 from hybrid_seq_gnn.data.download import download
 from hybrid_seq_gnn.data.events import Events
+from hybrid_seq_gnn.data.layout import Layout
 from hybrid_seq_gnn.data.prepare import cache_folder
 from hybrid_seq_gnn.data.raw import Part, read_parts
 from hybrid_seq_gnn.data.source import Source

@@ -8,8 +8,9 @@ import lzma
 from dataclasses import dataclass
 from importlib.resources import files
 
-from hybrid_seq_gnn.data.delimited import Layout, read_delimited
+from hybrid_seq_gnn.data.delimited import read_delimited
 from hybrid_seq_gnn.data.events import Events
+from hybrid_seq_gnn.data.layout import Layout
 from hybrid_seq_gnn.data.raw import Part
 from hybrid_seq_gnn.data.source import Source
 

@@ -9,13 +9,13 @@ import pyarrow as pa
 
 from hybrid_seq_gnn.data import cache
 from hybrid_seq_gnn.data.filters import filter_events
+from hybrid_seq_gnn.data.notes import easy_targets, missing_ids, tied_targets, time_span
 from hybrid_seq_gnn.data.raw import Part
 from hybrid_seq_gnn.data.sequences import Sequences, by_user
 from hybrid_seq_gnn.data.source import Source
 from hybrid_seq_gnn.data.split import Split, global_time, leave_one_out
 from hybrid_seq_gnn.files import expanded
 
-MOST_REPEATS = 0.1  # of held-out items that repeat the event before
 SEQUENCES = ("indptr", "items", "timestamps", "user_ids", "item_ids")  # the arrays of each class
 SPLIT = ("train_end", "valid", "test")
 MAX_KEPT = 4  # prepared data sets held in the memory of one process
@@ -30,7 +30,7 @@ class Prepared:
         split: which events are held out.
         data_hash: sha256 of the histories.
         split_hash: sha256 of the histories and the split; runs with the same hash can be compared.
-        log: one line per filter, with what it removed.
+        log: what was read, what each filter removed, and warnings.
     """
 
     sequences: Sequences
@@ -89,13 +89,16 @@ def from_disk(source: Source) -> Prepared:
 
 def make(source: Source, content: list[Part]) -> cache.Arrays:
     """Prepared data as the arrays that are cached."""
-    events, lines = filter_events(source.read(content), source)
-    lines = [*events.notes, *lines]
+    events = source.read(content)
+    lines = [*events.notes, *missing_ids(events)]
+    events, removed = filter_events(events, source)
+    lines += [*removed, *time_span(events)]
     sequences = by_user(events)
     if source.split == "global_time":
         split = global_time(sequences, source.valid_share, source.test_share)
     else:
         split = leave_one_out(sequences)
+    lines += tied_targets(events, sequences, split)
     lines += easy_targets(sequences, split, source.duplicates)
     data_hash = sequences.hash()
     arrays = {name: getattr(sequences, name) for name in SEQUENCES} | {name: getattr(split, name) for name in SPLIT}
@@ -111,17 +114,3 @@ def prepared(arrays: cache.Arrays, folder: Path | None = None) -> Prepared:
     split = Split(**{name: arrays[name] for name in SPLIT})
     data_hash, split_hash = arrays["hashes"]
     return Prepared(sequences, split, data_hash, split_hash, tuple(arrays["log"]))
-
-
-def easy_targets(sequences: Sequences, split: Split, duplicates: str) -> list[str]:
-    """A line where more than a tenth of the held-out items repeat the event before them."""
-    users = np.flatnonzero(split.test > 0)
-    at = sequences.indptr[users] + split.test[users]
-    share = float((sequences.items[at] == sequences.items[at - 1]).mean()) if len(users) else 0.0
-    if share <= MOST_REPEATS:
-        return []
-    helps = "; data.duplicates=drop helps if the file has events twice"
-    return [
-        f"warning: {100 * share:.0f} % of the held-out items repeat the event before them, so a model that repeats the "
-        "last item looks good" + (helps if duplicates == "keep" and sequences.timestamps is not None else "")
-    ]

@@ -2,6 +2,7 @@
 
 import glob
 import io
+import json
 import lzma
 import re
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ FOREIGN = {  # what other files are, by first bytes, and what to do
     b"ARROW1\0\0": "is an Arrow or Feather file. Save the table as Parquet or CSV",
     b"Obj\x01": "is an Avro file. Save the table as Parquet or CSV",
     b"SQLite format 3\0": "is an SQLite database. Save the table as Parquet or CSV",
+    b"\x1f\x9d": "is packed with compress (.Z). Unpack it",
+    **{magic: f"is packed twice, the second time with {codec}. Unpack it once" for magic, codec in CODECS.items()},
 }
 UTF16 = (b"\xff\xfe", b"\xfe\xff")  # byte-order marks
 CHUNK = 1 << 24
@@ -61,7 +64,15 @@ def refuse_foreign(part: Part) -> None:
     """Raise ValueError with what a file is that is neither Parquet nor text of one byte a letter."""
     if part.raw.startswith(UTF16):
         raise UserError(f"{part.name} is UTF-16 text. {ICONV.format('utf-16')}")
-    if what := next((what for magic, what in FOREIGN.items() if part.raw.startswith(magic)), None):
+    what = next((what for magic, what in FOREIGN.items() if part.raw.startswith(magic)), None)
+    if part.raw[257:262] == b"ustar":
+        what = "is a tar archive. Unpack it"
+    if part.raw.startswith(b"ORC") and re.search(rb"[\0-\x08]", part.raw[:START]):
+        what = "is an ORC file. Save the table as Parquet or CSV"
+    if (lines := json_lines(part.raw)) is not None:
+        read = f"pandas.read_json({part.name!r}, dtype=False{', lines=True' * lines})"
+        what = f'is JSON. Convert it: python -c "import pandas; {read}.to_parquet({part.name + ".parquet"!r})"'
+    if what:
         raise UserError(f"{part.name} {what}; or name another file with data.path.")
     if not part.raw.startswith(PARQUET) and b"\0" in part.raw[:START]:
         order = "be" if part.raw.startswith(b"\0") else "le"
@@ -69,6 +80,17 @@ def refuse_foreign(part: Part) -> None:
             f"{part.name} has zero bytes in it, which no text has, but for UTF-16. If it is that: "
             f"{ICONV.format(f'utf-16{order}')} Of other files, data=table reads text and Parquet."
         )
+
+
+def json_lines(raw: bytes) -> bool | None:
+    """Whether each line of a file is a JSON object; None if the file is no JSON."""
+    first, _, rest = raw[: 1 << 20].lstrip().partition(b"\n")
+    if not first.startswith((b"{", b"[")):
+        return None
+    try:
+        return isinstance(json.loads(first), dict) and bool(rest.strip())
+    except (ValueError, RecursionError):  # it goes on in the next line
+        return False if re.match(rb'(\[\s*)?\{\s*"(?:[^"\\]|\\.)*"\s*:', first + rest) else None
 
 
 def files_of(path: Path) -> list[Path]:
@@ -125,6 +147,8 @@ def text_lines(part: Part) -> Iterator[tuple[int, str]]:
     Raises:
         ValueError: some lines end with \r alone and others do not, or a line is no UTF-8 text.
     """
+    if part.raw.startswith(PARQUET):
+        raise UserError(f"{part.name} is Parquet. If a row is an event, data=table reads it.")
     raw = line_feeds(part.raw)
     if re.search(rb"\S\r+\S", raw):
         raise UserError(f"{part.name} {MIXED}")

@@ -3,12 +3,15 @@
 Source: https://recbole.io/docs/user_guide/data/atomic_files.html
 """
 
+import glob
 from dataclasses import dataclass, replace
 
-from hybrid_seq_gnn.data.delimited import Layout, header, read_delimited
+from hybrid_seq_gnn.data.delimited import read_delimited
 from hybrid_seq_gnn.data.events import Events
-from hybrid_seq_gnn.data.raw import Part
+from hybrid_seq_gnn.data.layout import Layout, header
+from hybrid_seq_gnn.data.raw import Part, read_parts
 from hybrid_seq_gnn.data.source import Source, tab
+from hybrid_seq_gnn.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,15 +29,26 @@ class RecBole(Source):
     rating: str = "rating"
     separator: str = "\t"
 
+    def content(self) -> list[Part]:
+        """Of a folder, the files NAME.inter, if there are any: users and items have files beside them."""
+        path = self.file()
+        if path.is_dir() and any(path.rglob("*.inter")):
+            path = path.__class__(glob.escape(str(path)), "**", "*.inter")
+        return read_parts(path, self.max_bytes)
+
     def read(self, content: list[Part]) -> Events:
         """Ids are needed; a time or rating column is used where it is there, and needed where the user named it."""
         separator = tab(self.separator) or "\t"
         names = header(content[0], separator)
         typed = {name.partition(":")[0]: name for name in names}
         columns, notes = {}, []
+        bare = [name.partition(":")[0] for name in names]
         for field in ("user", "item", "timestamp", "rating"):
             name = getattr(self, field)
             optional = field in ("timestamp", "rating") and name == getattr(type(self), field)
+            if bare.count(name) > 1:
+                twice = ", ".join(each for each in names if each.partition(":")[0] == name)
+                raise UserError(f"{content[0].name} has {bare.count(name)} columns {name!r} (data.{field}): {twice}.")
             if name in typed or not optional:
                 columns[field] = typed.get(name, name)
             elif field == "timestamp":

@@ -4,16 +4,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hybrid_seq_gnn.data.columns import check_format, from_columns
-from hybrid_seq_gnn.data.delimited import Layout, Quotes, check_columns, read_delimited
+from hybrid_seq_gnn.data.delimited import read_delimited
 from hybrid_seq_gnn.data.events import Events, UnreadableColumn
+from hybrid_seq_gnn.data.layout import Layout, Quotes, check_columns
 from hybrid_seq_gnn.data.raw import PARQUET, Part
 from hybrid_seq_gnn.data.source import Source, tab
 from hybrid_seq_gnn.errors import UserError, reading
 
 NUMBER = 8  # bytes
+TEXT = (pa.types.is_string, pa.types.is_binary, pa.types.is_large_binary)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +64,21 @@ class Table(Source):
             quotes=self.quotes,
             time_format=self.time_format,
             settings=self.settings,
+            guessed=self.header is None and self.columns is None,
         )
         parquet = [part.raw.startswith(PARQUET) for part in content]
         if any(parquet) and not all(parquet):
             raise UserError(f"{self.path} holds Parquet and other files; data.path may name some of them by a glob.")
-        return read_parquet(content, layout, self.max_bytes) if all(parquet) else read_delimited(content, layout)
+        if not any(parquet):
+            return read_delimited(content, layout)
+        given = {"columns": self.columns, "header": self.header, "separator": self.separator}
+        given["quotes"] = None if self.quotes == "line" else self.quotes
+        if of_text := [f"data.{name}" for name, value in given.items() if value is not None]:
+            raise UserError(
+                f"{content[0].name} is Parquet, whose columns have names and types; {' and '.join(of_text)} "
+                "would change nothing. Leave it out, and name columns with data.user, data.item and data.timestamp."
+            )
+        return read_parquet(content, layout, self.max_bytes)
 
 
 def read_parquet(parts: list[Part], layout: Layout, max_bytes: int) -> Events:
@@ -83,20 +96,22 @@ def read_parquet(parts: list[Part], layout: Layout, max_bytes: int) -> Events:
                 raise UserError(f"{part.name} unpacks to more than data.max_bytes={max_bytes:,}.")
             table = file.read(list(dict.fromkeys(layout.columns.values())))
             table.validate(full=True)
-        for field, name in layout.columns.items():
-            if (column := table[name]).null_count:
-                row = column.is_null().index(True).as_py()
+            columns = {field: decoded(table[name]) for field, name in layout.columns.items()}
+        for field, column in columns.items():
+            row = column.is_null().index(True).as_py() if column.null_count else -1
+            if row < 0 and field in ("user", "item") and any(is_kind(column.type) for is_kind in TEXT):
+                row = pc.index(column, pa.scalar("", column.type)).as_py()
+            if row >= 0:
                 raise UserError(f"{part.name}, row {row + 1}: column {layout.column(field)} has no value.")
-        tables.append(table)
+        tables.append(pa.table(columns))
     try:
         table = pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException as error:
         raise UserError(f"{parts[0].name} and the other parts have columns of other types: {error}.") from error
     if not len(table):
         raise UserError(f"{parts[0].name} has no rows.")
-    columns = {field: decoded(table[name]) for field, name in layout.columns.items()}
     try:
-        return from_columns(columns, layout.time_format)
+        return from_columns({field: table[field] for field in layout.columns}, layout.time_format)
     except UnreadableColumn as error:
         raise UserError(f"{parts[0].name}: column {layout.column(error.field)} {error}.") from error
 
@@ -109,6 +124,8 @@ def size_of(file: pq.ParquetFile, columns: int) -> int:
 
 
 def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column without dictionaries and long or viewed strings."""
+    """A column without dictionaries, long or viewed strings, and extension types such as UUIDs."""
+    if isinstance(column.type, pa.BaseExtensionType):
+        column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     return column.cast(pa.string() if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) else kind)

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> str:
             on_ray([str(Path(path).resolve()) for path in paths], Recommend, arguments, args.address, folder)
         return f"{chosen.folder}: {args.k} items for {users:,} users.\nwritten to {args.out}"
     trained = load_trained(chosen, args.device)
-    titles = titles_of(trained.config["data"], args.titles)
+    titles = titles_of(trained.config["data"], args.titles, trained.item_ids)
     histories, total = asked(args, trained)
     if args.out is None:
         first = next(histories)

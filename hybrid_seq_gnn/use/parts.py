@@ -83,7 +83,7 @@ class Recommend:
     def __init__(self, run: str, k: int, include_seen: bool, explained: bool, titles: str | None, device: str) -> None:
         self.trained, self.k = load_trained(choose(run), device), k
         self.include_seen = include_seen or not self.trained.mask_history
-        self.explained, self.titles = explained, titles_of(self.trained.config["data"], titles)
+        self.explained, self.titles = explained, titles_of(self.trained.config["data"], titles, self.trained.item_ids)
 
     def __call__(self, rows: pa.Table | pd.DataFrame) -> pd.DataFrame:
         frame = frame_of(rows)

@@ -7,14 +7,18 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hybrid_seq_gnn.data.delimited import fields_of
+from hybrid_seq_gnn.data.events import UnreadableColumn, encode, text_of
+from hybrid_seq_gnn.data.layout import fields_of
 from hybrid_seq_gnn.data.movielens import MovieLens
 from hybrid_seq_gnn.data.prepare import cache_folder
 from hybrid_seq_gnn.data.raw import PARQUET, Part, read_bytes, shown
 from hybrid_seq_gnn.data.source import Source
+from hybrid_seq_gnn.data.table import decoded
 from hybrid_seq_gnn.errors import UserError, reading
 from hybrid_seq_gnn.files import expanded
 from hybrid_seq_gnn.run.build import build
@@ -27,7 +31,7 @@ KINDS = "a CSV, TSV or Parquet file with the columns item and title, or movies.d
 Titles = dict[int | str, str]
 
 
-def titles_of(data: Config, given: str | Path | None = None) -> Titles:
+def titles_of(data: Config, given: str | Path | None = None, items: np.ndarray | None = None) -> Titles:
     """The title of each item by its id: whole numbers are there as numbers and as text.
 
     They are read from `given`, else from `data.titles`, else from the movies.dat, u.item or movies.csv in the zip or
@@ -37,9 +41,10 @@ def titles_of(data: Config, given: str | Path | None = None) -> Titles:
     Args:
         data: of a configuration.
         given: a file, see `read_titles`.
+        items: ids, at least one of which must have a title in a file that is given.
 
     Raises:
-        UserError: the file cannot be read.
+        UserError: the file cannot be read, or has titles of other items.
     """
     named = given or data.get("titles")
     if given is None and named and not expanded(str(named)).exists():
@@ -48,7 +53,7 @@ def titles_of(data: Config, given: str | Path | None = None) -> Titles:
         part = find(expanded(str(named)))
         if part is None:
             raise UserError(f"{named} has no titles of items; expected {KINDS}.")
-        return read_titles(part)
+        return read_titles(part, items if given else None)
     source: Source = build(data)
     if not isinstance(source, MovieLens):
         return {}
@@ -84,16 +89,20 @@ def find(path: Path) -> Part | None:
         return Part(f"{path}: {members[0]}", archive.read(members[0]))
 
 
-def read_titles(part: Part) -> Titles:
+def read_titles(part: Part, items: np.ndarray | None = None) -> Titles:
     """The titles of a file: item::title::…, item|title|…, or CSV, TSV or Parquet.
 
     A table has the columns `item` and `title`; of those that it lacks, it is the first one instead. An item without a
     title is left out; of one that is there twice, the first title counts.
 
+    Args:
+        items: ids, at least one of which must be there.
+
     Raises:
         UserError: names the file, the line and what was expected.
     """
     rows = parquet_rows(part) if part.raw.startswith(PARQUET) else text_rows(part)
+    column, _ = next(rows, ("", ""))  # names come first
     titles: Titles = {}
     for item, title in rows:
         if title := " ".join(title.split()):
@@ -102,30 +111,41 @@ def read_titles(part: Part) -> Titles:
                 titles.setdefault(int(item), title)
     if not titles:
         raise UserError(f"{part.name} has no titles of items; expected {KINDS}.")
+    if items is not None and len(items) and not any(one in titles for one in items.tolist()):
+        raise UserError(
+            f"{part.name} has titles of other items: the column read as item is {column!r}, with ids such as "
+            f"{next(iter(titles))}, and the model has items such as {items[0]}. Name the columns item and title."
+        )
     return titles
 
 
 def parquet_rows(part: Part) -> Iterator[tuple[str, str]]:
-    """Item and title of each row; missing values are left out."""
+    """Names of the two columns, then item and title of each row; missing values are left out."""
     with reading(f"{part.name} cannot be read as Parquet"):
         file = pq.ParquetFile(pa.BufferReader(part.raw))
         names = file.schema_arrow.names
         chosen = [names[k] for k in places(names, part.name)]
         table = file.read(chosen)
-        columns = [table[name].to_pylist() for name in chosen]
-    for item, title in zip(*columns, strict=True):
-        if item is not None and title is not None:
-            yield str(item), str(title)
+        item, title = (decoded(table[name]) for name in chosen)
+        there = pc.and_(item.is_valid(), title.is_valid())
+        titles = title.filter(there).to_pylist()
+        try:
+            codes, ids = encode(item.filter(there))  # as ids of events are read
+        except UnreadableColumn as error:
+            raise UserError(f"{part.name}: column {chosen[0]!r} {error}.") from error
+    yield chosen[0], chosen[1]
+    for one, name in zip(ids[codes].tolist(), titles, strict=True):
+        yield str(one), text_of(name)
 
 
 def text_rows(part: Part) -> Iterator[tuple[str, str]]:
-    """Item and title of each line, as UTF-8 or, if it is none, as Latin-1."""
+    """Names of the two columns, then item and title of each line, as UTF-8 or, if it is none, as Latin-1."""
     try:
         text = part.raw.decode()
     except UnicodeDecodeError:
         text = part.raw.decode("latin-1")
     first = text.lstrip("\r\n").split("\n", 1)[0].rstrip("\r")
-    most = max(",", "|", "\t", key=first.count)
+    most = max(",", "|", "\t", ";", key=first.count)
     if "::" in first or most == "|":
         yield from plain_rows(part, text, "::" if "::" in first else "|")
     else:
@@ -134,6 +154,7 @@ def text_rows(part: Part) -> Iterator[tuple[str, str]]:
 
 def plain_rows(part: Part, text: str, separator: str) -> Iterator[tuple[str, str]]:
     """Lines without a header or quotes."""
+    yield "the first of each line", "the second"
     for number, line in enumerate(text.split("\n"), start=1):
         if line := line.rstrip("\r"):
             item, *rest = line.split(separator)
@@ -151,6 +172,7 @@ def table_rows(part: Part, text: str, separator: str) -> Iterator[tuple[str, str
         for fields in lines:
             if fields and names is None:
                 names, (item, title) = fields, places(fields, f"{part.name}, line {start}")
+                yield fields[item], fields[title]
             elif fields and names is not None:
                 if len(fields) != len(names) or not fields[item]:
                     wrong = f"expected {separator.join(names)}, got {shown(separator.join(fields))}"

@@ -1,17 +1,20 @@
 """Files whose bytes are not what is expected: never two ids as one, and called what they are."""
 
+import bz2
 import gzip
 import io
+import tarfile
 import zipfile
 
 import pyarrow as pa
+import pyarrow.orc
 import pytest
 
 from hybrid_seq_gnn.data.pairs import Pairs
 from hybrid_seq_gnn.data.recbole import RecBole
 from hybrid_seq_gnn.data.sequences_file import SequencesFile
 from hybrid_seq_gnn.data.table import Table
-from tests.data.test_real_files import HEADER, refused, table
+from tests.data.test_real_files import HEADER, parquet, refused, table
 from tests.data.test_sources import read, told
 
 # bytes that are no UTF-8
@@ -71,7 +74,28 @@ def arrow(raw):
         return out.getvalue().to_pybytes()
 
 
+def tarred(raw):
+    with io.BytesIO() as out:
+        with tarfile.open(fileobj=out, mode="w") as file:
+            info = tarfile.TarInfo("log.csv")
+            info.size = len(raw)
+            file.addfile(info, io.BytesIO(raw))
+        return out.getvalue()
+
+
+def orc(raw):
+    with pa.BufferOutputStream() as out:
+        pyarrow.orc.write_table(pa.table({"user": [1]}), out)
+        return out.getvalue().to_pybytes()
+
+
 KINDS = {
+    "is a tar archive. Unpack it": tarred,
+    "is a tar archive. Unpack": lambda raw: gzip.compress(tarred(raw)),
+    "is packed twice, the second time with gzip. Unpack": lambda raw: gzip.compress(gzip.compress(raw)),
+    "is packed twice, the second time with bz2.": lambda raw: gzip.compress(bz2.compress(raw)),
+    "is packed with compress (.Z). Unpack it": lambda raw: b"\x1f\x9d\x90" + raw,
+    "is an ORC file. Save the table": orc,
     "is a zip or an Excel workbook. Unpack": zipped,
     "is a zip or an Excel workbook.": lambda raw: gzip.compress(zipped(raw)),
     "is UTF-16 text. Save it as UTF-8 text, for example with: iconv -f utf-16": lambda raw: raw.decode().encode(
@@ -89,6 +113,34 @@ KINDS = {
 def test_a_file_of_another_kind_is_called_what_it_is(said, source, tmp_path):
     (tmp_path / "log.csv").write_bytes(KINDS[said]((HEADER + "1,2,3\n").encode()))
     refused(source(path=str(tmp_path / "log.csv")), f"log.csv {said}")
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ('{"user": "a", "item": "b"}\n{"user": "a", "item": "c"}\n', True),
+        ('[{"user": "a"},\n {"user": "b"}]\n', False),
+        ('{\n  "u1": ["a", "b"]\n}\n', False),
+        ('[["u", "a", 1]]\n', False),
+    ],
+)
+@pytest.mark.parametrize("source", [Table, SequencesFile, RecBole])
+def test_json_is_called_so_with_a_command_that_converts_it(source, text, lines, tmp_path):
+    (tmp_path / "y.json").write_text(text)
+    name = str(tmp_path / "y.json")
+    how = f"pandas.read_json({name!r}, dtype=False{', lines=True' if lines else ''}).to_parquet({name + '.parquet'!r})"
+    refused(source(path=name), f'y.json is JSON. Convert it: python -c "import pandas; {how}"')
+
+
+@pytest.mark.parametrize("name", ["ORCID", "{user}", "[user]"])
+def test_a_name_that_begins_like_another_kind_is_a_name(name, tmp_path):
+    assert told(read(table(tmp_path, f"{name},item,timestamp\n1,2,3\n", user=name))) == [(1, 2, 3)]
+
+
+@pytest.mark.parametrize("source", [SequencesFile, Pairs, RecBole])
+def test_of_parquet_other_sources_say_what_reads_it(source, tmp_path):
+    parquet(tmp_path, user=[1], item=[2])
+    refused(source(path=str(tmp_path / "log.parquet")), "log.parquet is Parquet", "data=table reads it")
 
 
 @pytest.mark.parametrize("blank", ["\n", "\r\n\r\n", "  \n\n", "\r\r"])

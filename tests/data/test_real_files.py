@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_seq_gnn.data import delimited
+from hybrid_seq_gnn.data import layout
 from hybrid_seq_gnn.data.pairs import Pairs
 from hybrid_seq_gnn.data.prepare import prepare
 from hybrid_seq_gnn.data.recbole import RecBole
@@ -82,7 +82,7 @@ def test_a_quote_that_is_not_closed_on_its_line_is_named_where_it_opens(tmp_path
     [
         ('1,12" vinyl,4,"open', "a quote opens a field"),
         ('1,"a ""b"" c,4,x', "a quote opens a field"),
-        ('1,"2,4,"x', "line 12: expected user,item"),
+        ('1,"2,4,"x', "a field has text after its closing quote"),
         ('1,3,4,"a" and "b"', None),
     ],
 )
@@ -267,7 +267,7 @@ def test_a_field_longer_than_the_csv_module_likes_is_no_traceback(tmp_path):
 
 
 def test_a_first_line_of_a_million_columns_is_refused_before_it_is_split(tmp_path, monkeypatch):
-    monkeypatch.setattr(delimited, "fields_of", None)
+    monkeypatch.setattr(layout, "fields_of", None)
     for separator in (",", "::"):
         refused(table(tmp_path, separator * 10**6 + "\n", separator=separator), "1,000,001 columns", "separator right?")
 

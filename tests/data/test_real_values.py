@@ -130,6 +130,15 @@ def test_dates_and_numbers_as_text_sort_as_they_should(times, tmp_path):
     assert (np.diff(order) > 0).all()
 
 
+@pytest.mark.parametrize(
+    "others", [("2020-09-13T12:26:41", "2020-09-13 12:26:42"), ("2020-09-14", "2020-09-14T02+01:00")]
+)
+def test_a_time_without_a_zone_is_utc_also_among_others_with_one(others, tmp_path):
+    first, second = (read(table(tmp_path, HEADER + f"1,1,{ISO[0]}\n1,2,{one}\n")).timestamp[1] for one in others)
+    assert second - first in (10**9, 3600 * 10**9)
+    refused(table(tmp_path, HEADER + f"1,1,{ISO[0]}\n1,2,{others[0]}\n1,3,noon\n"), "line 4: expected an ISO 8601 date")
+
+
 def test_other_dates_are_read_by_their_format(tmp_path):
     text = HEADER + "1,1,13.09.2020 14:00\n1,2,02.10.2020 09:00\n"
     refused(table(tmp_path, text), "line 2", "ISO 8601")

@@ -1,9 +1,13 @@
 """Titles of items: every layout reads the same, and a broken file is refused in words."""
 
 import gzip
+import uuid
 import zipfile
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from hybrid_seq_gnn.data.source import Source
@@ -19,6 +23,7 @@ FILES = {
     "movies.csv": 'movieId,title,genres\n1,Toy Story (1995),A\n2,"Léon, the Professional",B\n30,"The ""30""",C\n',
     "named.csv": 'title,year,item\nToy Story (1995),1,1\n"Léon,\nthe   Professional",,2\n"The ""30""",,30\n"",,4\n',
     "some.tsv": 'asin\tbrand\ttitle\n1\t,\tToy Story (1995)\n2\t,\tLéon, the Professional\n30\t,\t"The ""30"""\n',
+    "semi.csv": 'item;title\n1;Toy Story (1995)\n2;Léon, the Professional\n30;"The ""30"""\n',
     "two.csv": 'sku,name\n1,Toy Story (1995)\n1,Again\n2,"Léon, the Professional"\n30,"The ""30"""\n',
 }
 TABLE = {"_target_": "hybrid_seq_gnn.data.table.Table", "path": "log.csv"}
@@ -49,6 +54,35 @@ def test_an_id_that_is_no_whole_number_is_text_alone(tmp_path):
     path = tmp_path / "titles.csv"
     path.write_text("item,title\n007,Bond\ntt1,Heat\n-3,Minus\n")
     assert titles_of(TABLE, path) == {"007": "Bond", "tt1": "Heat", "-3": "Minus", -3: "Minus"}
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (pa.array([12.0, 7.0, None]), ["12", 12, "7", 7]),
+        (pa.array([b"x12", b"7", None]), ["x12", "7", 7]),
+        (pa.array([uuid.UUID(int=7).bytes, b"x" * 16, None], pa.binary(16)), [str(uuid.UUID(int=7))]),
+    ],
+    ids=["floats", "bytes", "uuids"],
+)
+def test_ids_of_parquet_are_read_as_those_of_events(column, expected, tmp_path):
+    pq.write_table(pa.table({"item": column, "title": ["A", "B", "C"]}), tmp_path / "x.parquet")
+    assert set(expected) <= set(titles_of(TABLE, tmp_path / "x.parquet"))
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_titles_of_other_items_are_refused_where_the_items_are_known(ending, tmp_path):
+    path, known = tmp_path / f"titles.{ending}", np.array(["sku-1", "sku-2"], object)
+    for columns in ({"item": ["SKU-1", "SKU-2"]}, {"category": ["shoes", "hats"]}, {"item": [1, 2]}):
+        frame = pd.DataFrame({**columns, "title": ["A", "B"]})
+        frame.to_csv(path, index=False) if ending == "csv" else frame.to_parquet(path)
+        (name, ids), *_ = columns.items()
+        with pytest.raises(
+            UserError, match=f"read as item is {name!r}, with ids such as {ids[0]}, and .* such as sku-1"
+        ):
+            titles_of(TABLE, path, known)
+        assert len(titles_of({**TABLE, "titles": str(path)}, items=known)) >= 2
+        assert titles_of(TABLE, path, np.array([ids[0], "x"], object))[ids[0]] == "A"
 
 
 def test_titles_in_a_zip_or_folder_of_movielens_are_found(tmp_path, monkeypatch):

@@ -1,0 +1,84 @@
+"""What the log says of data that can be read, but may mean something else: missing ids, times, ties, repeats."""
+
+import numpy as np
+
+from hybrid_seq_gnn.data.events import Events
+from hybrid_seq_gnn.data.sequences import Sequences
+from hybrid_seq_gnn.data.split import Split
+
+MISSING = {"", "na", "n/a", "nan", "nat", "null", "none", "\\n", "<na>", "(null)"}  # how programs write what is missing
+UNITS = {
+    "s": ("seconds", 1),
+    "ms": ("milliseconds", 10**3),
+    "us": ("microseconds", 10**6),
+    "ns": ("nanoseconds", 10**9),
+}
+RECENT = (6e8, 6e9)  # seconds, from 1989 to 2160
+MOST_REPEATS = 0.1  # of held-out items that repeat the event before
+MOST_TIES = 0.2  # of held-out items that have the time of the event before
+
+
+def missing_ids(events: Events) -> list[str]:
+    """A line for each user and item whose id looks like a missing one."""
+    lines = []
+    for name, codes, ids in (("user", events.user, events.user_ids), ("item", events.item, events.item_ids)):
+        for k, one in enumerate(ids.tolist() if ids.dtype == object else ()):
+            if len(one) < 10 and one.strip().lower() in MISSING:
+                count = int((codes == k).sum())
+                lines.append(f"warning: {count:,} events have the {name} {one!r}; if that means missing, remove them")
+    return lines
+
+
+def time_span(events: Events) -> list[str]:
+    """A line with the first and last time, as dates where the unit is known or can be guessed from the last."""
+    if events.timestamp is None:
+        return []
+    first, last = events.timestamp.min(), events.timestamp.max()
+    unit, guessed = events.unit, ""
+    for each, (name, second) in UNITS.items():
+        if events.unit is None and RECENT[0] * second <= last < RECENT[1] * second:
+            unit, guessed = each, f", read as {name} since 1970"
+    if unit is None:
+        return [f"times: {first} to {last}"]
+    days = np.array([int(first), int(last)]).astype(f"datetime64[{unit}]").astype("datetime64[D]")
+    return [f"times: {days[0]} to {days[1]} (UTC{guessed})"]
+
+
+def tied_targets(events: Events, sequences: Sequences, split: Split) -> list[str]:
+    """A line where more than a fifth of the held-out items have the same time as the event before them."""
+    times, at = sequences.timestamps, targets(sequences, split)
+    share = 0.0 if times is None or not len(at) else float((times[at] == times[at - 1]).mean())
+    if share <= MOST_TIES:
+        return []
+    backwards = "; it has the newest events first: turn its rows around" if newest_first(events) else ""
+    return [
+        f"warning: {100 * share:.0f} % of the held-out items have the time of the event before them, so the order of "
+        f"the file decides{backwards}"
+    ]
+
+
+def newest_first(events: Events) -> bool:
+    """Whether, in file order, most events of a user are earlier than the one before."""
+    order = np.argsort(events.user, kind="stable")
+    user, times = events.user[order], np.asarray(events.timestamp)[order]
+    same = user[1:] == user[:-1]
+    return int((same & (times[1:] < times[:-1])).sum()) > int((same & (times[1:] > times[:-1])).sum())
+
+
+def easy_targets(sequences: Sequences, split: Split, duplicates: str) -> list[str]:
+    """A line where more than a tenth of the held-out items repeat the event before them."""
+    at = targets(sequences, split)
+    share = float((sequences.items[at] == sequences.items[at - 1]).mean()) if len(at) else 0.0
+    if share <= MOST_REPEATS:
+        return []
+    helps = "; data.duplicates=drop helps if the file has events twice"
+    return [
+        f"warning: {100 * share:.0f} % of the held-out items repeat the event before them, so a model that repeats the "
+        "last item looks good" + (helps if duplicates == "keep" and sequences.timestamps is not None else "")
+    ]
+
+
+def targets(sequences: Sequences, split: Split) -> np.ndarray:
+    """Where the test targets stand in `sequences.items`."""
+    users = np.flatnonzero(split.test > 0)
+    return np.asarray(sequences.indptr[users] + split.test[users])

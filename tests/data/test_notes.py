@@ -1,0 +1,72 @@
+"""What the log says of data that may mean something else."""
+
+import numpy as np
+import pytest
+
+from hybrid_seq_gnn.data.events import events
+from hybrid_seq_gnn.data.notes import missing_ids, time_span
+from hybrid_seq_gnn.data.prepare import prepare
+from tests.data.test_real_files import HEADER, parquet, table
+from tests.data.test_sources import read
+
+
+def of(source):
+    return "\n".join(prepare(source).log)
+
+
+@pytest.mark.parametrize("one", ["NA", "null", "\\N", "None", "nan", "  ", "<NA>"])
+def test_an_id_that_looks_missing_is_counted(one):
+    user, item = np.array([one, "u", one], object), np.array(["a", "b", "c"], object)
+    said = f"events have the user {one!r}; if that means missing, remove them"
+    assert missing_ids(events(user, item)) == [f"warning: 2 {said}"]
+    assert missing_ids(events(item, user)) == [f"warning: 2 {said.replace('user', 'item')}"]
+
+
+def test_ids_that_look_like_ids_are_not():
+    assert not missing_ids(events(np.array(["Nan Goldin", "nana", "-"], object), np.array([0, 1, 2])))
+
+
+def test_a_missing_user_shows_in_the_log(tmp_path):
+    rows = "".join(f"{'NA' if k % 3 else 'u'},{k},{k}\n" for k in range(30))
+    assert prepare(table(tmp_path, HEADER + rows)).log[0].startswith("warning: 20 events have the user 'NA'")
+
+
+TIMES = [
+    ([1_700_000_000, 1_700_086_400], "times: 2023-11-14 to 2023-11-15 (UTC, read as seconds since 1970)"),
+    ([1_700_000_000_000, 1_700_086_400_000], "times: 2023-11-14 to 2023-11-15 (UTC, read as milliseconds since 1970)"),
+    ([1_700_000_000, 1_700_086_400_000], "times: 1970-01-20 to 2023-11-15 (UTC, read as milliseconds since 1970)"),
+    ([20200930, 20201001], "times: 20200930 to 20201001"),
+    (["1500-01-02", "2020-09-30"], "times: 1500-01-02 to 2020-09-30 (UTC)"),
+]
+
+
+@pytest.mark.parametrize(("times", "said"), TIMES)
+def test_the_first_and_last_time_show_in_which_unit_they_were_read(times, said, tmp_path):
+    assert time_span(read(table(tmp_path, HEADER + f"u,a,{times[1]}\nu,b,{times[0]}\n"))) == [said]
+
+
+def test_times_of_parquet_have_a_unit(tmp_path):
+    days = np.array(["2020-09-30", "2020-10-01"], "datetime64[ms]")
+    for times in (days, days.astype("datetime64[D]")):
+        found = read(parquet(tmp_path, user=[1, 1], item=[1, 2], timestamp=times))
+        assert time_span(found) == ["times: 2020-09-30 to 2020-10-01 (UTC)"]
+
+
+def rows(time, order=1):
+    lines = [f"{user},{user + k},{time(k)}\n" for user in range(20) for k in range(6)]
+    return HEADER + "".join(lines[::order])
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_held_out_items_whose_time_is_tied_are_told_once(order, tmp_path):
+    log = of(table(tmp_path, rows(lambda k: k // 4, order)))
+    said = "100 % of the held-out items have the time of the event before them, so the order of the file decides"
+    assert log.count("have the time of") == 1
+    assert said in log
+    assert ("it has the newest events first: turn its rows around" in log) == (order < 0)
+
+
+def test_a_few_ties_or_none_are_not_told(tmp_path):
+    assert "the order of the file" not in of(table(tmp_path, rows(lambda k: k)))
+    assert "the order of the file" not in of(table(tmp_path, rows(lambda k: max(k, 1))))
+    assert "times:" not in of(table(tmp_path, rows(lambda k: k), timestamp=None))
