@@ -44,6 +44,10 @@ tuning-beauty)   set -- sweeps=baseline_tuning study.n_trials=12 data=sequences 
                      model.embedding_dim=64,128 'model.dropout=interval(0.3,0.7)' "$@" ;;
 tuned-beauty)    set -- +experiment=hybrid/beauty data.path="$beauty" model.num_blocks=3 model.dropout=0.5411 \
                      training.lr=0.001062 training.weight_decay=0.0591 seed=10,11,12 -m "$@" ;;
+tuning-ml-1m-4)  set -- sweeps=baseline_tuning study.n_trials=12 data=ml-1m data.min_rating=4 data.path="$ml1m" model.embedding_dim=64,128 \
+                     training.epochs=25 training.patience=6 "$@" ;;
+tuned-ml-1m-4)   set -- model=sasrec,hybrid data=ml-1m data.min_rating=4 data.path="$ml1m" model.num_blocks=3 model.max_length=100 model.dropout=0.1 \
+                     training.lr=0.0007837 training.weight_decay=0.06086 seed=10,11,12 -m "$@" ;;
 controls-100k)   set -- sweeps=controls seed=10 study.seeds=5 $four data.path="$ml100k" "$@" ;;
 fusions)         set -- sweeps=fusions seed=10 "$@" ;;
 fusions-100k)    set -- sweeps=fusions seed=10 $four data.path="$ml100k" "$@" ;;

@@ -44,7 +44,7 @@ def world():
 def trained(model):
     config = {"model": {"_target_": "x.Hybrid"}}
     ids = np.arange(1, N + 1) * 10
-    return Trained(Path(), config, model.double().eval(), ids, None, "", torch.device("cpu"))
+    return Trained(Path(), config, model.double().eval(), ids, np.zeros(len(ids) + 1), "", torch.device("cpu"))
 
 
 def histories(rows=ROWS):
