@@ -8,18 +8,21 @@ that its weights depend on. This run is also the baseline of the hybrid.
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hybrid_seq_gnn.files import expanded
-from hybrid_seq_gnn.run.build import without_fusion
+from hybrid_seq_gnn.data.prepare import cache_folder
+from hybrid_seq_gnn.files import expanded, locked
+from hybrid_seq_gnn.run.build import build, without_fusion
 from hybrid_seq_gnn.run.check import target_class
 from hybrid_seq_gnn.run.identity import Config, address
 from hybrid_seq_gnn.run.record import read_results
 
 if TYPE_CHECKING:
     from hybrid_seq_gnn.run.run import Run
+
+log = logging.getLogger(__name__)
 
 OUTPUTS = Path("outputs")
 SHARED = ("data", "loss", "negatives", "evaluation", "training", "model", "seed", "experiment")
@@ -83,6 +86,34 @@ def find(run: "Run", ahead: int = 0) -> Path | None:
     if read_results(shared) is not None:  # the address is in its name
         return shared
     return next(near(key, run.folder), None)
+
+
+@contextmanager
+def claim(run: "Run") -> Iterator[None]:
+    """While an encoder alone is trained, hybrids of other processes that want it wait, see `wait_for`."""
+    with ExitStack() as stack:
+        if run.config["fusion"] is None:
+            with suppress(OSError):  # another process trains the same one, or there is no place for a lock
+                stack.enter_context(locked(lock_of(run, run.address), wait=False))
+        yield
+
+
+def wait_for(run: "Run", ahead: int = 0) -> None:
+    """Wait while another process trains the encoder of this run, as a run of its own (`model=sasrec,hybrid -m`)."""
+    config = config_alone(run.config, ahead)
+    assert config is not None
+    path = lock_of(run, address(config, run.prepared.split_hash, run.device.type))
+    with suppress(OSError), ExitStack() as stack:
+        try:
+            stack.enter_context(locked(path, wait=False))
+        except BlockingIOError:
+            log.info("waiting for another process that trains this encoder")
+            stack.enter_context(locked(path))
+
+
+def lock_of(run: "Run", key: str) -> Path:
+    """The file that a process locks while it trains the encoder with this address."""
+    return cache_folder(build(run.config["data"])) / f"encoder-{key[:12]}.lock"
 
 
 def near(key: str, folder: Path) -> Iterator[Path]:

@@ -93,6 +93,8 @@ class Run:
                 self.prepare()
             if (results := self.finished()) is not None:
                 return results
+            if distributed.is_first():
+                stack.enter_context(encoders.claim(self))
             first = self.first() if self.measure.settings.refit else None
             self.build()
             with self.timed("start"):
@@ -199,6 +201,10 @@ class Run:
             ahead: added to the seed.
         """
         finished = distributed.broadcast(encoders.find(self, ahead))
+        if finished is None:
+            if distributed.is_first():
+                encoders.wait_for(self, ahead)
+            finished = distributed.broadcast(encoders.find(self, ahead))
         if finished is not None:
             log.info("the encoder alone: taken from %s", files.shown(finished))
             return finished

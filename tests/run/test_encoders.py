@@ -117,6 +117,14 @@ def test_what_changes_no_number_makes_no_other_run(tmp_path):
     assert "finished already" in said
 
 
+def until(happened):
+    """Wait for it."""
+    waited_until = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < waited_until
+        time.sleep(0.02)
+
+
 LONG = ["data=synthetic", "data.users=400", "data.items=60", "training.epochs=12", "training.patience=0"]
 
 
@@ -133,10 +141,7 @@ def test_two_that_want_the_same_encoder_at_once_train_one(tmp_path):
 
 def test_a_killed_encoder_goes_on_from_its_last_epoch(tmp_path):
     running = Fork(*LONG, "hydra.run.dir=outputs/a", cwd=tmp_path)
-    waited_until = time.monotonic() + 60
-    while not any(times_trained(log.parent) for log in tmp_path.glob("outputs/encoders/*/train.log")):
-        assert time.monotonic() < waited_until
-        time.sleep(0.02)
+    until(lambda: any(times_trained(log.parent) for log in tmp_path.glob("outputs/encoders/*/train.log")))
     running.kill()
     (encoder,) = stored(tmp_path)
     assert not (encoder / "results.json").exists()
@@ -160,3 +165,23 @@ def test_the_encoder_of_an_older_hybrid_lacks_what_the_hybrid_lacks():
     older = {key: value for key, value in config.items() if key != "init"}
     alone = config_alone({"model": older, "training": composed("training", "joint"), "seed": 0})["model"]
     assert alone == {key: value for key, value in today.items() if key != "init"} != today
+
+
+def test_a_hybrid_waits_for_another_process_that_trains_its_encoder_as_a_run_of_its_own(tmp_path):
+    alone = Fork(*LONG, "model=sasrec", "hydra.run.dir=outputs/alone", cwd=tmp_path)
+    until((tmp_path / "outputs/alone/checkpoint.pt").exists)
+    done = succeed(*LONG, "hydra.run.dir=outputs/mixed", cwd=tmp_path)
+    assert "waiting for another process that trains this encoder" in done.stderr + done.stdout
+    assert alone.end().returncode == 0
+    assert stored(tmp_path) == [] and results(tmp_path / "outputs/mixed")["baseline"]["folder"] == "outputs/alone"
+
+
+def test_a_hybrid_trains_its_encoder_if_the_one_that_it_waits_for_is_killed(tmp_path):
+    alone = Fork(*LONG, "model=sasrec", "hydra.run.dir=outputs/alone", cwd=tmp_path)
+    until((tmp_path / "outputs/alone/checkpoint.pt").exists)
+    mixed = Fork(*LONG, "hydra.run.dir=outputs/mixed", cwd=tmp_path)
+    log = tmp_path / "outputs/mixed/train.log"
+    until(lambda: log.exists() and "waiting for another" in log.read_text())
+    alone.kill()
+    assert mixed.end().returncode == 0
+    assert len(stored(tmp_path)) == 1
