@@ -47,6 +47,55 @@ def test_a_named_study_is_refused_where_space_or_data_changed(tmp_path):
     assert len(trials_of(tmp_path / "outputs" / "studies" / "mine", "mine")) == 2
 
 
+FEW = ["data=synthetic", "data.users=80", "data.items=40", "hydra.sweep.dir=sx", "-m"]
+OTHERS = ["model=ease,item_knn,popularity"]
+
+
+@pytest.mark.parametrize("workers", ["study.workers=1", "study.workers=2"])
+def test_a_second_study_in_the_folder_of_another_is_refused(workers, tmp_path):
+    given = [*FEW, "model=popularity,markov", workers]
+    succeed(*given, cwd=tmp_path)
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "sx").iterdir() if path.is_file()}
+    message = fail(*FEW, *OTHERS, workers, "study.name=b", cwd=tmp_path)
+    assert "sx holds the study sweep, and this is the study b" in message
+    assert "hydra.sweep.dir" in message
+    assert {path.name: path.read_bytes() for path in (tmp_path / "sx").iterdir() if path.is_file()} == kept
+    assert "2 done, 0 to run" in succeed(*given, cwd=tmp_path).stdout
+
+
+def test_a_study_of_the_same_name_in_another_storage_is_refused_if_it_is_another_one(tmp_path):
+    succeed(*FEW, "model=popularity,markov", "study.name=b", cwd=tmp_path)
+    stored = ["study.name=b", "study.storage=sqlite:///s.db"]
+    message = fail(*FEW, *OTHERS, *stored, "study.fresh=true", cwd=tmp_path)
+    assert "sx holds the study b of study.storage=null" in message
+    succeed(*FEW, "model=popularity,markov", *stored, cwd=tmp_path)
+
+
+def test_a_failed_run_is_shown_as_failed_though_its_folder_holds_results_of_somebody_else(tmp_path):
+    succeed(*FEW, "model=popularity,markov", cwd=tmp_path)
+    for name in ("study.json", "study.journal"):
+        (tmp_path / "sx" / name).unlink()
+    done = succeed(*FEW, *OTHERS, cwd=tmp_path)
+    assert "holds a finished run with another configuration" in done.stdout
+    board = pd.read_csv(tmp_path / "sx" / "leaderboard.csv")
+    assert dict(zip(board["model"], board["status"], strict=True)) == {
+        "popularity": "done",
+        "ease": "failed",
+        "item_knn": "failed",
+    }
+
+
+def test_of_a_failed_trial_the_seeds_before_the_failure_keep_their_results(tmp_path):
+    search = [*ONE, "fusion.alpha=interval(0,1)", "study.n_trials=1"]
+    succeed(*search, "seed=3,4", cwd=tmp_path)
+    (folder,) = tmp_path.glob("sweep/0_seed4")
+    for path in (*folder.parent.glob("study.j*"), *folder.parent.glob("0_seed3/*")):
+        path.unlink()
+    fail(*search, "study.seed=1", "seed=3,4", cwd=tmp_path)
+    board = pd.read_csv(tmp_path / "sweep" / "leaderboard.csv")
+    assert dict(zip(board["folder"], board["status"], strict=True)) == {"0_seed3": "done", "0_seed4": "failed"}
+
+
 def trials_of(folder, name):
     storage = JournalStorage(JournalFileBackend(str(folder / "study.journal")))
     return optuna.load_study(study_name=name, storage=storage).trials

@@ -121,6 +121,7 @@ class Worker:
         trial.set_user_attr("folders", list(names.values()))
         values = []
         for repeat, (seed, name) in enumerate(names.items()):
+            trial.set_user_attr("folder", name)  # of a trial that fails: where it did
             self.launch(trial, {**params, "seed": seed}, name, repeat)
             run = read_run(self.plan.folder / name)
             values.append([value_of(objective, run) for objective in self.settings.objectives])
