@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from optuna.study import StudyDirection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from hybrid_seq_gnn.errors import UserError, reading
-from hybrid_seq_gnn.files import lockable, read_json, shown
+from hybrid_seq_gnn.files import lockable, locked, read_json, shown
 from hybrid_seq_gnn.run import record
 from hybrid_seq_gnn.run.identity import digest
 from hybrid_seq_gnn.study.queue import COMPLETE, RUNNING, is_lost
@@ -54,6 +55,16 @@ def storage_of(folder: Path, url: str | None) -> BaseStorage:
                 raise UserError(f"study.storage={without_password(url)} cannot be opened: {reason}") from error
             time.sleep(0.2)
     raise AssertionError("unreachable")
+
+
+def alone(folder: Path, url: str | None) -> AbstractContextManager[None]:
+    """What to hold while a trial is taken: SQLite locks no row, so that two processes could take the same one.
+
+    Args:
+        folder: of the study.
+        url: of its storage.
+    """
+    return locked(folder / ".lock") if url is not None and url.startswith("sqlite") else nullcontext()
 
 
 def without_password(url: str) -> str:
