@@ -5,6 +5,7 @@ import json
 import math
 import multiprocessing
 import pickle
+import re
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -206,6 +207,20 @@ def test_a_pruned_run_is_pruned_in_optuna_and_in_the_leaderboard(pruner, tmp_pat
     assert "Pruned:" in done.stdout
     again = succeed(*ONE, *arguments, *pruning, cwd=tmp_path)
     assert f"{states.count('COMPLETE')} done, {states.count('PRUNED')} pruned, 0 to run" in again.stdout
+
+
+def test_a_grid_without_its_pruner_is_another_study_and_one_that_never_had_one_is_not(tmp_path):
+    given = [*ONE, "training.lr=0.01,0.00001"]
+    pruning = ["study.pruner=median", "study.pruner_startup=0", "study.pruner_warmup=0"]
+    succeed(*given, *pruning, cwd=tmp_path)
+    assert "study.pruner was median" in fail(*given, cwd=tmp_path)
+    assert "study.pruner was median and is hyperband" in fail(*given, "study.pruner=hyperband", cwd=tmp_path)
+    elsewhere = [line for line in given if not line.startswith("hydra.sweep.dir")] + ["study.dry_run=true"]
+    plain, none, median = (
+        re.search(r"in (\S+);", succeed(*elsewhere, *line, cwd=tmp_path).stdout)[1]
+        for line in ([], ["study.pruner=none"], pruning)
+    )
+    assert plain == none != median
 
 
 def test_a_lock_that_ctrl_c_left_held_stops_others_but_not_this_process(tmp_path):
