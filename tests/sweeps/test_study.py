@@ -97,6 +97,19 @@ def test_of_a_failed_trial_the_seeds_before_the_failure_keep_their_results(tmp_p
     assert dict(zip(board["folder"], board["status"], strict=True)) == {"0_seed3": "done", "0_seed4": "failed"}
 
 
+def test_settings_of_a_search_that_are_typed_for_a_grid_are_said_to_have_no_effect(tmp_path):
+    done = succeed(*FEW, "model=popularity,markov", "study.n_trials=1", "study.workers=2", cwd=tmp_path)
+    assert done.stdout.count("has no effect") == 1
+    assert "study.n_trials=1 has no effect on a grid of 2 points; all are run." in done.stdout
+    more = ["study.sampler=random", "study.seed=3", "study.seeds=2", "study.dry_run=true"]
+    said = succeed(*FEW, "model=popularity,markov", *more, cwd=tmp_path).stdout
+    assert "study.sampler=random has no effect on a grid of 4 points" in said
+    assert "study.seed=3 has no effect on a grid of 4 points" in said
+    assert said.count("has no effect") == 2
+    search = ["fusion.alpha=interval(0,1)", "study.n_trials=1", *more[:2], "study.dry_run=true"]
+    assert "has no effect" not in succeed(*FEW, *search, cwd=tmp_path).stdout
+
+
 def trials_of(folder, name):
     storage = JournalStorage(JournalFileBackend(str(folder / "study.journal")))
     return optuna.load_study(study_name=name, storage=storage).trials
