@@ -23,7 +23,7 @@ from hybrid_seq_gnn.files import locked
 from hybrid_seq_gnn.study.queue import Slot
 from hybrid_seq_gnn.study.settings import StudySettings
 from hybrid_seq_gnn.study.storage import JournalLock
-from tests.commands import fail, results, succeed
+from tests.commands import SMALL, fail, results, succeed
 from tests.sweeps.common import ONE, TINY, finished, load, standing, trials
 
 
@@ -108,6 +108,21 @@ def test_settings_of_a_search_that_are_typed_for_a_grid_are_said_to_have_no_effe
     assert said.count("has no effect") == 2
     search = ["fusion.alpha=interval(0,1)", "study.n_trials=1", *more[:2], "study.dry_run=true"]
     assert "has no effect" not in succeed(*FEW, *search, cwd=tmp_path).stdout
+
+
+def test_runs_of_different_data_are_not_ranked_against_each_other(tmp_path):
+    different = "These runs have different data; their metrics cannot be compared."
+    done = succeed(*FEW, "model=popularity,markov", "data.seed=0,1", cwd=tmp_path)
+    assert different in done.stdout and "best so far" not in done.stdout
+    assert "Best by" not in done.stdout
+    assert different in (tmp_path / "sx" / "leaderboard.md").read_text()
+    hybrids = [*SMALL, "training.epochs=1", "data.users=80,90", "-m"]
+    done = succeed(*hybrids, cwd=tmp_path)
+    assert different in done.stdout and "Against the encoder alone" in done.stdout
+    assert "Best" not in done.stdout and "best so far" not in done.stdout
+    done = succeed(*FEW[:-2], "model=popularity,markov", "-m", cwd=tmp_path)
+    assert different not in done.stdout
+    assert "best so far" in done.stdout and "Best by validation NDCG@10:" in done.stdout
 
 
 def trials_of(folder, name):
