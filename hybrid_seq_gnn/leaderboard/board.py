@@ -25,6 +25,7 @@ TITLES = {
     "pruned": "Pruned:",
     "failed": "Failed (train.log in the run folder says where):",
 }
+DIFFERENT_DATA = "These runs have different data; their metrics cannot be compared."
 STATUSES = ("done", *TITLES)
 Row = dict[Any, Any]
 
@@ -124,10 +125,13 @@ def known(value: float | None) -> float:
     return float("-inf") if value is None else value
 
 
-def show(frame: "pd.DataFrame", objectives: Sequence[str] = OBJECTIVES) -> str:
+def show(frame: "pd.DataFrame", objectives: Sequence[str] = OBJECTIVES, same_data: bool = True) -> str:
     """The leaderboard to read, in Markdown: all users, then by history length, then what has no result.
 
     Runs that differ in nothing but their seed are one line, with mean ± standard deviation (n - 1) over the seeds.
+
+    Args:
+        same_data: all runs have the same data and split; otherwise none is called the best.
     """
     aims = [f"validation {objective}" for objective in objectives]
     varied = list(frame.columns[1 : frame.columns.get_loc("alpha")])
@@ -144,6 +148,7 @@ def show(frame: "pd.DataFrame", objectives: Sequence[str] = OBJECTIVES) -> str:
         keys = [key for key in keys if key != "seed"]
     heading = f"Ordered by {aims[0]}; all other metrics are of the test split."
     parts = [heading + " Mean ± standard deviation over seeds." if repeated else heading]
+    parts += [] if same_data else [DIFFERENT_DATA]
     if lines:
         mixes = any(row["alpha"] is not None for row in done) and "fusion.alpha" not in keys
         settings = [*keys, *(["seeds"] if repeated else []), *(["alpha"] if mixes else [])]
@@ -153,7 +158,7 @@ def show(frame: "pd.DataFrame", objectives: Sequence[str] = OBJECTIVES) -> str:
         grouped = [*settings, *(f"{name}/{group}" for name in headline for group in LengthGroups.names)]
         parts += [ranked_table(lines, overall, keys), "The same test metrics @10 by length of the history:"]
         parts += [ranked_table(lines, grouped, keys)]
-        if len(lines) > 1 and keys and "/" not in objectives[0]:
+        if same_data and len(lines) > 1 and keys and "/" not in objectives[0]:
             parts += [f"Best by {aims[0]}:", best(lines, keys, aims[0])]
     for status, title in TITLES.items():
         if found := [row for row in rows if row["status"] == status]:
@@ -219,7 +224,8 @@ def write(slots: Sequence[Slot], folder: Path, objectives: Sequence[str] = OBJEC
         answer: what stands below the tables.
     """
     frame = table(slots, objectives)
-    text = "\n\n".join(part for part in (show(frame, objectives), answer) if part)
+    same_data = len({slot.run.split_hash for slot in slots if slot.run is not None}) <= 1
+    text = "\n\n".join(part for part in (show(frame, objectives, same_data), answer) if part)
     written = []
     for name, content in (("leaderboard.md", f"# Leaderboard\n\n{text}\n"), ("leaderboard.csv", csv_of(frame))):
         try:

@@ -27,6 +27,7 @@ class Progress:
 
     def __init__(self, study: optuna.Study, settings: StudySettings) -> None:
         self.study, self.settings = study, settings
+        self.same_data = " and " not in study.user_attrs.get("settings", {}).get("data", "")  # see Space.identity
         self.said = {trial.number for trial in self.ended()}
 
     def ended(self) -> list[FrozenTrial]:
@@ -71,7 +72,9 @@ class Progress:
             line += f"pruned after epoch {max(trial.intermediate_values, default=0)}"
         else:
             line += f"FAILED: {trial.user_attrs.get('error')}"
-        if now.total() > 1 and now[COMPLETE] and len(aims) == 1:
+        if not self.same_data:
+            pass  # the best of different data means nothing
+        elif now.total() > 1 and now[COMPLETE] and len(aims) == 1:
             top = self.study.best_trial
             line += f"; best so far {top.value:.4f} ({words(top.params.items())})"
         elif now[COMPLETE] and len(aims) > 1:

@@ -40,7 +40,7 @@ class Space:
     ) -> dict[str, str]:
         """What makes a sweep this one and no other, each setting in the words of the command line.
 
-        The objective, and in a search the sampler and the pruner, are part of what the trials mean.
+        The objective, the pruner if there is one, and the sampler of a search are part of what the trials mean.
         """
         values: dict[str, set[str]] = {}
         for configuration in configurations:
@@ -52,7 +52,9 @@ class Space:
         found["data"] = " and ".join(sorted(split[:16] for split in splits))
         found["study.objective"] = ",".join(settings.objectives)
         if self.searched:
-            found |= {"study.sampler": settings.sampler, "study.pruner": settings.pruner}
+            found["study.sampler"] = settings.sampler
+        if self.searched or settings.pruner != "none":
+            found["study.pruner"] = settings.pruner
         return found | {"seed": ",".join(map(str, seeds))}
 
     def name(self, identity: dict[str, str], title: str | None) -> str:

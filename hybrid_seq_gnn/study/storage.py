@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from optuna.study import StudyDirection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from hybrid_seq_gnn.errors import UserError, reading
-from hybrid_seq_gnn.files import lockable
+from hybrid_seq_gnn.files import lockable, locked, read_json, shown
 from hybrid_seq_gnn.run import record
+from hybrid_seq_gnn.run.identity import digest
 from hybrid_seq_gnn.study.queue import COMPLETE, RUNNING, is_lost
 from hybrid_seq_gnn.study.settings import StudySettings
 
@@ -53,6 +55,16 @@ def storage_of(folder: Path, url: str | None) -> BaseStorage:
                 raise UserError(f"study.storage={without_password(url)} cannot be opened: {reason}") from error
             time.sleep(0.2)
     raise AssertionError("unreachable")
+
+
+def alone(folder: Path, url: str | None) -> AbstractContextManager[None]:
+    """What to hold while a trial is taken: SQLite locks no row, so that two processes could take the same one.
+
+    Args:
+        folder: of the study.
+        url: of its storage.
+    """
+    return locked(folder / ".lock") if url is not None and url.startswith("sqlite") else nullcontext()
 
 
 def without_password(url: str) -> str:
@@ -179,6 +191,28 @@ def open_study(
             "study.fresh=true to put it aside."
         )
     return opened
+
+
+def refuse_folder_of_another(folder: Path, name: str, identity: dict[str, str], study: StudySettings) -> None:
+    """Refuse a folder whose runs belong to another study; the leaderboard would mix both.
+
+    A study.json that cannot be read says nothing: it is written anew.
+
+    Raises:
+        UserError: study.json has another name, or the same one in another storage, with other settings.
+    """
+    try:
+        about = read_json(folder / "study.json")
+        there, storage, known = about["name"], about["storage"], about.get("identity")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return
+    moved = storage != (without_password(study.storage) if study.storage else None)
+    if there != name or (moved and known not in (None, digest(identity))):
+        other = f"the study {there}" + (f" of study.storage={storage or 'null'}" if there == name else "")
+        raise UserError(
+            f"{shown(folder)} holds {other}, and this is {f'the study {name}' if there != name else 'another one'}: "
+            "their runs would be mixed. Give another hydra.sweep.dir, or none."
+        )
 
 
 def put_aside(storage: BaseStorage, folder: Path, name: str, study: StudySettings) -> BaseStorage:

@@ -113,9 +113,13 @@ def test_a_sweep_has_a_worker_a_core_by_default_and_each_point_is_run_once(tmp_p
     assert len(owners(trials(tmp_path / "sweep"))) == 3
 
 
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_workers_end_with_their_parent_and_the_same_command_goes_on(number, start, tmp_path):
+def test_workers_end_with_their_parent_and_the_same_command_goes_on(number, launcher, start, tmp_path):
     given = [*GRID, *SLOW, "hydra.sweep.dir=sweep", "fusion.alpha=0.3,0.7", "study.workers=2"]
+    if launcher == "joblib":
+        pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs hybrid_seq_gnn[parallel]")
+        given.append("hydra/launcher=joblib")
     running = start(*given, cwd=tmp_path)
     wait_for((tmp_path / "sweep" / "1" / "checkpoint.pt").exists, running)
     pids = [t.user_attrs["owner"]["pid"] for t in trials(tmp_path / "sweep")]

@@ -1,14 +1,20 @@
 """Several processes at one study, and processes that die."""
 
+import multiprocessing
 import time
 from types import SimpleNamespace
+from unittest.mock import Mock
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 
 from hybrid_seq_gnn.app.sweep import worker
+from hybrid_seq_gnn.app.sweep.plan import Plan
 from hybrid_seq_gnn.study import queue
 from hybrid_seq_gnn.study.queue import Slot, fill, is_lost
+from hybrid_seq_gnn.study.settings import StudySettings
+from hybrid_seq_gnn.study.storage import storage_of
 from tests.commands import command, succeed
 from tests.sweeps.common import LONG, finished, load, standing, trials, wait_for
 
@@ -23,6 +29,35 @@ def test_two_processes_started_together_run_a_grid_once(start, tmp_path):
     assert states == ["COMPLETE"] * 8
     assert len({trial.user_attrs["owner"]["pid"] for trial in trials(tmp_path / "sweep") if trial.value}) == 2
     assert len(finished(tmp_path / "sweep")) == 8
+
+
+@pytest.mark.parametrize("url", ["sqlite:///{}/s.db", "sqlite+pysqlite:///{}/s.db", None])
+def test_no_trial_is_taken_by_two_workers(url, tmp_path, monkeypatch):
+    slots = [Slot({"fusion.alpha": k / 40}, (0,)) for k in range(40)]
+    settings = StudySettings(storage=url and url.format(tmp_path))
+    fill(optuna.create_study(study_name="s", storage=storage_of(tmp_path, settings.storage)), slots, 120.0)
+    fork = multiprocessing.get_context("fork")
+    together, taken = fork.Barrier(2), fork.SimpleQueue()
+    monkeypatch.setattr(
+        worker.Worker, "run", lambda self, trial: (taken.put(trial.number), self.study.tell(trial, 0.0))
+    )
+
+    def serve():
+        study = optuna.load_study(study_name="s", storage=storage_of(tmp_path, settings.storage))
+        plan = Mock(spec=Plan, slots=slots, settings=settings, folder=tmp_path)
+        together.wait(60)
+        worker.Worker(plan, study, quiet=True).work()
+
+    both = [fork.Process(target=serve) for _ in range(2)]
+    for each in both:
+        each.start()
+    for each in both:
+        each.join()
+        assert each.exitcode == 0
+    found = []
+    while not taken.empty():
+        found.append(taken.get())
+    assert sorted(found) == list(range(40))
 
 
 def test_what_a_killed_process_ran_is_taken_up_by_another_at_work(start, tmp_path):

@@ -5,6 +5,7 @@ import json
 import math
 import multiprocessing
 import pickle
+import re
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -22,7 +23,7 @@ from hybrid_seq_gnn.files import locked
 from hybrid_seq_gnn.study.queue import Slot
 from hybrid_seq_gnn.study.settings import StudySettings
 from hybrid_seq_gnn.study.storage import JournalLock
-from tests.commands import fail, results, succeed
+from tests.commands import SMALL, fail, results, succeed
 from tests.sweeps.common import ONE, TINY, finished, load, standing, trials
 
 
@@ -45,6 +46,83 @@ def test_a_named_study_is_refused_where_space_or_data_changed(tmp_path):
     assert "data was" in message
     assert "study.fresh=true" in message
     assert len(trials_of(tmp_path / "outputs" / "studies" / "mine", "mine")) == 2
+
+
+FEW = ["data=synthetic", "data.users=80", "data.items=40", "hydra.sweep.dir=sx", "-m"]
+OTHERS = ["model=ease,item_knn,popularity"]
+
+
+@pytest.mark.parametrize("workers", ["study.workers=1", "study.workers=2"])
+def test_a_second_study_in_the_folder_of_another_is_refused(workers, tmp_path):
+    given = [*FEW, "model=popularity,markov", workers]
+    succeed(*given, cwd=tmp_path)
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "sx").iterdir() if path.is_file()}
+    message = fail(*FEW, *OTHERS, workers, "study.name=b", cwd=tmp_path)
+    assert "sx holds the study sweep, and this is the study b" in message
+    assert "hydra.sweep.dir" in message
+    assert {path.name: path.read_bytes() for path in (tmp_path / "sx").iterdir() if path.is_file()} == kept
+    assert "2 done, 0 to run" in succeed(*given, cwd=tmp_path).stdout
+
+
+def test_a_study_of_the_same_name_in_another_storage_is_refused_if_it_is_another_one(tmp_path):
+    succeed(*FEW, "model=popularity,markov", "study.name=b", cwd=tmp_path)
+    stored = ["study.name=b", "study.storage=sqlite:///s.db"]
+    message = fail(*FEW, *OTHERS, *stored, "study.fresh=true", cwd=tmp_path)
+    assert "sx holds the study b of study.storage=null" in message
+    succeed(*FEW, "model=popularity,markov", *stored, cwd=tmp_path)
+
+
+def test_a_failed_run_is_shown_as_failed_though_its_folder_holds_results_of_somebody_else(tmp_path):
+    succeed(*FEW, "model=popularity,markov", cwd=tmp_path)
+    for name in ("study.json", "study.journal"):
+        (tmp_path / "sx" / name).unlink()
+    done = succeed(*FEW, *OTHERS, cwd=tmp_path)
+    assert "holds a finished run with another configuration" in done.stdout
+    board = pd.read_csv(tmp_path / "sx" / "leaderboard.csv")
+    assert dict(zip(board["model"], board["status"], strict=True)) == {
+        "popularity": "done",
+        "ease": "failed",
+        "item_knn": "failed",
+    }
+
+
+def test_of_a_failed_trial_the_seeds_before_the_failure_keep_their_results(tmp_path):
+    search = [*ONE, "fusion.alpha=interval(0,1)", "study.n_trials=1"]
+    succeed(*search, "seed=3,4", cwd=tmp_path)
+    (folder,) = tmp_path.glob("sweep/0_seed4")
+    for path in (*folder.parent.glob("study.j*"), *folder.parent.glob("0_seed3/*")):
+        path.unlink()
+    fail(*search, "study.seed=1", "seed=3,4", cwd=tmp_path)
+    board = pd.read_csv(tmp_path / "sweep" / "leaderboard.csv")
+    assert dict(zip(board["folder"], board["status"], strict=True)) == {"0_seed3": "done", "0_seed4": "failed"}
+
+
+def test_settings_of_a_search_that_are_typed_for_a_grid_are_said_to_have_no_effect(tmp_path):
+    done = succeed(*FEW, "model=popularity,markov", "study.n_trials=1", "study.workers=2", cwd=tmp_path)
+    assert done.stdout.count("has no effect") == 1
+    assert "study.n_trials=1 has no effect on a grid of 2 points; all are run." in done.stdout
+    more = ["study.sampler=random", "study.seed=3", "study.seeds=2", "study.dry_run=true"]
+    said = succeed(*FEW, "model=popularity,markov", *more, cwd=tmp_path).stdout
+    assert "study.sampler=random has no effect on a grid of 4 points" in said
+    assert "study.seed=3 has no effect on a grid of 4 points" in said
+    assert said.count("has no effect") == 2
+    search = ["fusion.alpha=interval(0,1)", "study.n_trials=1", *more[:2], "study.dry_run=true"]
+    assert "has no effect" not in succeed(*FEW, *search, cwd=tmp_path).stdout
+
+
+def test_runs_of_different_data_are_not_ranked_against_each_other(tmp_path):
+    different = "These runs have different data; their metrics cannot be compared."
+    done = succeed(*FEW, "model=popularity,markov", "data.seed=0,1", cwd=tmp_path)
+    assert different in done.stdout and "best so far" not in done.stdout
+    assert "Best by" not in done.stdout
+    assert different in (tmp_path / "sx" / "leaderboard.md").read_text()
+    hybrids = [*SMALL, "training.epochs=1", "data.users=80,90", "-m"]
+    done = succeed(*hybrids, cwd=tmp_path)
+    assert different in done.stdout and "Against the encoder alone" in done.stdout
+    assert "Best" not in done.stdout and "best so far" not in done.stdout
+    done = succeed(*FEW[:-2], "model=popularity,markov", "-m", cwd=tmp_path)
+    assert different not in done.stdout
+    assert "best so far" in done.stdout and "Best by validation NDCG@10:" in done.stdout
 
 
 def trials_of(folder, name):
@@ -157,6 +235,20 @@ def test_a_pruned_run_is_pruned_in_optuna_and_in_the_leaderboard(pruner, tmp_pat
     assert "Pruned:" in done.stdout
     again = succeed(*ONE, *arguments, *pruning, cwd=tmp_path)
     assert f"{states.count('COMPLETE')} done, {states.count('PRUNED')} pruned, 0 to run" in again.stdout
+
+
+def test_a_grid_without_its_pruner_is_another_study_and_one_that_never_had_one_is_not(tmp_path):
+    given = [*ONE, "training.lr=0.01,0.00001"]
+    pruning = ["study.pruner=median", "study.pruner_startup=0", "study.pruner_warmup=0"]
+    succeed(*given, *pruning, cwd=tmp_path)
+    assert "study.pruner was median" in fail(*given, cwd=tmp_path)
+    assert "study.pruner was median and is hyperband" in fail(*given, "study.pruner=hyperband", cwd=tmp_path)
+    elsewhere = [line for line in given if not line.startswith("hydra.sweep.dir")] + ["study.dry_run=true"]
+    plain, none, median = (
+        re.search(r"in (\S+);", succeed(*elsewhere, *line, cwd=tmp_path).stdout)[1]
+        for line in ([], ["study.pruner=none"], pruning)
+    )
+    assert plain == none != median
 
 
 def test_a_lock_that_ctrl_c_left_held_stops_others_but_not_this_process(tmp_path):

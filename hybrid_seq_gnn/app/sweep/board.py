@@ -20,12 +20,20 @@ def write_board(study: optuna.Study, settings: StudySettings, folder: Path, fina
     slots = {slot.folder: slot for slot in read_slots(folder)}
     for place, trial in standing(study).items():
         names = trial.user_attrs.get("folders", [str(place)])
-        if trial.state == WAITING or all(name in slots and slots[name].run for name in names):
+        if trial.state == WAITING:
             continue
-        slots |= {name: without_results(name, trial) for name in names if name not in slots or slots[name].error}
+        foreign = not_of(trial, names)
+        without = [name for name in names if name in foreign or name not in slots or slots[name].error]
+        slots |= {name: without_results(name, trial) for name in without}
     done = [slot.run for slot in slots.values() if slot.run is not None]
     answer = against_encoders(done) if final else ""
     return write(list(slots.values()), folder, settings.objectives, answer)
+
+
+def not_of(trial: FrozenTrial, names: list[str]) -> list[str]:
+    """The folders of a failed trial from that on in which it failed: results there are not its own."""
+    failed = trial.user_attrs.get("folder") if "error" in trial.user_attrs else None
+    return names[names.index(failed) :] if failed in names else []
 
 
 def without_results(name: str, trial: FrozenTrial) -> Slot:

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import sys
+from contextlib import AbstractContextManager
 from typing import Any
 
 import psutil
@@ -59,11 +60,16 @@ def run_forks(plan: Plan, workers: int) -> list[Exception]:
     return ended
 
 
+def ends_with(parent: int) -> AbstractContextManager[None]:
+    """While the block runs, this process ends at once when its parent does."""
+    return every(LOOK_FOR_PARENT, lambda: None if os.getppid() == parent else os._exit(1))
+
+
 def work(plan: Plan, parent: int, reasons: Any) -> None:
     """What a fork does. It ends with its parent, and hears of Ctrl-C from it alone."""
     os.setpgrp()
     code = 0
-    with every(LOOK_FOR_PARENT, lambda: None if os.getppid() == parent else os._exit(1)):
+    with ends_with(parent):
         try:
             Worker(plan, plan.open(), quiet=True).work()
         except KeyboardInterrupt:

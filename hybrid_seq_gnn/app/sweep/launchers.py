@@ -5,6 +5,7 @@ until it is empty, and one that dies is started again.
 """
 
 import os
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from hybrid_seq_gnn.app.arguments import Command
 from hybrid_seq_gnn.app.cli import explain_trial
-from hybrid_seq_gnn.app.sweep.forks import cores, most_workers, run_forks
+from hybrid_seq_gnn.app.sweep.forks import cores, ends_with, most_workers, run_forks
 from hybrid_seq_gnn.app.sweep.plan import Plan
 from hybrid_seq_gnn.app.sweep.worker import TooManyFailures, Worker, log
 from hybrid_seq_gnn.errors import UserError
@@ -62,21 +63,26 @@ def number_of_workers(plan: Plan) -> int | None:
     return workers
 
 
-def work(config: DictConfig, hydra_context: HydraContext, command: Command, here: Path, _: DictConfig) -> None:
+def work(
+    config: DictConfig, hydra_context: HydraContext, command: Command, here: Path, sweep: int, _: DictConfig
+) -> None:
     """What a launcher runs in each of its processes or tasks: plan the same sweep again and serve its queue.
 
     Args:
         config, hydra_context, command: as the sweeper has them.
         here: the working folder, from which paths count; a task of Ray starts in the folder in which its node started.
+        sweep: the process that started the launcher. A worker of joblib is its child, and ends with it.
 
     Raises:
         UserError: this worker alone was interrupted; a KeyboardInterrupt would end the launcher.
     """
     if here.is_dir():  # a machine with another disk may lack it
         os.chdir(here)
-    plan = Plan.of(config, hydra_context, command)
+    child = launcher_of(config) == "joblib" and os.getppid() == sweep
     try:
-        Worker(plan, plan.open(), quiet=True).work()
+        with ends_with(sweep) if child else nullcontext():
+            plan = Plan.of(config, hydra_context, command)
+            Worker(plan, plan.open(), quiet=True).work()
     except KeyboardInterrupt:
         raise UserError("it was interrupted") from None
 
@@ -93,7 +99,7 @@ def launcher_for(plan: Plan, workers: int) -> Launcher:
             if f"hydra.launcher.{key}" not in given:
                 OmegaConf.update(changed.hydra.launcher, key, value, force_add=True)
     context = plan.hydra_context
-    task = partial(work, plan.config, context, plan.command, Path.cwd())
+    task = partial(work, plan.config, context, plan.command, Path.cwd(), os.getpid())
     launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=changed)
     # tasks compare their settings of the launcher with those of the command line, and refuse others
     launcher.setup(hydra_context=context, task_function=task, config=own)

@@ -20,12 +20,13 @@ from hybrid_seq_gnn.files import shown, write_json
 from hybrid_seq_gnn.results.labels import words
 from hybrid_seq_gnn.run.build import OF_A_SWEEP, build
 from hybrid_seq_gnn.run.check import check_node
+from hybrid_seq_gnn.run.identity import digest
 from hybrid_seq_gnn.run.rehearse import rehearse
 from hybrid_seq_gnn.study.queue import Slot, numbered_as_begun
 from hybrid_seq_gnn.study.samplers import pruner
 from hybrid_seq_gnn.study.settings import StudySettings
 from hybrid_seq_gnn.study.space import Space, text
-from hybrid_seq_gnn.study.storage import open_study, without_password
+from hybrid_seq_gnn.study.storage import open_study, refuse_folder_of_another, without_password
 
 ELSEWHERE = ("ray", "submitit_slurm")  # launchers of machines whose devices are not known here
 
@@ -104,8 +105,13 @@ class Plan:
         return config
 
     def open(self, fresh: bool = False) -> optuna.Study:
-        """The study, with its pruner; the slots are numbered as it has them."""
+        """The study, with its pruner; the slots are numbered as it has them.
+
+        Raises:
+            ValueError: the folder or the name is that of another study.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
+        refuse_folder_of_another(self.folder, self.name, self.identity, self.settings)
         study = open_study(self.folder, self.name, self.identity, self.settings, fresh)
         self.slots = numbered_as_begun(study, self.slots)
         study.pruner = pruner(self.settings, self.epochs)
@@ -116,6 +122,7 @@ class Plan:
         study, space = self.settings, self.space
         about = {
             "name": self.name,
+            "identity": digest(self.identity),
             "storage": without_password(study.storage) if study.storage else None,
             "question": self.command.question,
             "objective": list(study.objectives),

@@ -71,9 +71,14 @@ def distribution(override: Override, searched: bool) -> BaseDistribution:
     """What an override varies, for Optuna; in a grid always a choice.
 
     Raises:
-        ValueError: there is nothing to choose from.
+        ValueError: there is nothing to choose from, or it has another order each time.
     """
     value = override.value()
+    if getattr(value, "shuffle", False):
+        raise UserError(
+            f"{override.input_line}: leave out shuffle(…). The order of a grid is of no consequence, and a random one "
+            "would make a new study each time. Points at random are those of intervals with study.sampler=random."
+        )
     if isinstance(value, IntervalSweep):
         low, high, log = value.start, value.end, "log" in value.tags
         assert low is not None and high is not None
@@ -88,7 +93,7 @@ def distribution(override: Override, searched: bool) -> BaseDistribution:
         values = [name for name in values if not name.startswith("_")]
     if not values:
         raise UserError(f"{override.input_line}: there is nothing to choose from.")
-    if not (searched and isinstance(value, RangeSweep)) or value.shuffle or value.transformers or len(values) == 1:
+    if not (searched and isinstance(value, RangeSweep)) or value.transformers or len(values) == 1:
         return CategoricalDistribution(values)
     if isinstance(value.range(), range):
         return IntDistribution(min(values), max(values), step=abs(int(value.step)))

@@ -45,6 +45,7 @@ def run_study(config: DictConfig, hydra_context: HydraContext, command: Command)
     plan = Plan.of(config, hydra_context, command)
     settings, folder = plan.settings, plan.folder
     workers = number_of_workers(plan)
+    warn_without_effect(plan)
     if settings.dry_run:
         log.info("%s", plan.outline())
         return None
@@ -78,6 +79,15 @@ def run_study(config: DictConfig, hydra_context: HydraContext, command: Command)
     if failure is not None:
         raise UserError(failure)
     return study
+
+
+def warn_without_effect(plan: Plan) -> None:
+    """Say which settings of a search were typed for a grid, which has all its points whatever they are."""
+    for key in () if plan.space.searched else ("study.n_trials", "study.sampler", "study.seed"):
+        typed = [line for line in plan.command.typed if line.lstrip("+").startswith(f"{key}=")]
+        if typed:
+            of = f"a grid of {len(plan.slots)} points; all are run. An interval(…) makes it a search."
+            log.warning("%s has no effect on %s", typed[-1], of)
 
 
 def run_again_what_lost(study: optuna.Study, settings: StudySettings, folder: Path) -> None:

@@ -23,7 +23,7 @@ from hybrid_seq_gnn.study.optuna_private import suggest
 from hybrid_seq_gnn.study.progress import Progress
 from hybrid_seq_gnn.study.samplers import sampler
 from hybrid_seq_gnn.study.settings import value_of
-from hybrid_seq_gnn.study.storage import software
+from hybrid_seq_gnn.study.storage import alone, software
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,9 @@ class Worker:
             failed, most = queue.count(self.study, slots)[queue.FAIL], self.settings.max_failures
             if most is not None and failed > most:
                 raise TooManyFailures(f"{failed} runs failed, more than study.max_failures={most}.")
-            if (trial := queue.take(self.study, slots)) is not None:
+            with alone(self.plan.folder, self.settings.storage):
+                trial = queue.take(self.study, slots)
+            if trial is not None:
                 self.run(trial)
                 continue
             if queue.fill(self.study, self.plan.slots, self.settings.grace):
@@ -121,6 +123,7 @@ class Worker:
         trial.set_user_attr("folders", list(names.values()))
         values = []
         for repeat, (seed, name) in enumerate(names.items()):
+            trial.set_user_attr("folder", name)  # of a trial that fails: where it did
             self.launch(trial, {**params, "seed": seed}, name, repeat)
             run = read_run(self.plan.folder / name)
             values.append([value_of(objective, run) for objective in self.settings.objectives])
