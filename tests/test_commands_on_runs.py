@@ -234,6 +234,22 @@ def test_the_leaderboard_filters_and_sorts(outputs, capsys):
     assert "sasrec" not in text and "fusion.alpha=0.5" in text
 
 
+@pytest.mark.parametrize("name", ["plain, decayed", "second table, no graph", "ensemble of 2, memory", "x,y"])
+def test_a_filter_takes_a_name_with_a_comma_as_it_stands(name, outputs, capsys):
+    for k, given in enumerate((name, *name.split(","))):
+        write_run(
+            outputs / f"named/{k}", random_ranks(k, USERS), lengths=LENGTHS, name=given.strip(), data__path=f"{k}"
+        )
+    text = printed(leaderboard, capsys, "outputs", "--filter", f"name={name}")
+    assert "outputs/named/0" in text and "outputs/named/1" not in text and "outputs/named/2" not in text
+    text = printed(compare, capsys, "outputs/base", "outputs/named", "--baseline", f"name={name}", "--resamples", 200)
+    assert f"Baseline: {name}, 1 seed (outputs/named/0)" in text
+    text = printed(
+        leaderboard, capsys, "outputs", "--filter", f"name={','.join(name.split(',')[::-1])}"
+    )  # none has that
+    assert "outputs/named/0" not in text and "outputs/named/1" in text and "outputs/named/2" in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -98,6 +98,7 @@ def select(runs: Sequence[Run], filters: Iterable[str], option: str) -> list[Run
 
     Args:
         filters: `KEY=VALUE[,VALUE]` by an option or a setting: `model=sasrec`, `fusion.alpha=0.3,0.5`, `name=base`.
+            A value that a run has as it stands, such as `name=plain, decayed`, is not split at its commas.
         option: what the filters were given with, for messages.
 
     Raises:
@@ -115,7 +116,7 @@ def select(runs: Sequence[Run], filters: Iterable[str], option: str) -> list[Run
                 f"{option} {text}: no run has {key}. {suggest(key, known)}Options: {groups}; or any setting, as "
                 "config.yaml of a run shows them."
             )
-        wanted = names(value)
+        wanted = [value] if any(same(run.every_setting.get(key), value) for run in runs) else names(value)
         before, kept = kept, [run for run in kept if any(same(run.every_setting.get(key), one) for one in wanted)]
         if not kept:
             there = dict.fromkeys(value_in_words(run.every_setting.get(key)) for run in before)
