@@ -250,6 +250,24 @@ def test_a_filter_takes_a_name_with_a_comma_as_it_stands(name, outputs, capsys):
     assert "outputs/named/0" not in text and "outputs/named/1" in text and "outputs/named/2" in text
 
 
+def test_a_filter_by_null_takes_no_run_that_lacks_the_setting(outputs, capsys):
+    message = refused(leaderboard, "outputs", "--filter", "fusion.alpha=null")
+    assert "There is fusion.alpha=0.3,0.5." in message
+    write_run(outputs / "fitted", random_ranks(5, USERS), lengths=LENGTHS, fusion__alpha=None)
+    text = printed(leaderboard, capsys, "outputs", "--filter", "fusion.alpha=null")
+    assert "outputs/fitted" in text and "outputs/base" not in text and "outputs/sweep" not in text
+    text = printed(leaderboard, capsys, "outputs", "--filter", "data.path=null", "--filter", "fusion.alpha=null,0.3")
+    assert "outputs/fitted" in text and "outputs/sweep/0" in text and "outputs/base" not in text
+    message = refused(leaderboard, "outputs", "--filter", "model=sasrec", "--filter", "fusion.alpha=0.3")
+    assert "Of the runs that other filters leave, none has fusion.alpha." in message
+
+
+def test_a_filter_by_no_name_takes_the_runs_without_one(outputs, capsys):
+    write_run(outputs / "named", random_ranks(5, USERS), lengths=LENGTHS, name="mine")
+    text = printed(leaderboard, capsys, "outputs", "--filter", "name=null")
+    assert "outputs/named" not in text and "outputs/base" in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -116,11 +116,13 @@ def select(runs: Sequence[Run], filters: Iterable[str], option: str) -> list[Run
                 f"{option} {text}: no run has {key}. {suggest(key, known)}Options: {groups}; or any setting, as "
                 "config.yaml of a run shows them."
             )
-        wanted = [value] if any(same(run.every_setting.get(key), value) for run in runs) else names(value)
-        before, kept = kept, [run for run in kept if any(same(run.every_setting.get(key), one) for one in wanted)]
+        having = [run for run in kept if key in run.every_setting or key == "name"]  # every run may have a name
+        wanted = [value] if any(same(run.every_setting.get(key), value) for run in having) else names(value)
+        kept = [run for run in having if any(same(run.every_setting.get(key), one) for one in wanted)]
         if not kept:
-            there = dict.fromkeys(value_in_words(run.every_setting.get(key)) for run in before)
-            raise UserError(f"{option} {text}: no run has that. There is {key}={','.join(there)}.")
+            there = ",".join(dict.fromkeys(value_in_words(run.every_setting.get(key)) for run in having))
+            among = f"There is {key}={there}." if having else f"Of the runs that other filters leave, none has {key}."
+            raise UserError(f"{option} {text}: no run has that. {among}")
     return kept
 
 
