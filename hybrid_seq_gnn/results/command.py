@@ -1,7 +1,6 @@
 """What the commands beside the main one share: arguments, filters, and one message when something is wrong."""
 
 import argparse
-import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hybrid_seq_gnn.errors import REPORT, UserError, in_words, printable, suggest
+from hybrid_seq_gnn.output import keep_output
 from hybrid_seq_gnn.results.labels import value_in_words
 from hybrid_seq_gnn.results.runs import Run
 
@@ -19,6 +19,10 @@ MOST = 10_000_000  # resamples
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors read like all others of this program."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        keep_output()  # the first that a command does
+        super().__init__(*args, **kwargs)
 
     def error(self, message: str) -> NoReturn:
         sys.exit(f"error: {message}. ({self.prog} --help shows the options.)")
@@ -51,9 +55,6 @@ def run(module: str, args: argparse.Namespace) -> None:
     try:
         print(printable(import_module(module).run(args)))
         sys.stdout.flush()
-    except BrokenPipeError:  # | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit("\ninterrupted.")
     except Exception as error:
