@@ -199,6 +199,24 @@ def test_a_run_that_was_resumed_under_another_name_has_that_name_in_its_configur
     assert config == results(tmp_path / "run")["config"]
 
 
+@pytest.mark.parametrize("path", ["~/x", "'~/x'", '"~/a folder/x"', "~/${now:%Y}/x"])
+def test_a_folder_that_begins_with_a_tilde_is_at_home(path, tmp_path):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "at home").mkdir()
+    arguments = ["data=synthetic", "data.users=80", "data.items=40", "model=popularity"]
+    for more in ([f"hydra.run.dir={path}"], [f"hydra.sweep.dir={path}", "seed=0,1", "-m"]):
+        succeed(*arguments, *more, cwd=tmp_path / "here", HOME=str(tmp_path / "at home"))
+    assert not list((tmp_path / "here").iterdir())
+    found = sorted(file.parent.name for file in (tmp_path / "at home").rglob("results.json"))
+    assert found == ["0", "1", "x"]
+
+
+def test_the_home_folder_of_nobody_is_refused(tmp_path):
+    for more in (["hydra.run.dir=~nobody.known/x"], ["hydra.sweep.dir=~nobody.known/x", "seed=0,1", "-m"]):
+        assert "there is no home folder ~nobody.known" in fail(*SMALL, *more, cwd=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_users_line_makes_five_runs_and_a_leaderboard(tmp_path):
     line = ["fusion=fixed", "fusion.alpha=0.3,0.4,0.5,0.6,0.7", "-m"]
     done = succeed(*SMALL, "training.epochs=1", *line, "hydra.sweep.dir=sweep", cwd=tmp_path, how=process)

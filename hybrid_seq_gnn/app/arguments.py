@@ -1,6 +1,7 @@
 """The command line before Hydra sees it: studies by name, and what of a sweep is Hydra's business."""
 
 import itertools
+import os
 import re
 from collections.abc import Iterable
 from contextlib import suppress
@@ -73,11 +74,12 @@ class Command:
         refuse_without_effect(typed, sweep=bool(named or MULTIRUN & set(typed)))
         refuse_flags(typed, sweep=bool(named or MULTIRUN & set(typed)))
         if not named:
-            return cls(typed, to_look_at(typed) if MULTIRUN & set(typed) else typed)
+            arguments = [at_home(a) for a in typed]
+            return cls(typed, to_look_at(arguments) if MULTIRUN & set(typed) else arguments)
         study = read_study(named[-1])
         own = [a for a in typed if not a.startswith("sweeps=")]
         arguments = last_of_each([*(study.get("overrides") or ()), *own, *([] if MULTIRUN & set(own) else ["-m"])])
-        arguments = to_look_at(arguments)
+        arguments = to_look_at([at_home(a) for a in arguments])
         title = re.sub(r"[^\w.+-]", "-", Path(named[-1]).stem).lstrip(".+-") or "study"
         return cls(typed, arguments, title, str(study["question"]), study.get("variants") or {})
 
@@ -137,6 +139,21 @@ def varied(override: str) -> bool:
     with suppress(HydraException):  # it says so itself
         return OverridesParser.create().parse_override(override).is_sweep_override()
     return False
+
+
+def at_home(argument: str) -> str:
+    """An argument whose folder may begin with ~, with the home folder in its place.
+
+    Raises:
+        UserError: it is the home of nobody.
+    """
+    if not (match := re.fullmatch(r"([+]*hydra\.(?:run|sweep)\.dir=)(['\"]?)(~.*)\2", argument)):
+        return argument
+    key, quote, text = match.groups()
+    path = os.path.expanduser(text)
+    if path.startswith("~"):
+        raise UserError(f"{argument}: there is no home folder {text.split('/')[0]}. A folder of that name is ./{text}.")
+    return f"{key}{quote}{path}{quote}" if quote else key + quoted(path)
 
 
 def refuse_no_option(argument: str) -> None:
