@@ -22,6 +22,7 @@ MULTIRUN = {"-m", "--multirun"}
 RUN = {"-r", "--run"}
 LOOK = r"--cfg?(=|$)|-c(=?(job|hydra|all))?$|--inf?o?(=|$)|-i"  # Hydra shows something instead of running
 NO_NAME = r"(?i)null|true|false|[-+]?[\d.]+(e[-+]?\d+)?|[\[{].*"  # of an option; none is one
+LAUNCHERS = ["basic", "joblib", "ray", "submitit_local", "submitit_slurm"]  # of Hydra, as sweeps use them
 OVERRIDE = r"~|[^-=][^=]*="
 MAY_SET = r"hydra\.sweep\.dir=|hydra/launcher=|[+~]*hydra\.launcher\."
 NO_EFFECT = {
@@ -166,7 +167,7 @@ def refuse_no_option(argument: str) -> None:
     group = re.sub(r"^[+~]*|@.*", "", key)
     if group not in groups() and group not in ("hydra/launcher", "hydra/sweeper"):
         return
-    known = options(group)
+    known = LAUNCHERS if group == "hydra/launcher" else options(group)
     without = f"{group}=none does without. " if "none" in known else ""
     listed = f"Options of {group}: {', '.join(known)}." if known else ""
     if key.startswith("~") and group != "experiment":
