@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+import yaml
 
 from tests.commands import SMALL, Fork, fail, process, results, succeed
 
@@ -163,6 +164,57 @@ def test_a_run_killed_in_the_middle_of_an_epoch_ends_with_the_same_bits(tmp_path
         assert whole[key] == killed[key], key
     weights = [torch.load(tmp_path / name / "model.pt", weights_only=True)["model"] for name in ("whole", "killed")]
     assert all(torch.equal(weights[0][k].to_dense(), weights[1][k].to_dense()) for k in weights[0])
+
+
+def half_done(folder, *arguments):
+    """A run that was killed after its second epoch. Returns its config.yaml."""
+    running = Fork(*arguments, "training.epochs=80", f"hydra.run.dir={folder.name}", cwd=folder.parent)
+    deadline = time.monotonic() + 100
+    while not ((metrics := folder / "metrics.jsonl").exists() and metrics.read_text().count("\n") >= 2):
+        assert time.monotonic() < deadline
+        assert running.poll() is None, "ended before it could be killed"
+        time.sleep(0.01)
+    running.kill()
+    return (folder / "config.yaml").read_text()
+
+
+@pytest.mark.parametrize("other", ["training.lr=0.5", "data.users=90"])
+def test_a_refused_resume_leaves_the_configuration_of_the_run_that_is_half_done(other, tmp_path):
+    arguments = [*SMALL, "model=sasrec", "training.patience=0"]
+    before = half_done(tmp_path / "run", *arguments)
+    again = [*arguments, "training.epochs=80", "hydra.run.dir=run"]
+    assert "belongs to a run with another configuration" in fail(*again, other, cwd=tmp_path)
+    assert (tmp_path / "run" / "config.yaml").read_text() == before
+    succeed(*arguments, "training.epochs=1", other, "hydra.run.dir=run", "training.resume=false", cwd=tmp_path)
+    assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text()) == results(tmp_path / "run")["config"]
+
+
+def test_a_run_that_was_resumed_under_another_name_has_that_name_in_its_configuration(tmp_path):
+    arguments = [*SMALL, "model=sasrec", "training.patience=0"]
+    half_done(tmp_path / "run", *arguments)
+    done = succeed(*arguments, "training.epochs=80", "hydra.run.dir=run", "name=later", cwd=tmp_path)
+    assert "resumed after epoch" in done.stdout
+    config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert config["name"] == "later"
+    assert config == results(tmp_path / "run")["config"]
+
+
+@pytest.mark.parametrize("path", ["~/x", "'~/x'", '"~/a folder/x"', "~/${now:%Y}/x"])
+def test_a_folder_that_begins_with_a_tilde_is_at_home(path, tmp_path):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "at home").mkdir()
+    arguments = ["data=synthetic", "data.users=80", "data.items=40", "model=popularity"]
+    for more in ([f"hydra.run.dir={path}"], [f"hydra.sweep.dir={path}", "seed=0,1", "-m"]):
+        succeed(*arguments, *more, cwd=tmp_path / "here", HOME=str(tmp_path / "at home"))
+    assert not list((tmp_path / "here").iterdir())
+    found = sorted(file.parent.name for file in (tmp_path / "at home").rglob("results.json"))
+    assert found == ["0", "1", "x"]
+
+
+def test_the_home_folder_of_nobody_is_refused(tmp_path):
+    for more in (["hydra.run.dir=~nobody.known/x"], ["hydra.sweep.dir=~nobody.known/x", "seed=0,1", "-m"]):
+        assert "there is no home folder ~nobody.known" in fail(*SMALL, *more, cwd=tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_users_line_makes_five_runs_and_a_leaderboard(tmp_path):

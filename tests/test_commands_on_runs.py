@@ -10,7 +10,7 @@ import pytest
 
 from hybrid_seq_gnn.compare.__main__ import main as compare
 from hybrid_seq_gnn.leaderboard.__main__ import main as leaderboard
-from tests.commands import refused
+from tests.commands import SMALL, refused
 from tests.results.folders import random_ranks, write_run
 
 USERS = 120
@@ -86,13 +86,39 @@ def test_compare_does_the_same_in_a_process_of_its_own_without_pytorch(outputs):
         assert not {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()} & {"torch", "pandas", "scipy"}
 
 
-def test_a_broken_pipe_is_no_error(outputs):
+def without_reader(*words, **environment):
+    """A command whose standard output nobody reads."""
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-m", "hybrid_seq_gnn.leaderboard", "outputs"]
-    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60)
+    environment = {**os.environ, **environment}
+    command = [sys.executable, "-m", *map(str, words)]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=120, env=environment)
     os.close(writer)
-    assert done.stderr == ""
+    return done
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [["hybrid_seq_gnn.leaderboard", "outputs"], ["hybrid_seq_gnn.compare", "--help"]])
+def test_a_broken_pipe_is_no_error(words, unbuffered, outputs):
+    done = without_reader(*words, PYTHONUNBUFFERED=unbuffered)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--cfg", "job"], [*SMALL[:3], "model=popularity", "hydra.run.dir=run"]])
+def test_a_run_goes_on_without_its_reader(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = without_reader("hybrid_seq_gnn", *words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "run" / "results.json").exists() == ("hydra.run.dir=run" in words)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "ascii:strict"])
+def test_an_encoding_that_lacks_characters_is_no_error(encoding, outputs):
+    write_run(outputs / "named", random_ranks(3, USERS), lengths=LENGTHS, name="deep – 大", model__dropout=0.1)
+    command = [sys.executable, "-m", "hybrid_seq_gnn.leaderboard", "outputs"]
+    done = subprocess.run(command, capture_output=True, timeout=60, env={**os.environ, "PYTHONIOENCODING": encoding})
+    assert done.stderr == b""
+    assert b"deep ? ?" in done.stdout
 
 
 def test_the_same_seed_gives_the_same_files(outputs, capsys):
@@ -232,6 +258,40 @@ def test_the_leaderboard_filters_and_sorts(outputs, capsys):
     assert "choose on the test" in text
     text = printed(leaderboard, capsys, "outputs", "--filter", "fusion.alpha=0.3,0.5", "--filter", "fusion=fixed")
     assert "sasrec" not in text and "fusion.alpha=0.5" in text
+
+
+@pytest.mark.parametrize("name", ["plain, decayed", "second table, no graph", "ensemble of 2, memory", "x,y"])
+def test_a_filter_takes_a_name_with_a_comma_as_it_stands(name, outputs, capsys):
+    for k, given in enumerate((name, *name.split(","))):
+        write_run(
+            outputs / f"named/{k}", random_ranks(k, USERS), lengths=LENGTHS, name=given.strip(), data__path=f"{k}"
+        )
+    text = printed(leaderboard, capsys, "outputs", "--filter", f"name={name}")
+    assert "outputs/named/0" in text and "outputs/named/1" not in text and "outputs/named/2" not in text
+    text = printed(compare, capsys, "outputs/base", "outputs/named", "--baseline", f"name={name}", "--resamples", 200)
+    assert f"Baseline: {name}, 1 seed (outputs/named/0)" in text
+    text = printed(
+        leaderboard, capsys, "outputs", "--filter", f"name={','.join(name.split(',')[::-1])}"
+    )  # none has that
+    assert "outputs/named/0" not in text and "outputs/named/1" in text and "outputs/named/2" in text
+
+
+def test_a_filter_by_null_takes_no_run_that_lacks_the_setting(outputs, capsys):
+    message = refused(leaderboard, "outputs", "--filter", "fusion.alpha=null")
+    assert "There is fusion.alpha=0.3,0.5." in message
+    write_run(outputs / "fitted", random_ranks(5, USERS), lengths=LENGTHS, fusion__alpha=None)
+    text = printed(leaderboard, capsys, "outputs", "--filter", "fusion.alpha=null")
+    assert "outputs/fitted" in text and "outputs/base" not in text and "outputs/sweep" not in text
+    text = printed(leaderboard, capsys, "outputs", "--filter", "data.path=null", "--filter", "fusion.alpha=null,0.3")
+    assert "outputs/fitted" in text and "outputs/sweep/0" in text and "outputs/base" not in text
+    message = refused(leaderboard, "outputs", "--filter", "model=sasrec", "--filter", "fusion.alpha=0.3")
+    assert "Of the runs that other filters leave, none has fusion.alpha." in message
+
+
+def test_a_filter_by_no_name_takes_the_runs_without_one(outputs, capsys):
+    write_run(outputs / "named", random_ranks(5, USERS), lengths=LENGTHS, name="mine")
+    text = printed(leaderboard, capsys, "outputs", "--filter", "name=null")
+    assert "outputs/named" not in text and "outputs/base" in text
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,14 @@ from tests.commands import SMALL, command, fail
         (["fuson=fixed"], ["fuson"]),
         (["model=popularity", "model.width=8", "model.depth=8"], ["model.width: there is no such setting. ("]),
         (["hydra/launcher=nothing", "seed=0,1", "-m"], ["hydra/launcher"]),
+        (
+            ["hydra/launcher=slurm", "seed=0,1", "-m"],
+            ["hydra/launcher=slurm", "joblib", "Did you mean submitit_slurm?"],
+        ),
+        (["hydra/launcher=dask", "seed=0,1", "-m"], ["hydra/launcher=dask", "basic, joblib, ray, submitit_local"]),
+        (["hydra/launcher=null", "seed=0,1", "-m"], ["hydra/launcher=null: a group needs an option", "basic, joblib"]),
+        (["experiment=study/gat"], ["with a plus: +experiment=study/gat"]),
+        (["experiment=study/gat", "seed=0,1", "-m"], ["with a plus: +experiment=study/gat"]),
         (["data.path=a=b"], ["data.path='a=b'"]),
         (["fusion.alpha=0.3,7", "-m"], ["fusion.alpha=7", "[0, 1]"]),
         (["fusion.alpha=interval(0,2)", "-m", "study.dry_run=true"], ["fusion.alpha=2", "[0, 1]"]),
@@ -53,6 +61,19 @@ from tests.commands import SMALL, command, fail
         (["+experiment=hybrid/movietweetings", "model=sasrec"], ["model.encoder", "+experiment=", "~model.encoder"]),
         (["hydra.sweep.dir=x"], ["hydra.sweep.dir=x: this is one run", "hydra.run.dir", "-m"]),
         (["hydra/sweeper=basic"], ["run by this program's own sweeper"]),
+        (["--resolve"], ["--resolve", "--cfg job"]),
+        (["--cfg", "job", "--info"], ["--cfg and --info", "one of them"]),
+        (["-m", "--run", "seed=0,1"], ["--run: it makes one run", "-m makes a sweep"]),
+        (["fusion=null"], ["fusion=null: a group needs an option", "fixed"]),
+        (["gnn=null"], ["gnn=null: a group needs an option", "gnn=none does without"]),
+        (["gnn=none,null", "-m"], ["gnn=none,null: a group needs an option"]),
+        (["gnn=choice(none,Null)", "-m"], ["gnn=choice(none,Null): a group needs an option"]),
+        (["loss=3"], ["loss=3: a group needs an option", "bpr"]),
+        (["+experiment=null"], ["+experiment=null: a group needs an option", "study/gat"]),
+        (["~fusion"], ["~fusion: a group cannot be taken away", "fixed"]),
+        (["~logger"], ["~logger: a group cannot be taken away", "logger=none does without"]),
+        (["model=sasrec", "~graph=cooccurrence"], ["~graph=cooccurrence: a group cannot be taken away"]),
+        (["model=sasrec,hybrid", "~negatives", "-m"], ["~negatives: a group cannot be taken away"]),
         (["data=sequences"], ["data.path"]),
         (["data=sequences", "data.path=nowhere.txt"], ["nowhere.txt"]),
     ],
@@ -65,6 +86,19 @@ def test_bad_input_gets_one_clear_message(arguments, words, tmp_path):
     for word in words:
         assert word in message
     assert not list(tmp_path.iterdir())  # no folder is left behind
+
+
+def test_an_experiment_of_ones_own_without_its_package_says_which_line_it_lacks(tmp_path):
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    for text in ("model:\n  dropout: 0.1\n", "seed: 3\n"):
+        own = tmp_path / "mine" / "experiment" / "own.yaml"
+        own.write_text(text)
+        for more in ([], ["-m"]):
+            message = fail(*SMALL, "--config-dir", "mine", "+experiment=own", *more, cwd=tmp_path)
+            assert "# @package _global_" in message
+        own.write_text(f"# @package _global_\n{text}")
+        shown = command("--config-dir", "mine", "+experiment=own", "--cfg", "job", cwd=tmp_path).stdout
+        assert text in shown or "dropout: 0.1" in shown
 
 
 BROKEN = {

@@ -1,18 +1,28 @@
 """The command line before Hydra sees it: studies by name, and what of a sweep is Hydra's business."""
 
 import itertools
+import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.errors import HydraException
 
+from hybrid_seq_gnn.app.help import groups
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.files import MAX_DEPTH, expanded, package_folder, read_yaml
+from hybrid_seq_gnn.run.options import options
 
 MULTIRUN = {"-m", "--multirun"}
+RUN = {"-r", "--run"}
+LOOK = r"--cfg?(=|$)|-c(=?(job|hydra|all))?$|--inf?o?(=|$)|-i"  # Hydra shows something instead of running
+NO_NAME = r"(?i)null|true|false|[-+]?[\d.]+(e[-+]?\d+)?|[\[{].*"  # of an option; none is one
+LAUNCHERS = ["basic", "joblib", "ray", "submitit_local", "submitit_slurm"]  # of Hydra, as sweeps use them
 OVERRIDE = r"~|[^-=][^=]*="
 MAY_SET = r"hydra\.sweep\.dir=|hydra/launcher=|[+~]*hydra\.launcher\."
 NO_EFFECT = {
@@ -60,13 +70,17 @@ class Command:
         typed = ["-m" if a.lower() == "hydra.mode=multirun" else a for a in typed]
         for argument in typed:
             refuse_absurd(argument)
+            refuse_no_option(argument)
         named = [a.partition("=")[2] for a in typed if a.startswith("sweeps=")]
         refuse_without_effect(typed, sweep=bool(named or MULTIRUN & set(typed)))
+        refuse_flags(typed, sweep=bool(named or MULTIRUN & set(typed)))
         if not named:
-            return cls(typed, typed)
+            arguments = [at_home(a) for a in typed]
+            return cls(typed, to_look_at(arguments) if MULTIRUN & set(typed) else arguments)
         study = read_study(named[-1])
         own = [a for a in typed if not a.startswith("sweeps=")]
         arguments = last_of_each([*(study.get("overrides") or ()), *own, *([] if MULTIRUN & set(own) else ["-m"])])
+        arguments = to_look_at([at_home(a) for a in arguments])
         title = re.sub(r"[^\w.+-]", "-", Path(named[-1]).stem).lstrip(".+-") or "study"
         return cls(typed, arguments, title, str(study["question"]), study.get("variants") or {})
 
@@ -95,6 +109,73 @@ def refuse_without_effect(arguments: list[str], sweep: bool) -> None:
         for pattern, instead in (NO_EFFECT | (NO_EFFECT_IN_A_SWEEP if sweep else NO_EFFECT_IN_A_RUN)).items():
             if re.match(rf"[+~]*{pattern}", argument):
                 raise UserError(f"{argument}: {instead}")
+
+
+def refuse_flags(arguments: list[str], sweep: bool) -> None:
+    """Refuse flags of Hydra that do not go together.
+
+    Raises:
+        UserError: there are such flags.
+    """
+    looks = [a for a in arguments if re.match(LOOK, a)]
+    if "--resolve" in arguments and not any(re.match("--?c", a) for a in looks):
+        raise UserError("--resolve: it goes with --cfg job, whose references it replaces by their values.")
+    if len(looks) > 1:
+        raise UserError(f"{' and '.join(looks)}: each shows something else; give one of them.")
+    if (runs := RUN & set(arguments)) and sweep and not looks:
+        raise UserError(f"{min(runs)}: it makes one run, and a study or -m makes a sweep; leave out one of them.")
+
+
+def to_look_at(arguments: list[str]) -> list[str]:
+    """With --cfg or --info, what all runs of a sweep have in common; Hydra shows one run. Else the arguments."""
+    if not any(re.match(LOOK, a) for a in arguments):
+        return arguments
+    settings = [a for a in arguments if re.match(OVERRIDE, a)]
+    flags = [a for a in arguments if a not in settings and a not in MULTIRUN | RUN]
+    return [*(a for a in settings if not varied(a)), *flags]
+
+
+def varied(override: str) -> bool:
+    """Whether a sweep varies this setting."""
+    with suppress(HydraException):  # it says so itself
+        return OverridesParser.create().parse_override(override).is_sweep_override()
+    return False
+
+
+def at_home(argument: str) -> str:
+    """An argument whose folder may begin with ~, with the home folder in its place.
+
+    Raises:
+        UserError: it is the home of nobody.
+    """
+    if not (match := re.fullmatch(r"([+]*hydra\.(?:run|sweep)\.dir=)(['\"]?)(~.*)\2", argument)):
+        return argument
+    key, quote, text = match.groups()
+    path = os.path.expanduser(text)
+    if path.startswith("~"):
+        raise UserError(f"{argument}: there is no home folder {text.split('/')[0]}. A folder of that name is ./{text}.")
+    return f"{key}{quote}{path}{quote}" if quote else key + quoted(path)
+
+
+def refuse_no_option(argument: str) -> None:
+    """Refuse a group without an option: GROUP=null, ~GROUP, and what else is no name.
+
+    Raises:
+        UserError: it is one.
+    """
+    key, _, value = argument.partition("=")
+    group = re.sub(r"^[+~]*|@.*", "", key)
+    if group not in groups() and group not in ("hydra/launcher", "hydra/sweeper"):
+        return
+    known = LAUNCHERS if group == "hydra/launcher" else options(group)
+    without = f"{group}=none does without. " if "none" in known else ""
+    listed = f"Options of {group}: {', '.join(known)}." if known else ""
+    if key.startswith("~") and group != "experiment":
+        raise UserError(
+            f"{argument}: a group cannot be taken away; a model that has no use for it ignores it. {without}{listed}"
+        )
+    if not key.startswith("~") and any(re.fullmatch(NO_NAME, part.strip()) for part in re.split("[,()]", value)):
+        raise UserError(f"{argument}: a group needs an option. {without}{listed}".rstrip())
 
 
 def refuse_absurd(argument: str) -> None:
@@ -127,6 +208,7 @@ def read_study(name: str) -> dict[str, Any]:
         raise UserError(f"{path}: variants: {variants!r}: expected a line 'label: override override ...' for each.")
     for line in [*overrides, *(word for text in variants.values() for word in text.split())]:
         refuse_absurd(line)
+        refuse_no_option(line)
         if not re.match(OVERRIDE, line):
             raise UserError(f"{path}: {line!r}: expected a setting and its value, such as fusion.alpha=0.3.")
         if "hydra" in line.partition("=")[0] and not re.match(MAY_SET, line):

@@ -22,6 +22,7 @@ from hybrid_seq_gnn.app.processes import one_of_several
 from hybrid_seq_gnn.app.run_folder import remove_if_refused
 from hybrid_seq_gnn.errors import REPORT, in_words, printable
 from hybrid_seq_gnn.files import package_folder, shown
+from hybrid_seq_gnn.output import keep_output
 
 MAY_BE_MADE = ("logging.*", "hybrid_seq_gnn.app.run_folder.*")  # by Hydra
 
@@ -91,6 +92,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
 def main() -> None:
     """Entry point of `python -m hybrid_seq_gnn`."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors to us instead of printing them its own way
+    keep_output()
     if {"--help", "-h"} & set(sys.argv[1:]):
         print(help_text())
         return

@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from hybrid_seq_gnn.app.arguments import quoted
+from hybrid_seq_gnn.app.arguments import LAUNCHERS, quoted
 from hybrid_seq_gnn.app.help import groups
 from hybrid_seq_gnn.errors import suggest
 from hybrid_seq_gnn.files import package_folder
@@ -35,13 +35,16 @@ def explain_composition(error: BaseException, arguments: list[str]) -> str:
         group, _, name = option.group(1).rpartition("/")
         if group == "hydra/launcher" and (extra := EXTRAS.get(name)):
             return f"{group}={name} needs pip install 'hybrid_seq_gnn[{extra}]'."
-        known = options(group)
+        known = LAUNCHERS if group == "hydra/launcher" else options(group)
         if not known:
             return f"{group or name}: there is no such group. Groups: {', '.join(groups())}."
         return f"{group}={name}: there is no such option. {suggest(name, known)}Options of {group}: {', '.join(known)}."
     if key := re.search(r"Could not (?:override|append to config|delete from config)\.?.*?'([^'=]+)", text, re.DOTALL):
         name = key.group(1).lstrip("+~")
         if re.search("not in struct|not in|No match in the defaults list", text + str(error.__cause__ or "")):
+            if name == "experiment":
+                own = next((a for a in arguments if a.startswith("experiment=")), "experiment=NAME")
+                return f"{own}: an experiment is added to the options, with a plus: +{own}."
             return unknown_key(name, arguments)
     cause = error.__cause__
     return text.strip() + (f"\n{cause}" if cause is not None and str(cause) not in text else "")

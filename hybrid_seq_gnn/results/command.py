@@ -1,7 +1,6 @@
 """What the commands beside the main one share: arguments, filters, and one message when something is wrong."""
 
 import argparse
-import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hybrid_seq_gnn.errors import REPORT, UserError, in_words, printable, suggest
+from hybrid_seq_gnn.output import keep_output
 from hybrid_seq_gnn.results.labels import value_in_words
 from hybrid_seq_gnn.results.runs import Run
 
@@ -19,6 +19,10 @@ MOST = 10_000_000  # resamples
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors read like all others of this program."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        keep_output()  # the first that a command does
+        super().__init__(*args, **kwargs)
 
     def error(self, message: str) -> NoReturn:
         sys.exit(f"error: {message}. ({self.prog} --help shows the options.)")
@@ -51,9 +55,6 @@ def run(module: str, args: argparse.Namespace) -> None:
     try:
         print(printable(import_module(module).run(args)))
         sys.stdout.flush()
-    except BrokenPipeError:  # | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit("\ninterrupted.")
     except Exception as error:
@@ -98,6 +99,7 @@ def select(runs: Sequence[Run], filters: Iterable[str], option: str) -> list[Run
 
     Args:
         filters: `KEY=VALUE[,VALUE]` by an option or a setting: `model=sasrec`, `fusion.alpha=0.3,0.5`, `name=base`.
+            A value that a run has as it stands, such as `name=plain, decayed`, is not split at its commas.
         option: what the filters were given with, for messages.
 
     Raises:
@@ -115,11 +117,13 @@ def select(runs: Sequence[Run], filters: Iterable[str], option: str) -> list[Run
                 f"{option} {text}: no run has {key}. {suggest(key, known)}Options: {groups}; or any setting, as "
                 "config.yaml of a run shows them."
             )
-        wanted = names(value)
-        before, kept = kept, [run for run in kept if any(same(run.every_setting.get(key), one) for one in wanted)]
+        having = [run for run in kept if key in run.every_setting or key == "name"]  # every run may have a name
+        wanted = [value] if any(same(run.every_setting.get(key), value) for run in having) else names(value)
+        kept = [run for run in having if any(same(run.every_setting.get(key), one) for one in wanted)]
         if not kept:
-            there = dict.fromkeys(value_in_words(run.every_setting.get(key)) for run in before)
-            raise UserError(f"{option} {text}: no run has that. There is {key}={','.join(there)}.")
+            there = ",".join(dict.fromkeys(value_in_words(run.every_setting.get(key)) for run in having))
+            among = f"There is {key}={there}." if having else f"Of the runs that other filters leave, none has {key}."
+            raise UserError(f"{option} {text}: no run has that. {among}")
     return kept
 
 

@@ -86,6 +86,8 @@ def checked(config: Config, overrides: Sequence[str] = ()) -> Config:
 def _checked(config: Config) -> Config:
     config = {key: value for key, value in config.items() if key != OF_A_SWEEP}
     for key in config:
+        if key == "experiment":
+            raise UserError(f"{key}: {UNKNOWN} The first line of an experiment of your own must be # @package _global_")
         if key not in TOP_LEVEL and key not in GROUPS:
             known = ", ".join((*GROUPS, OF_A_SWEEP, *TOP_LEVEL))
             raise UserError(f"{key}: {UNKNOWN} Top level: {known}.")

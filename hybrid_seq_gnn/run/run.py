@@ -29,9 +29,10 @@ from hybrid_seq_gnn.training.strategy import Outcome, Records, Strategy
 
 log = logging.getLogger(__name__)
 
+CHECKPOINTS = ("checkpoint.pt", "graph_checkpoint.pt")  # of a run that has not finished, one for each stage
 REPLACED = (  # deleted when a run starts over
-    *("checkpoint.pt", "graph_checkpoint.pt", "graph.pt", "metrics.jsonl", "alpha_stats.json", "results.json"),
-    "mlflow_run_id",
+    *CHECKPOINTS,
+    *("graph.pt", "metrics.jsonl", "alpha_stats.json", "results.json", "mlflow_run_id"),
 )
 CHECKED = ("model.pt", "per_user.parquet", "graph.pt")  # results.json holds their checksums; not all runs have the last
 
@@ -162,7 +163,9 @@ class Run:
             if not settings.resume:
                 for name in REPLACED:
                     (self.folder / name).unlink(missing_ok=True)
-            files.write_text(self.folder / "config.yaml", as_yaml(self.config))
+            config = self.folder / "config.yaml"
+            if not (config.exists() and any((self.folder / name).exists() for name in CHECKPOINTS)):
+                files.write_text(config, as_yaml(self.config))  # else at the end: the checkpoint may be of another run
 
     def start(self) -> None:
         """Let a model that will be trained set its first weights from the training part, if it has a method for it."""
@@ -238,6 +241,7 @@ class Run:
         if not distributed.is_first():
             return {"best_val_metric": outcome.progress.best_metric if first is None else first["best_val_metric"]}
         results = results_of(self, outcome, valid, test, first)
+        files.write_text(self.folder / "config.yaml", as_yaml(self.config))
         write_per_user(self.folder / "per_user.parquet", self.prepared, test, self.measure.settings.groups)
         baseline = outcome.baseline or encoders.find(self)
         if baseline is not None:

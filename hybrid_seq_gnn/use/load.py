@@ -4,6 +4,7 @@
 catalogue without events; then every parameter and buffer is put in the place of the empty one.
 """
 
+import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from hybrid_seq_gnn.data.columns import EXACT
 from hybrid_seq_gnn.data.events import text_of
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
-from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.errors import UserError, printable
 from hybrid_seq_gnn.files import checksum
 from hybrid_seq_gnn.graph.sparse import SparseMatrix
 from hybrid_seq_gnn.results.load import load
@@ -30,6 +31,8 @@ from hybrid_seq_gnn.run.check import check_node, settings_of, target_class
 from hybrid_seq_gnn.run.identity import Config
 from hybrid_seq_gnn.training import checkpoint
 from hybrid_seq_gnn.training.settings import device_of
+
+log = logging.getLogger(__name__)
 
 BEYOND = 1 << 63  # int64 ends before it
 NONE = np.zeros(0, dtype=np.int64)
@@ -124,12 +127,20 @@ def whole(one: Any) -> int | None:
 
 
 def choose(paths: str | Path | list[str]) -> Run:
-    """The finished run that paths name; of several, the one with the best validation metric.
+    """The finished run that paths name; of several with a model, the one with the best validation metric.
+
+    What lies among them and cannot be used, and may have been better, is logged as a warning. What `evaluate` wrote
+    there has no model, and is not.
 
     Raises:
         UserError: there is none, or they were not trained on the same data.
     """
-    runs = load(paths if isinstance(paths, list) else [paths]).runs
+    found = load(paths if isinstance(paths, list) else [paths])
+    with_model = [run for run in found.runs if (run.folder / "model.pt").is_file()]
+    runs = with_model or found.runs
+    lost = [run.folder for run in found.runs if run not in runs and "evaluated" not in run.results]
+    for problem in (*found.left_out, *(f"{folder} has no model.pt: run it again to make one." for folder in lost)):
+        log.warning("left out: %s", printable(problem))
     require_comparable(runs)
     return max(runs, key=lambda run: run.validation)
 

@@ -3,6 +3,8 @@
 import json
 import re
 
+import yaml
+
 from hybrid_seq_gnn.app.arguments import read_study
 from hybrid_seq_gnn.files import package_folder
 from tests.commands import fail, succeed
@@ -19,6 +21,21 @@ def test_every_study_of_the_plan_is_there_and_can_be_planned(tmp_path):
         assert study["time"] and study["read"]
         done = succeed(f"sweeps={name}", "data=synthetic", "study.dry_run=true", cwd=tmp_path)
         assert re.match(r"\d+ (runs|trials of a search)", done.stdout), done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_cfg_job_of_a_study_shows_what_its_runs_have_in_common(tmp_path):
+    for name in sorted(path.stem for path in package_folder("sweeps").glob("*.yaml")):
+        succeed(f"sweeps={name}", "--cfg", "job", cwd=tmp_path)
+    shown = yaml.safe_load(succeed("sweeps=gat", "--cfg=job", "seed=3", "data=synthetic", cwd=tmp_path).stdout)
+    assert shown["graph"]["top_k"] == 20 and shown["study"]["seeds"] == 2 and shown["seed"] == 3
+    assert "users" in shown["data"]
+    shown = yaml.safe_load(succeed("-m", "fusion.alpha=0.3,0.7", "seed=3", "-c", "job", cwd=tmp_path).stdout)
+    assert shown["seed"] == 3 and shown["fusion"]["alpha"] == 0.5  # no run has 0.5, but it is not in common
+    shown = yaml.safe_load(succeed("sweeps=alpha_grid", "fusion.alpha=0.9", "--cfg", "job", cwd=tmp_path).stdout)
+    assert shown["fusion"]["alpha"] == 0.9
+    assert "embedding_dim" in succeed("sweeps=alpha_grid", "--info", "config", cwd=tmp_path).stdout
+    succeed("-m", "--info", cwd=tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -52,7 +69,11 @@ def test_a_study_that_is_not_there_is_named_with_those_that_are(tmp_path):
     message = fail("sweeps=alpha_gird", cwd=tmp_path)
     assert "alpha_gird" in message
     assert "alpha_grid" in message
-    for text, words in (("overrides: [seed=0]", "question"), ("question: Q?\nvariants: [SASRec]", "label: override")):
+    for text, words in (
+        ("overrides: [seed=0]", "question"),
+        ("question: Q?\nvariants: [SASRec]", "label: override"),
+        ("question: Q?\noverrides: [gnn=null]", "gnn=none does without"),
+    ):
         (tmp_path / "own.yaml").write_text(f"{text}\n")
         assert words in fail("sweeps=own.yaml", cwd=tmp_path)
 
