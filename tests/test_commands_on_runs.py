@@ -10,7 +10,7 @@ import pytest
 
 from hybrid_seq_gnn.compare.__main__ import main as compare
 from hybrid_seq_gnn.leaderboard.__main__ import main as leaderboard
-from tests.commands import SMALL, refused
+from tests.commands import refused
 from tests.results.folders import random_ranks, write_run
 
 USERS = 120
@@ -84,41 +84,6 @@ def test_compare_does_the_same_in_a_process_of_its_own_without_pytorch(outputs):
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert "usage:" in done.stdout
         assert not {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()} & {"torch", "pandas", "scipy"}
-
-
-def without_reader(*words, **environment):
-    """A command whose standard output nobody reads."""
-    reader, writer = os.pipe()
-    os.close(reader)
-    environment = {**os.environ, **environment}
-    command = [sys.executable, "-m", *map(str, words)]
-    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=120, env=environment)
-    os.close(writer)
-    return done
-
-
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("words", [["hybrid_seq_gnn.leaderboard", "outputs"], ["hybrid_seq_gnn.compare", "--help"]])
-def test_a_broken_pipe_is_no_error(words, unbuffered, outputs):
-    done = without_reader(*words, PYTHONUNBUFFERED=unbuffered)
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-@pytest.mark.parametrize("words", [["--help"], ["--cfg", "job"], [*SMALL[:3], "model=popularity", "hydra.run.dir=run"]])
-def test_a_run_goes_on_without_its_reader(words, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    done = without_reader("hybrid_seq_gnn", *words)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert (tmp_path / "run" / "results.json").exists() == ("hydra.run.dir=run" in words)
-
-
-@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "ascii:strict"])
-def test_an_encoding_that_lacks_characters_is_no_error(encoding, outputs):
-    write_run(outputs / "named", random_ranks(3, USERS), lengths=LENGTHS, name="deep – 大", model__dropout=0.1)
-    command = [sys.executable, "-m", "hybrid_seq_gnn.leaderboard", "outputs"]
-    done = subprocess.run(command, capture_output=True, timeout=60, env={**os.environ, "PYTHONIOENCODING": encoding})
-    assert done.stderr == b""
-    assert b"deep ? ?" in done.stdout
 
 
 def test_the_same_seed_gives_the_same_files(outputs, capsys):

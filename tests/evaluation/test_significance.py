@@ -154,9 +154,8 @@ def test_effect_size_and_counts_are_their_definitions():
 
 def test_a_difference_of_the_minimum_detectable_size_is_found_in_8_of_10_samples():
     rng = np.random.default_rng(0)
-    zeros = np.zeros((1, 60, 1))
     noise = rng.normal(size=(1, 60, 1))
-    size = paired(zeros, [noise], resamples=100).minimum_detectable[0, 0] / noise.std(ddof=1)
+    size = paired(np.zeros((1, 60, 1)), [noise], resamples=100).minimum_detectable[0, 0] / noise.std(ddof=1)
     samples = rng.normal(size, 1, (60, 4000))
     found = (scipy.stats.ttest_1samp(samples, 0).pvalue < 0.05).mean()
     assert found == pytest.approx(0.8, abs=0.025)
@@ -165,10 +164,9 @@ def test_a_difference_of_the_minimum_detectable_size_is_found_in_8_of_10_samples
 def test_with_seeds_drawn_again_what_is_detectable_grows_with_their_noise():
     rng = np.random.default_rng(0)
     base = rng.normal(size=(3, 200, 1))
-    level = np.array([-2, 0, 2])[:, None, None]
-    steady, shaken = (base + by_seed + rng.normal(size=base.shape) for by_seed in (0 * level, level))
-    one, two = (paired(base, [other], resamples=500, two_level=True).minimum_detectable for other in (steady, shaken))
-    assert two.item() > 3 * one.item()
+    noise, level = rng.normal(size=base.shape), np.array([-2, 0, 2])[:, None, None]
+    found = paired(base, [base + noise, base + noise + level], resamples=500, two_level=True).minimum_detectable
+    assert found[1] > 3 * found[0]
 
 
 def simulated(rng, samples, users, shift, seeds=2):

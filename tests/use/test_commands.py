@@ -1,8 +1,6 @@
 """`recommend` and `evaluate` as commands: files, messages, and what they leave behind."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -288,58 +286,3 @@ def test_a_study_gives_its_best_run_on_validation(capsys):
     text = said(capsys, recommend, f"{folder()}/[sep][aeo][sp]*", "--users", runs[0].per_user["user"][0])
     best = max(runs, key=lambda one: one.results["best_val_metric"])
     assert f"{best.folder}: 10 items" in text
-
-
-@pytest.fixture
-def some(tmp_path, monkeypatch):
-    """Copies of three runs below outputs/, best first; the current folder is above it."""
-    monkeypatch.chdir(tmp_path)
-    runs = sorted(
-        (run_of(kind) for kind in ("sasrec", "ease", "popularity")), key=lambda one: -one.results["best_val_metric"]
-    )
-    for place, run in zip("abc", runs, strict=True):
-        copy(run, tmp_path / "outputs" / place)
-    return [tmp_path / "outputs" / place / "copy" for place in "abc"]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "words"),
-    [
-        ("results.json", "{", "results.json cannot be read as JSON"),
-        ("results.json", None, "has no results.json"),
-        ("model.pt", None, "has no model.pt"),
-    ],
-)
-def test_a_better_run_that_cannot_be_used_is_said(name, content, words, some, caplog, capsys):
-    path = some[0] / name
-    path.unlink() if content is None else path.write_text(content)
-    (some[0] / "train.log").touch()
-    assert "outputs/b/copy: 10 items" in said(capsys, recommend, "outputs")
-    (warning,) = [record.getMessage() for record in caplog.records if record.name == "hybrid_seq_gnn.use.load"]
-    assert warning.startswith("left out: outputs/a/copy")
-    assert words in warning
-
-
-@pytest.mark.parametrize("command", [["recommend"], ["evaluate"], ["export", "--out", "model.pt2"]])
-def test_a_better_run_that_cannot_be_used_is_said_on_stderr(command, some):
-    (some[0] / "results.json").write_text("{")
-    name, *more = command
-    words = [sys.executable, "-m", f"hybrid_seq_gnn.{name}", "outputs", *more]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert "left out: outputs/a/copy/results.json cannot be read" in done.stderr
-    assert "left out:" not in done.stdout
-
-
-def test_what_evaluate_wrote_is_no_model(some, caplog, capsys, tmp_path):
-    items = run_of("sasrec").items
-    rows = [(user, items[(user + 3 * t) % 30], t) for user in range(8) for t in range(6)]
-    pd.DataFrame(rows, columns=["user", "item", "timestamp"]).to_csv("log.csv", index=False)
-    said(capsys, evaluate, "outputs/a")
-    said(capsys, evaluate, "outputs/a", "data=table", "data.path=log.csv")
-    assert len(list((tmp_path / "outputs" / "evaluate").iterdir())) == 2
-    assert "outputs/a/copy: 10 items" in said(capsys, recommend, "outputs")
-    assert "written to outputs/evaluate" in said(capsys, evaluate, "outputs")
-    assert not caplog.records
-    one, _ = (tmp_path / "outputs" / "evaluate").iterdir()
-    assert "evaluated" in load_run(one).results  # named by itself
