@@ -174,7 +174,8 @@ def refuse_no_option(argument: str) -> None:
         raise UserError(
             f"{argument}: a group cannot be taken away; a model that has no use for it ignores it. {without}{listed}"
         )
-    if not key.startswith("~") and any(re.fullmatch(NO_NAME, part.strip()) for part in re.split("[,()]", value)):
+    parts = [] if key.startswith("~") or value.startswith("glob(") else re.split("[,()]", value)
+    if any(re.fullmatch(NO_NAME, part.strip()) for part in parts):
         raise UserError(f"{argument}: a group needs an option. {without}{listed}".rstrip())
 
 

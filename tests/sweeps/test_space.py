@@ -136,10 +136,10 @@ def test_options_with_the_same_settings_are_different_sweeps(tmp_path):
 
 
 def test_hydra_sees_of_a_sweep_only_what_is_its_own():
-    given = ["fusion=fixed,learnable", "fusion.x=null", "hydra.sweep.dir=out", "~data", "+x=1", "-m"]
+    given = ["fusion=fixed,learnable", "fusion.x=null", "hydra.sweep.dir=out", "~gnn.x", "+x=1", "-m"]
     command = Command.read(given)
     assert command.for_hydra == ["hydra.sweep.dir=out", "-m"]
-    assert command.overrides == ["fusion=fixed,learnable", "fusion.x=null", "~data", "+x=1"]
+    assert command.overrides == ["fusion=fixed,learnable", "fusion.x=null", "~gnn.x", "+x=1"]
     assert Command.read(["hydra.mode=MULTIRUN", "seed=0,1"]).for_hydra == ["-m"]
     one = ["fusion=fixed", "hydra.run.dir=out", "+x=1"]
     assert Command.read(one).for_hydra == one
