@@ -17,19 +17,22 @@ MOST_CELLS = 1 << 31  # of the table of users and items that stays on a GPU, one
 class Excluded:
     """Items that are no candidates for some rows of scores, unless they are a row's target."""
 
-    def remove(self, scores: Float[Tensor, "R N"], chunk: slice, targets: Int[Tensor, "R"]) -> None:
-        """Set the scores of excluded items to -inf, in place.
+    def remove(
+        self, scores: Float[Tensor, "R N"], chunk: slice, targets: Int[Tensor, "R"], to: float = -torch.inf
+    ) -> None:
+        """Set the scores of excluded items to another number, in place.
 
         Args:
             scores, targets: of the rows in `chunk`.
+            to: -inf for a score, 0 for a probability.
         """
         column = targets.unsqueeze(1)
         own = scores.gather(1, column)
-        self.fill(scores, chunk)
+        self.fill(scores, chunk, to)
         scores.scatter_(1, column, own)
 
-    def fill(self, scores: Float[Tensor, "R N"], chunk: slice) -> None:
-        """Set the scores of excluded items to -inf, in place, those of targets too."""
+    def fill(self, scores: Float[Tensor, "R N"], chunk: slice, to: float) -> None:
+        """The same for all excluded items, those that are targets too."""
         raise TypeError(f"{type(self).__name__} must implement fill().")
 
 
@@ -45,12 +48,12 @@ class ExcludedRuns(Excluded):
     sizes: list[int]
     items: list[Tensor]
 
-    def fill(self, scores: Float[Tensor, "R N"], chunk: slice) -> None:
+    def fill(self, scores: Float[Tensor, "R N"], chunk: slice, to: float) -> None:
         start = 0
         for size, items in zip(self.sizes, self.items, strict=True):
             first, last = max(start, chunk.start), min(start + size, chunk.stop)
             if first < last:
-                scores[first - chunk.start : last - chunk.start].index_fill_(1, items, -torch.inf)
+                scores[first - chunk.start : last - chunk.start].index_fill_(1, items, to)
             start += size
 
 
@@ -66,8 +69,8 @@ class ExcludedCells(Excluded):
     seen: Bool[Tensor, "U N"]
     users: Int[Tensor, "M"]
 
-    def fill(self, scores: Float[Tensor, "R N"], chunk: slice) -> None:
-        scores[:, : self.seen.shape[1]].masked_fill_(self.seen[self.users[chunk]], -torch.inf)
+    def fill(self, scores: Float[Tensor, "R N"], chunk: slice, to: float) -> None:
+        scores[:, : self.seen.shape[1]].masked_fill_(self.seen[self.users[chunk]], to)
 
 
 class Seen(nn.Module):

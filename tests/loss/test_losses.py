@@ -117,6 +117,24 @@ def test_cross_entropy_survives_huge_logits():
     assert torch.isfinite(linear_cross_entropy(1e4 * query, table, targets))
 
 
+def test_targets_with_next_to_no_chance_have_the_same_loss_and_gradient_beside_others():
+    query, table, targets = problem(6)
+    with torch.no_grad():
+        query *= torch.tensor([1.0, 30.0, 100.0, 1.0, 300.0, 1.0])[:, None]
+        targets[1:5:3] = (query @ table.T)[1:5:3, 1:].argmin(1) + 1
+    excluded = ExcludedRuns([4, 2], [torch.tensor([2, 9]), torch.tensor([11])])
+    logits = query @ table.T
+    masked = logits.detach().clone()
+    excluded.remove(masked, slice(0, 6), targets)
+    theirs = F.cross_entropy(logits.masked_fill(masked.isinf(), -torch.inf)[:, 1:], targets - 1, reduction="none")
+    assert theirs.max() > 80 > 20 > theirs.min()  # exp(80) is near the largest float32
+    ours = linear_cross_entropy(query.float(), table.float(), targets, excluded=excluded)
+    assert torch.allclose(ours.double(), theirs.mean())
+    grads = (torch.autograd.grad(loss, (query, table)) for loss in (ours, theirs.mean()))
+    for a, b in zip(*grads, strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+
+
 @pytest.mark.parametrize("runs", [[1], [1] * 256, [1] * 300, [7, 1, 12], [100, 200]], ids=sum)
 def test_scores_of_chosen_items_have_the_value_and_gradient_of_the_formula(runs, monkeypatch):
     monkeypatch.setattr("hybrid_seq_gnn.model.chosen_scores.GATHERED", 5 * 256)  # 256 rows at a time
