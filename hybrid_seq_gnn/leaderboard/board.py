@@ -1,6 +1,7 @@
 """The leaderboard of one sweep: its runs in one table, best first by validation, and what has no result."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,9 @@ TITLES = {
     "pruned": "Pruned:",
     "failed": "Failed (train.log in the run folder says where):",
 }
-DIFFERENT_DATA = "These runs have different data; their metrics cannot be compared."
+DIFFERENT_DATA = (
+    "These runs have different data, each with its own ranks; metrics of different data cannot be compared."
+)
 STATUSES = ("done", *TITLES)
 Row = dict[Any, Any]
 
@@ -83,12 +86,12 @@ def on_front(values: Sequence[Sequence[float]]) -> list[bool]:
 
 
 def table(slots: Sequence[Slot], objectives: Sequence[str] = OBJECTIVES) -> "pd.DataFrame":
-    """A row a run, best validation first, then what is running, pruned or failed.
+    """A row a run, best validation first, then what is running, pruned or failed; runs of the same data together.
 
-    Columns: rank, the settings that differ, alpha (mean over test users; empty for models that mix nothing), the
-    objectives on validation (`validation NDCG@10`), with several whether the run is on their Pareto front, each
-    headline metric of the test split overall (`HR@10`) and by group (`HR@10/short`), the validation metric by group,
-    best epoch, seconds, status, error and folder.
+    Columns: rank among the runs of the same split, the settings that differ, alpha (mean over test users; empty for
+    models that mix nothing), the objectives on validation (`validation NDCG@10`), with several whether the run is on
+    their Pareto front, each headline metric of the test split overall (`HR@10`) and by group (`HR@10/short`), the
+    validation metric by group, best epoch, seconds, split (its hash), status, error and folder.
     """
     import pandas as pd
 
@@ -105,17 +108,19 @@ def table(slots: Sequence[Slot], objectives: Sequence[str] = OBJECTIVES) -> "pd.
         else:
             row |= {name: slot.run.metric(name) for name in measured} | {"alpha": slot.run.alpha}
             row |= {"best epoch": slot.run.results["best_epoch"], "seconds": slot.run.results["seconds"]["total"]}
+            row |= {"split": slot.run.split_hash[:12]}
         rows.append(row)
-    rows.sort(key=lambda row: (STATUSES.index(row["status"]), -known(row.get(aims[0]))))
+    splits = [row.get("split") for row in rows]
+    rows.sort(key=lambda row: (STATUSES.index(row["status"]), splits.index(row.get("split")), -known(row.get(aims[0]))))
     done = [row for row in rows if row["status"] == "done"]
-    for rank, row in enumerate(done, start=1):
+    for row, rank in zip(done, ranks([row["split"] for row in done]), strict=True):
         row["rank"] = rank
     if len(aims) > 1:
         front = on_front([[known(row.get(aim)) for aim in aims] for row in done])
         for row, mark in zip(done, front, strict=True):
             row["front"] = "yes" if mark else "no"
     columns = ["rank", *keys, "alpha", *aims, *(["front"] if len(aims) > 1 else []), *measured[len(aims) :]]
-    columns += ["best epoch", "seconds", "status", "error", "folder"]
+    columns += ["best epoch", "seconds", "split", "status", "error", "folder"]
     frame = pd.DataFrame([[row.get(column) for column in columns] for row in rows], columns=columns)
     return frame.astype({"rank": "Int64", "best epoch": "Int64"})
 
@@ -125,13 +130,21 @@ def known(value: float | None) -> float:
     return float("-inf") if value is None else value
 
 
-def show(frame: "pd.DataFrame", objectives: Sequence[str] = OBJECTIVES, same_data: bool = True) -> str:
+def ranks(splits: Iterable[str]) -> list[int]:
+    """1, 2, ... within each split."""
+    places: Counter[str] = Counter()
+    found = []
+    for split in splits:
+        places[split] += 1
+        found.append(places[split])
+    return found
+
+
+def show(frame: "pd.DataFrame", objectives: Sequence[str] = OBJECTIVES) -> str:
     """The leaderboard to read, in Markdown: all users, then by history length, then what has no result.
 
-    Runs that differ in nothing but their seed are one line, with mean ± standard deviation (n - 1) over the seeds.
-
-    Args:
-        same_data: all runs have the same data and split; otherwise none is called the best.
+    Runs that differ in nothing but their seed are one line, with mean ± standard deviation (n - 1) over the seeds. Of
+    runs with different data, none is called the best.
     """
     aims = [f"validation {objective}" for objective in objectives]
     varied = list(frame.columns[1 : frame.columns.get_loc("alpha")])
@@ -142,13 +155,14 @@ def show(frame: "pd.DataFrame", objectives: Sequence[str] = OBJECTIVES, same_dat
     named = {row.get("name") for row in done}
     if "name" in keys and None not in named and len(named) == len(lines):  # the name says all
         keys = [key for key in ("name", "seed") if key in keys]
-    lines.sort(key=lambda each: -mean(known(row[aims[0]]) for row in each))
+    splits = [row["split"] for row in done]
+    lines.sort(key=lambda each: (splits.index(each[0]["split"]), -mean(known(row[aims[0]]) for row in each)))
     repeated = any(len(each) > 1 for each in lines)
     if repeated:
         keys = [key for key in keys if key != "seed"]
     heading = f"Ordered by {aims[0]}; all other metrics are of the test split."
     parts = [heading + " Mean ± standard deviation over seeds." if repeated else heading]
-    parts += [] if same_data else [DIFFERENT_DATA]
+    parts += [DIFFERENT_DATA] if len(set(splits)) > 1 else []
     if lines:
         mixes = any(row["alpha"] is not None for row in done) and "fusion.alpha" not in keys
         settings = [*keys, *(["seeds"] if repeated else []), *(["alpha"] if mixes else [])]
@@ -158,7 +172,7 @@ def show(frame: "pd.DataFrame", objectives: Sequence[str] = OBJECTIVES, same_dat
         grouped = [*settings, *(f"{name}/{group}" for name in headline for group in LengthGroups.names)]
         parts += [ranked_table(lines, overall, keys), "The same test metrics @10 by length of the history:"]
         parts += [ranked_table(lines, grouped, keys)]
-        if same_data and len(lines) > 1 and keys and "/" not in objectives[0]:
+        if len(set(splits)) == 1 and len(lines) > 1 and keys and "/" not in objectives[0]:
             parts += [f"Best by {aims[0]}:", best(lines, keys, aims[0])]
     for status, title in TITLES.items():
         if found := [row for row in rows if row["status"] == status]:
@@ -175,7 +189,8 @@ def by_settings(rows: Iterable[Row], keys: Sequence[str]) -> list[list[Row]]:
 
 def ranked_table(lines: Sequence[Sequence[Row]], columns: Sequence[str], keys: Sequence[str]) -> str:
     """A line a configuration; the headers of test metrics by group are short enough for a terminal."""
-    body = [[place, *(summary(each, column, keys) for column in columns)] for place, each in enumerate(lines, start=1)]
+    places = ranks(each[0]["split"] for each in lines)
+    body = [[k, *(summary(each, column, keys) for column in columns)] for k, each in zip(places, lines, strict=True)]
     header = [column if column.startswith("validation") else column.replace("@10/", " ") for column in columns]
     return markdown(["rank", *header], body)
 
@@ -224,8 +239,7 @@ def write(slots: Sequence[Slot], folder: Path, objectives: Sequence[str] = OBJEC
         answer: what stands below the tables.
     """
     frame = table(slots, objectives)
-    same_data = len({slot.run.split_hash for slot in slots if slot.run is not None}) <= 1
-    text = "\n\n".join(part for part in (show(frame, objectives, same_data), answer) if part)
+    text = "\n\n".join(part for part in (show(frame, objectives), answer) if part)
     written = []
     for name, content in (("leaderboard.md", f"# Leaderboard\n\n{text}\n"), ("leaderboard.csv", csv_of(frame))):
         try:

@@ -111,18 +111,22 @@ def test_settings_of_a_search_that_are_typed_for_a_grid_are_said_to_have_no_effe
 
 
 def test_runs_of_different_data_are_not_ranked_against_each_other(tmp_path):
-    different = "These runs have different data; their metrics cannot be compared."
+    different = "These runs have different data, each with its own ranks; metrics of different data cannot be compared."
     done = succeed(*FEW, "model=popularity,markov", "data.seed=0,1", cwd=tmp_path)
-    assert different in done.stdout and "best so far" not in done.stdout
+    assert different in done.stdout and "; best so far" not in done.stdout
     assert "Best by" not in done.stdout
     assert different in (tmp_path / "sx" / "leaderboard.md").read_text()
+    board = pd.read_csv(tmp_path / "sx" / "leaderboard.csv")
+    assert board["rank"].tolist() == [1, 2, 1, 2]
+    assert board["data.seed"].nunique() == board["split"].nunique() == 2
+    assert board.groupby("split", sort=False)["data.seed"].nunique().tolist() == [1, 1]
     hybrids = [*SMALL, "training.epochs=1", "data.users=80,90", "-m"]
     done = succeed(*hybrids, cwd=tmp_path)
     assert different in done.stdout and "Against the encoder alone" in done.stdout
-    assert "Best" not in done.stdout and "best so far" not in done.stdout
+    assert "Best" not in done.stdout and "; best so far" not in done.stdout
     done = succeed(*FEW[:-2], "model=popularity,markov", "-m", cwd=tmp_path)
     assert different not in done.stdout
-    assert "best so far" in done.stdout and "Best by validation NDCG@10:" in done.stdout
+    assert "; best so far" in done.stdout and "Best by validation NDCG@10:" in done.stdout
 
 
 def trials_of(folder, name):
