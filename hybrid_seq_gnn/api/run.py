@@ -14,7 +14,7 @@ from hybrid_seq_gnn.api.frames import Source, data_of, is_frame, to_pandas
 from hybrid_seq_gnn.compare.table import compare
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.results.configurations import name_configurations
-from hybrid_seq_gnn.results.runs import Run
+from hybrid_seq_gnn.results.runs import FinishedRun
 from hybrid_seq_gnn.use.evaluate import evaluate, rank_data
 from hybrid_seq_gnn.use.histories import Before, of_frame, of_training, typed
 from hybrid_seq_gnn.use.load import Trained, choose, load_trained
@@ -31,7 +31,7 @@ class LoadedRun:
         device: for the model, which is loaded when it is first needed: auto, cpu, cuda or cuda:N.
     """
 
-    def __init__(self, run: Run, device: str = "auto") -> None:
+    def __init__(self, run: FinishedRun, device: str = "auto") -> None:
         self._run, self._device = run, device
 
     def __repr__(self) -> str:

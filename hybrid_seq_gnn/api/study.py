@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from hybrid_seq_gnn.api.run import LoadedRun
-from hybrid_seq_gnn.leaderboard.board import Slot, table
+from hybrid_seq_gnn.leaderboard.board import Entry, table
 from hybrid_seq_gnn.results.load import load
 
 
@@ -28,7 +28,7 @@ class LoadedStudy:
 
     def leaderboard(self) -> pd.DataFrame:
         """A row per run, best validation first: settings that differ, alpha, test metrics overall and by length."""
-        return table([Slot(str(run.folder), run._run) for run in self.runs])
+        return table([Entry(str(run.folder), run._run) for run in self.runs])
 
 
 def load_study(path: str | Path) -> LoadedStudy:

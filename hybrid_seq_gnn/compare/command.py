@@ -11,7 +11,7 @@ from hybrid_seq_gnn.files import write_text
 from hybrid_seq_gnn.results.command import names, require, select
 from hybrid_seq_gnn.results.configurations import Configuration, group_seeds, name_configurations
 from hybrid_seq_gnn.results.load import load
-from hybrid_seq_gnn.results.runs import GROUPS, Run, require_comparable
+from hybrid_seq_gnn.results.runs import GROUPS, FinishedRun, require_comparable
 from hybrid_seq_gnn.results.tables import csv_of
 
 
@@ -63,7 +63,7 @@ def sides(paths: Sequence[str], baseline: Sequence[str] = ()) -> tuple[Configura
     return first, others, [*found.left_out, *notes, *more_notes]
 
 
-def first_of(paths: Sequence[str], runs: Sequence[Run]) -> list[Run]:
+def first_of(paths: Sequence[str], runs: Sequence[FinishedRun]) -> list[FinishedRun]:
     """The runs of the first path; of a single run also those beside it that differ in nothing but their seed.
 
     If nothing else were left to compare, the first run stays alone.

@@ -38,7 +38,7 @@ from hybrid_seq_gnn.evaluation import significance
 from hybrid_seq_gnn.evaluation.groups import OVERALL
 from hybrid_seq_gnn.evaluation.metrics import NAMES, per_user
 from hybrid_seq_gnn.results.configurations import Configuration
-from hybrid_seq_gnn.results.runs import GROUPS, Run, require_comparable
+from hybrid_seq_gnn.results.runs import GROUPS, FinishedRun, require_comparable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,7 +138,7 @@ def by_family(frame: "pd.DataFrame", p: np.ndarray) -> np.ndarray:
     return corrected
 
 
-def values(runs: Sequence[Run], first: Run, metrics: Sequence[str]) -> np.ndarray:
+def values(runs: Sequence[FinishedRun], first: FinishedRun, metrics: Sequence[str]) -> np.ndarray:
     """Each user's metrics in each run, (runs, users, metrics); users in the order of `first.per_user`.
 
     Raises:

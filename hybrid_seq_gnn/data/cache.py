@@ -34,7 +34,7 @@ def keep(folder: Path | None, key: str, make: Callable[[], Arrays], always: bool
     path = folder / f"{key}.arrow"
     if (found := read(path)) is not None:
         return found
-    with alone(path) as waited:
+    with only_process(path) as waited:
         if waited and (found := read(path)) is not None:
             return found
         started = time.perf_counter()
@@ -54,7 +54,7 @@ def remembered(memory: dict[K, V], key: K, make: Callable[[], V], most: int) -> 
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[bool]:
+def only_process(path: Path) -> Iterator[bool]:
     """Let only one process work on a file; yields whether it had to wait. A folder that is not writable has no lock."""
     lock, waited = path.with_suffix(".lock"), False
     with ExitStack() as stack:

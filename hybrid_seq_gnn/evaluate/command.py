@@ -8,7 +8,7 @@ import pandas as pd
 
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.results.run_table import run_table
-from hybrid_seq_gnn.results.runs import Run
+from hybrid_seq_gnn.results.runs import FinishedRun
 from hybrid_seq_gnn.run.options import changed
 from hybrid_seq_gnn.use.evaluate import Ranked, evaluate, rank_data, summed_up
 from hybrid_seq_gnn.use.load import choose, load_trained
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> str:
     return "\n".join([*said, f"written to {written.folder}"])
 
 
-def of_histories(args: argparse.Namespace, chosen: Run) -> Ranked:
+def of_histories(args: argparse.Namespace, chosen: FinishedRun) -> Ranked:
     """The last item of each history of Parquet files, ranked here or on a Ray cluster."""
     paths = files_of(args.histories)
     rows_in(paths)

@@ -11,7 +11,7 @@ from hybrid_seq_gnn.evaluation.significance import combined_p
 from hybrid_seq_gnn.results.configurations import Configuration, group_seeds, name_configurations
 from hybrid_seq_gnn.results.labels import Number
 from hybrid_seq_gnn.results.run_table import METRIC, differences, verdict
-from hybrid_seq_gnn.results.runs import Run, read_run
+from hybrid_seq_gnn.results.runs import FinishedRun, read_run
 from hybrid_seq_gnn.results.tables import markdown
 from hybrid_seq_gnn.run.encoders import OUTPUTS, asked_alone, config_alone
 from hybrid_seq_gnn.run.identity import identity
@@ -30,7 +30,7 @@ class Pair(NamedTuple):
     rows: Mapping[Any, Mapping[Any, Any]]
 
 
-def against_encoders(runs: Iterable[Run]) -> str:
+def against_encoders(runs: Iterable[FinishedRun]) -> str:
     """What to add to the leaderboard of a study; empty where no run has an encoder inside."""
     runs = list(runs)
     hybrids = [run for run in runs if config_alone(run.results["config"]) is not None]
@@ -47,7 +47,7 @@ def against_encoders(runs: Iterable[Run]) -> str:
     return "\n\n".join([title, table(pairs), best])
 
 
-def encoders_of(hybrids: Sequence[Run], beside: Sequence[Run]) -> dict[Path, Run]:
+def encoders_of(hybrids: Sequence[FinishedRun], beside: Sequence[FinishedRun]) -> dict[Path, FinishedRun]:
     """The finished run of each hybrid's encoder alone, by the hybrid's folder: as recorded, or any that is found."""
     wanted = {run.folder: identity_alone(run) for run in hybrids}
     known = {str(run.results.get("identity")): run for run in beside}
@@ -60,7 +60,7 @@ def encoders_of(hybrids: Sequence[Run], beside: Sequence[Run]) -> dict[Path, Run
     return {folder: known[one] for folder, one in wanted.items() if one in known}
 
 
-def add(known: dict[str, Run], folder: Path) -> None:
+def add(known: dict[str, FinishedRun], folder: Path) -> None:
     """Note a finished run by its identity; what cannot be read is no baseline."""
     try:
         run = read_run(folder)
@@ -69,13 +69,13 @@ def add(known: dict[str, Run], folder: Path) -> None:
     known.setdefault(str(run.results.get("identity")), run)
 
 
-def identity_alone(run: Run, *, seed: bool = True) -> str:
+def identity_alone(run: FinishedRun, *, seed: bool = True) -> str:
     config = config_alone(run.results["config"])
     assert config is not None
     return identity(config, run.split_hash, seed=seed)
 
 
-def compare_with_encoders(hybrids: Sequence[Run], encoders: dict[Path, Run]) -> list[Pair]:
+def compare_with_encoders(hybrids: Sequence[FinishedRun], encoders: dict[Path, FinishedRun]) -> list[Pair]:
     """Every configuration of hybrids with its encoders, tested; those of one encoder in one go.
 
     Differences are paired over users, seeds averaged first. p is corrected (Holm) over all hybrids for all users, and
@@ -100,7 +100,7 @@ def compare_with_encoders(hybrids: Sequence[Run], encoders: dict[Path, Run]) -> 
     return [Pair(*pair, rows_of.get_group(pair[0].name).set_index("group").to_dict("index")) for pair in pairs]
 
 
-def folders(runs: Iterable[Run]) -> tuple[Path, ...]:
+def folders(runs: Iterable[FinishedRun]) -> tuple[Path, ...]:
     return tuple(run.folder for run in runs)
 
 
@@ -119,7 +119,7 @@ def table(pairs: Sequence[Pair]) -> str:
     return markdown(header, body)
 
 
-def no_baseline(missing: Sequence[Run]) -> str:
+def no_baseline(missing: Sequence[FinishedRun]) -> str:
     """That there is nothing to compare with, and the command that mends it, with all seeds of the first encoder."""
     run, config = missing[0], config_alone(missing[0].results["config"])
     assert config is not None

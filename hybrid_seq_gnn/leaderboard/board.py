@@ -12,7 +12,7 @@ from hybrid_seq_gnn.evaluation.groups import LengthGroups
 from hybrid_seq_gnn.files import shown, write_text
 from hybrid_seq_gnn.results.labels import Number, number, spread, value_in_words, words
 from hybrid_seq_gnn.results.load import by_number
-from hybrid_seq_gnn.results.runs import HEADLINE, Run, by_group, read_run
+from hybrid_seq_gnn.results.runs import HEADLINE, FinishedRun, by_group, read_run
 from hybrid_seq_gnn.results.tables import csv_of, markdown
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ Row = dict[Any, Any]
 
 
 @dataclass(frozen=True)
-class Slot:
-    """A place of the sweep: the name of its folder and a finished run, or what is known without results here."""
+class Entry:
+    """A line of the leaderboard: the name of its folder and a finished run, or what is known without results here."""
 
     folder: str
-    run: Run | None
+    run: FinishedRun | None
     error: str | None = None  # why there are no results
     overrides: dict[str, str] = field(default_factory=dict)  # what the sweep set
     status: str | None = None  # None is done with results and failed without
@@ -49,31 +49,31 @@ class Slot:
         return self.overrides if self.run is None else self.run.every_setting
 
 
-def read_slots(folder: Path) -> list[Slot]:
+def read_entries(folder: Path) -> list[Entry]:
     """Every run folder directly below `folder` that has results, in the order of their numbers.
 
-    A results.json that cannot be read, or lacks something, becomes a slot with an error, and never a number.
+    A results.json that cannot be read, or lacks something, becomes an entry with an error, and never a number.
     """
-    slots = []
+    entries = []
     for path in sorted(folder.glob("*/results.json"), key=by_number):
         try:
-            slots.append(Slot(path.parent.name, read_run(path.parent)))
+            entries.append(Entry(path.parent.name, read_run(path.parent)))
         except ValueError as error:
-            slots.append(Slot(path.parent.name, None, str(error)))
-    return slots
+            entries.append(Entry(path.parent.name, None, str(error)))
+    return entries
 
 
-def differences(slots: Sequence[Slot]) -> list[str]:
-    """Settings that take more than one value among the slots that have them, groups first.
+def differences(entries: Sequence[Entry]) -> list[str]:
+    """Settings that take more than one value among the entries that have them, groups first.
 
     Of a run without results only what the sweep set is known.
     """
-    done = [slot.settings for slot in slots if slot.run is not None]
-    known = [*done, *(slot.overrides for slot in slots if slot.run is None)]
+    done = [entry.settings for entry in entries if entry.run is not None]
+    known = [*done, *(entry.overrides for entry in entries if entry.run is None)]
     keys = list(dict.fromkeys(key for one in known for key in one))
     differ = [key for key in keys if len({str(one[key]) for one in known if key in one}) > 1]
     missing = [key for key in keys if "." not in key and any(key not in one for one in done)]
-    return differ or missing or sorted({key for slot in slots for key in slot.overrides})
+    return differ or missing or sorted({key for entry in entries for key in entry.overrides})
 
 
 def on_front(values: Sequence[Sequence[float]]) -> list[bool]:
@@ -85,7 +85,7 @@ def on_front(values: Sequence[Sequence[float]]) -> list[bool]:
     return [not beaten(mine) for mine in values]
 
 
-def table(slots: Sequence[Slot], objectives: Sequence[str] = OBJECTIVES) -> "pd.DataFrame":
+def table(entries: Sequence[Entry], objectives: Sequence[str] = OBJECTIVES) -> "pd.DataFrame":
     """A row a run, best validation first, then what is running, pruned or failed; runs of the same data together.
 
     Columns: rank among the runs of the same split, the settings that differ, alpha (mean over test users; empty for
@@ -95,20 +95,20 @@ def table(slots: Sequence[Slot], objectives: Sequence[str] = OBJECTIVES) -> "pd.
     """
     import pandas as pd
 
-    keys = differences(slots)
+    keys = differences(entries)
     aims = [f"validation {objective}" for objective in objectives]
     by_length = [f"{aims[0]}/{group}" for group in LengthGroups.names] if "/" not in objectives[0] else []
     measured = list(dict.fromkeys([*aims, *by_group(HEADLINE), *by_length]))
     rows: list[Row] = []
-    for slot in slots:
-        row = {key: slot.settings.get(key) for key in keys} | {"error": slot.error, "folder": slot.folder}
-        row["status"] = slot.status or ("failed" if slot.run is None else "done")
-        if slot.run is None:
-            row |= dict(zip(aims, slot.values, strict=False))
+    for entry in entries:
+        row = {key: entry.settings.get(key) for key in keys} | {"error": entry.error, "folder": entry.folder}
+        row["status"] = entry.status or ("failed" if entry.run is None else "done")
+        if entry.run is None:
+            row |= dict(zip(aims, entry.values, strict=False))
         else:
-            row |= {name: slot.run.metric(name) for name in measured} | {"alpha": slot.run.alpha}
-            row |= {"best epoch": slot.run.results["best_epoch"], "seconds": slot.run.results["seconds"]["total"]}
-            row |= {"split": slot.run.split_hash[:12]}
+            row |= {name: entry.run.metric(name) for name in measured} | {"alpha": entry.run.alpha}
+            row |= {"best epoch": entry.run.results["best_epoch"], "seconds": entry.run.results["seconds"]["total"]}
+            row |= {"split": entry.run.split_hash[:12]}
         rows.append(row)
     splits = [row.get("split") for row in rows]
     rows.sort(key=lambda row: (STATUSES.index(row["status"]), splits.index(row.get("split")), -known(row.get(aims[0]))))
@@ -230,7 +230,7 @@ def without_result(row: Row, keys: Sequence[str]) -> str:
     return f"- {row['folder']}{f' ({point})' if point else ''}{f': {error}' if error else ''}"
 
 
-def write(slots: Sequence[Slot], folder: Path, objectives: Sequence[str] = OBJECTIVES, answer: str = "") -> str:
+def write(entries: Sequence[Entry], folder: Path, objectives: Sequence[str] = OBJECTIVES, answer: str = "") -> str:
     """Write leaderboard.csv and leaderboard.md to `folder`, each whole or not at all; returns what to print.
 
     If one cannot be written, that is a warning: it can be made again from the runs.
@@ -238,7 +238,7 @@ def write(slots: Sequence[Slot], folder: Path, objectives: Sequence[str] = OBJEC
     Args:
         answer: what stands below the tables.
     """
-    frame = table(slots, objectives)
+    frame = table(entries, objectives)
     text = "\n\n".join(part for part in (show(frame, objectives), answer) if part)
     written = []
     for name, content in (("leaderboard.md", f"# Leaderboard\n\n{text}\n"), ("leaderboard.csv", csv_of(frame))):

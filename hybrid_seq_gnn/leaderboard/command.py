@@ -13,7 +13,7 @@ from hybrid_seq_gnn.results.command import require, select
 from hybrid_seq_gnn.results.configurations import Configuration, configurations
 from hybrid_seq_gnn.results.labels import spread, telling_keys, words
 from hybrid_seq_gnn.results.load import load
-from hybrid_seq_gnn.results.runs import HEADLINE, VALIDATION, Run, by_group
+from hybrid_seq_gnn.results.runs import HEADLINE, VALIDATION, FinishedRun, by_group
 from hybrid_seq_gnn.results.tables import csv_of, left_out_paragraphs, markdown
 from hybrid_seq_gnn.run.identity import counts
 
@@ -43,9 +43,9 @@ def run(args: argparse.Namespace) -> str:
     return "\n\n".join([*parts, *left_out_paragraphs(notes)])
 
 
-def by_split(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
+def by_split(runs: Sequence[FinishedRun]) -> list[tuple[str, list[FinishedRun]]]:
     """Runs that may be ranked in one table, with what they have in common: the data, their size and the split."""
-    together: dict[tuple[str, ...], list[Run]] = {}
+    together: dict[tuple[str, ...], list[FinishedRun]] = {}
     for run in runs:
         ranking = {key: value for key, value in run.settings.items() if key.startswith("evaluation")}
         together.setdefault((run.split_hash, repr(ranking)), []).append(run)
@@ -60,7 +60,7 @@ def by_split(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
     return found
 
 
-def of_data(run: Run) -> dict[str, Any]:
+def of_data(run: FinishedRun) -> dict[str, Any]:
     """What says which users and items are ranked how."""
     every = run.every_setting.items()
     return {k: v for k, v in every if k.startswith(("data", "evaluation.")) and counts(k)}

@@ -16,7 +16,7 @@ from hybrid_seq_gnn.report.studies import Sweep, sweeps
 from hybrid_seq_gnn.results.command import select
 from hybrid_seq_gnn.results.configurations import Configuration, configurations
 from hybrid_seq_gnn.results.load import load
-from hybrid_seq_gnn.results.runs import GROUPS, Run, data_of
+from hybrid_seq_gnn.results.runs import GROUPS, FinishedRun, data_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +55,7 @@ class Facts:
     compared: "dict[tuple[str, str | None, str], pd.DataFrame]" = field(default_factory=dict)  # by `difference`, so far
 
     @cached_property
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[FinishedRun]:
         return [run for one in self.configurations for run in one.runs]
 
     @cached_property
@@ -201,10 +201,10 @@ def gather(
     return Facts(list(sources), every, base, "" if base else why, untested, notes, criteria, resamples, seed)
 
 
-def comparable(runs: Sequence[Run], wanted: Sequence[Run], notes: list[str]) -> list[Run]:
+def comparable(runs: Sequence[FinishedRun], wanted: Sequence[FinishedRun], notes: list[str]) -> list[FinishedRun]:
     """The runs of one split and one way to evaluate: that of the baseline, else that of most runs."""
 
-    def kind(run: Run) -> tuple[Any, ...]:
+    def kind(run: FinishedRun) -> tuple[Any, ...]:
         return run.split_hash, *run.ranking
 
     ours = Counter(map(kind, wanted or runs)).most_common(1)[0][0]

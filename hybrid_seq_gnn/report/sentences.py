@@ -81,14 +81,14 @@ def overall(row: dict[Any, Any], comparisons: int) -> str:
     p = str(p_value(row["p_holm"]))
     p = f"< {p[1:]}" if p.startswith("<") else f"= {p}"
     corrected = f" after Holm's correction for {comparisons} configurations" if comparisons > 1 else ""
-    sure = "" if row["significant"] else f" This is not significant: it may be chance.{alone(row)}"
+    sure = "" if row["significant"] else f" This is not significant: it may be chance.{uncorrected(row)}"
     return (
         f"All {row['users']:,} users: {METRIC} {row['mean']:.4f} against {row['baseline']:.4f}, {difference(row)}; "
         f"p {p}{corrected}.{sure}"
     )
 
 
-def alone(row: dict[Any, Any]) -> str:
+def uncorrected(row: dict[Any, Any]) -> str:
     """What to say of an interval without 0 that did not survive the correction; empty for any other."""
     if not (row["low"] > 0 or row["high"] < 0):
         return ""
@@ -114,7 +114,7 @@ def for_whom(row: dict[Any, Any]) -> str:
     text = f"{who} ({users}): {word}, {difference(row)}."
     if row["significant"]:
         return text
-    if hint := alone(row):
+    if hint := uncorrected(row):
         return text + hint
     least = row["minimum_detectable"]
     share = least / row["baseline"] if row["baseline"] > 0 else np.inf

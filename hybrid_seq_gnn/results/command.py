@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from hybrid_seq_gnn.errors import REPORT, UserError, in_words, printable, suggest
 from hybrid_seq_gnn.output import keep_output
 from hybrid_seq_gnn.results.labels import value_in_words
-from hybrid_seq_gnn.results.runs import Run
+from hybrid_seq_gnn.results.runs import FinishedRun
 
 MOST = 10_000_000  # resamples
 
@@ -94,7 +94,7 @@ def require(chosen: Sequence[str], known: Sequence[str], what: str) -> None:
             raise UserError(f"{what}: there is no {name}. {suggest(name, known)}There is {', '.join(known) or 'none'}.")
 
 
-def select(runs: Sequence[Run], filters: Iterable[str], option: str) -> list[Run]:
+def select(runs: Sequence[FinishedRun], filters: Iterable[str], option: str) -> list[FinishedRun]:
     """The runs that satisfy all filters.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hybrid_seq_gnn.results.labels import short_names
-from hybrid_seq_gnn.results.runs import Run, read_run
+from hybrid_seq_gnn.results.runs import FinishedRun, read_run
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Configuration:
     """
 
     name: str
-    runs: tuple[Run, ...]
+    runs: tuple[FinishedRun, ...]
     trials: int = 1
 
     @property
@@ -52,23 +52,23 @@ class Configuration:
         return float(np.mean(found)) if found else None
 
 
-def configurations(runs: Sequence[Run]) -> tuple[list[Configuration], list[str]]:
+def configurations(runs: Sequence[FinishedRun]) -> tuple[list[Configuration], list[str]]:
     """The runs by configuration, in the order in which they were found, and what is to be said about that."""
     together, notes = group_seeds(runs)
     return name_configurations(together), notes
 
 
-def group_seeds(runs: Sequence[Run]) -> tuple[list[list[Run]], list[str]]:
+def group_seeds(runs: Sequence[FinishedRun]) -> tuple[list[list[FinishedRun]], list[str]]:
     """Runs that differ in nothing but their seed, by seed; and a sentence for every run that another one replaces.
 
     Where a configuration has a seed twice, the run whose results.json is newest stays.
     """
-    together: dict[str, list[Run]] = {}
+    together: dict[str, list[FinishedRun]] = {}
     for run in runs:
         together.setdefault(run.identity, []).append(run)
     found, notes = [], []
     for same in together.values():
-        kept: dict[int, Run] = {}
+        kept: dict[int, FinishedRun] = {}
         for run in sorted(same, key=lambda run: (run.folder / "results.json").stat().st_mtime):
             if (older := kept.get(run.seed)) is not None:
                 notes.append(
@@ -80,7 +80,7 @@ def group_seeds(runs: Sequence[Run]) -> tuple[list[list[Run]], list[str]]:
     return found, notes
 
 
-def name_configurations(together: Sequence[Sequence[Run]]) -> list[Configuration]:
+def name_configurations(together: Sequence[Sequence[FinishedRun]]) -> list[Configuration]:
     """Configurations of what `group_seeds` gave, with names that tell all of them apart."""
     first = [runs[0] for runs in together]
     given = [{run.given_name for run in runs} for runs in together]

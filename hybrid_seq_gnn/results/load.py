@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hybrid_seq_gnn.errors import UserError
-from hybrid_seq_gnn.results.runs import Run, read_run
+from hybrid_seq_gnn.results.runs import FinishedRun, read_run
 
 TRACES = {"results.json", "train.log", "metrics.jsonl", "checkpoint.pt"}  # of a run that has begun
 
@@ -17,7 +17,7 @@ TRACES = {"results.json", "train.log", "metrics.jsonl", "checkpoint.pt"}  # of a
 class Loaded(NamedTuple):
     """Finished runs, each folder once, and a sentence for everything that lay there and could not be used."""
 
-    runs: list[Run]
+    runs: list[FinishedRun]
     left_out: list[str]
 
 
@@ -27,7 +27,7 @@ def load(paths: Iterable[str | Path]) -> Loaded:
     Raises:
         ValueError: a path leads to no run, or names a run that is half written or damaged.
     """
-    runs: dict[Path, Run] = {}
+    runs: dict[Path, FinishedRun] = {}
     problems: dict[Path, tuple[Path, str]] = {}
     for path in paths:
         folders, some = expand(path), False

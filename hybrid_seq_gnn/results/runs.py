@@ -27,7 +27,7 @@ RANKING = {  # what is ranked, for whom, and after learning from what; runs from
 
 
 @dataclass(frozen=True)
-class Run:
+class FinishedRun:
     """One finished run: its folder, as the user named it, and its results.json."""
 
     folder: Path
@@ -113,7 +113,7 @@ class Run:
         return value
 
 
-def read_run(folder: Path) -> Run:
+def read_run(folder: Path) -> FinishedRun:
     """One finished run.
 
     Raises:
@@ -125,10 +125,10 @@ def read_run(folder: Path) -> Run:
             f"{folder} has no results.json: the run has not finished. The same command with hydra.run.dir={folder} "
             "(in a sweep, with its hydra.sweep.dir) goes on with it."
         )
-    return Run(folder, results)
+    return FinishedRun(folder, results)
 
 
-def require_comparable(runs: Sequence[Run]) -> None:
+def require_comparable(runs: Sequence[FinishedRun]) -> None:
     """Refuse runs that did not rank the same held-out items among the same candidates.
 
     Raises:
@@ -152,5 +152,5 @@ def by_group(metrics: Iterable[str]) -> list[str]:
     return [name if group == OVERALL else f"{name}/{group}" for group in GROUPS for name in names]
 
 
-def data_of(run: Run) -> str:
+def data_of(run: FinishedRun) -> str:
     return f"data={run.results['options'].get('data')}, split {run.split_hash[:12]}"

@@ -10,7 +10,7 @@ from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.groups import LengthGroups
 from hybrid_seq_gnn.evaluation.metrics import NAMES
 from hybrid_seq_gnn.limits import AtLeast0, AtLeast1, Limited
-from hybrid_seq_gnn.results.runs import Run
+from hybrid_seq_gnn.results.runs import FinishedRun
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,7 @@ class StudySettings(Limited):
         return (self.objective,) if isinstance(self.objective, str) else tuple(self.objective)
 
 
-def value_of(objective: str, run: Run) -> float:
+def value_of(objective: str, run: FinishedRun) -> float:
     """A validation metric of a finished run.
 
     Raises:

@@ -15,7 +15,7 @@ from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.alpha import alpha_statistics
 from hybrid_seq_gnn.evaluation.groups import OVERALL, grouped_metrics
 from hybrid_seq_gnn.evaluation.ranks import rank_of_target
-from hybrid_seq_gnn.results.runs import Run
+from hybrid_seq_gnn.results.runs import FinishedRun
 from hybrid_seq_gnn.run.build import build
 from hybrid_seq_gnn.run.folder import lock_folder
 from hybrid_seq_gnn.run.identity import Config, identity
@@ -110,7 +110,7 @@ def summed_up(frame: pd.DataFrame, unknown: int) -> Ranked:
     return Ranked(users, card, unknown, len(frame) - len(users))
 
 
-def evaluate(run: Run, config: Config, option: str, ranked: Ranked, folder: Path | None = None) -> Run:
+def evaluate(run: FinishedRun, config: Config, option: str, ranked: Ranked, folder: Path | None = None) -> FinishedRun:
     """Write results.json and per_user.parquet as a run does.
 
     Args:
@@ -148,4 +148,4 @@ def evaluate(run: Run, config: Config, option: str, ranked: Ranked, folder: Path
         if "alpha_stats" in results:
             results["alpha_stats"] = alpha_statistics(ranked.users["alpha"].to_numpy(), lengths, groups)
         files.write_json(folder / "results.json", results)
-    return Run(folder, results)
+    return FinishedRun(folder, results)

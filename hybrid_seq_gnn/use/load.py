@@ -25,7 +25,7 @@ from hybrid_seq_gnn.errors import UserError, printable
 from hybrid_seq_gnn.files import checksum
 from hybrid_seq_gnn.graph.sparse import SparseMatrix
 from hybrid_seq_gnn.results.load import load
-from hybrid_seq_gnn.results.runs import Run, require_comparable
+from hybrid_seq_gnn.results.runs import FinishedRun, require_comparable
 from hybrid_seq_gnn.run.build import build_parts
 from hybrid_seq_gnn.run.check import check_node, settings_of, target_class
 from hybrid_seq_gnn.run.identity import Config
@@ -126,7 +126,7 @@ def whole(one: Any) -> int | None:
     return number if -BEYOND <= number < BEYOND else None
 
 
-def choose(paths: str | Path | list[str]) -> Run:
+def choose(paths: str | Path | list[str]) -> FinishedRun:
     """The finished run that paths name; of several with a model, the one with the best validation metric.
 
     What lies among them and cannot be used, and may have been better, is logged as a warning. What `evaluate` wrote
@@ -145,7 +145,7 @@ def choose(paths: str | Path | list[str]) -> Run:
     return max(runs, key=lambda run: run.validation)
 
 
-def load_trained(run: Run, device: str = "auto") -> Trained:
+def load_trained(run: FinishedRun, device: str = "auto") -> Trained:
     """The model of a finished run.
 
     Args:
@@ -183,7 +183,7 @@ def ids_of(ids: list[Any]) -> np.ndarray:
     return np.array(ids if numbers else [str(one) for one in ids], dtype=np.int64 if numbers else object)
 
 
-def read_state(run: Run, device: torch.device) -> dict[str, Any]:
+def read_state(run: FinishedRun, device: torch.device) -> dict[str, Any]:
     """The content of model.pt, if it is the one that the run wrote."""
     path = run.folder / "model.pt"
     if not path.is_file():

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from hybrid_seq_gnn.evaluation.metrics import NAMES
-from hybrid_seq_gnn.leaderboard.board import Slot, read_slots, show, table, write
+from hybrid_seq_gnn.leaderboard.board import Entry, read_entries, show, table, write
 from hybrid_seq_gnn.results.run_table import run_table
-from hybrid_seq_gnn.results.runs import Run
+from hybrid_seq_gnn.results.runs import FinishedRun
 from hybrid_seq_gnn.results.tables import markdown
 
 
@@ -45,7 +45,7 @@ def results(validation, test, alpha=None, model="hybrid", seed=0):
 
 
 def done(folder, *args, **settings):
-    return Slot(folder, Run(Path(folder), results(*args, **settings)))
+    return Entry(folder, FinishedRun(Path(folder), results(*args, **settings)))
 
 
 def test_runs_are_ordered_by_validation_and_never_by_test():
@@ -80,24 +80,24 @@ def test_csv_keeps_every_digit_and_markdown_four(tmp_path):
 
 
 def test_several_objectives_are_named_whole_and_the_front_is_marked():
-    slots = [done("0", 0.1, 0.2, 0.3), done("1", 0.3, 0.1, 0.5), done("2", 0.2, 0.1, 0.7)]
+    entries = [done("0", 0.1, 0.2, 0.3), done("1", 0.3, 0.1, 0.5), done("2", 0.2, 0.1, 0.7)]
     objectives = ("NDCG@10", "NDCG@10/short")
-    frame = table(slots, objectives)
+    frame = table(entries, objectives)
     assert frame["front"].tolist() == ["yes", "yes", "yes"]  # what one wins, another loses
     assert "| validation NDCG@10 | validation NDCG@10/short | front |" in show(frame, objectives)
 
 
 def test_small_settings_are_shown_as_they_were_typed():
-    slots = [done("0", 0.1, 0.1, 0.3), done("1", 0.2, 0.1, 0.3)]
-    for slot, lr in zip(slots, (1e-5, 0.001), strict=True):
-        slot.run.results["config"]["training"] = {"lr": lr}
-    text = show(table(slots))
+    entries = [done("0", 0.1, 0.1, 0.3), done("1", 0.2, 0.1, 0.3)]
+    for entry, lr in zip(entries, (1e-5, 0.001), strict=True):
+        entry.run.results["config"]["training"] = {"lr": lr}
+    text = show(table(entries))
     assert " 1e-05 |" in text and "0.0000" not in text
     assert "- short: training.lr=1e-05 (0.9000)" in text
 
 
 def test_a_failed_run_stands_at_the_end_with_its_error(tmp_path):
-    text = write([Slot("0", None, "it broke", {"fusion.alpha": "9"}), done("1", 0.1, 0.1, 0.5)], tmp_path)
+    text = write([Entry("0", None, "it broke", {"fusion.alpha": "9"}), done("1", 0.1, 0.1, 0.5)], tmp_path)
     frame = pd.read_csv(tmp_path / "leaderboard.csv")
     assert frame["status"].tolist() == ["done", "failed"]
     assert frame["rank"].tolist()[0] == 1 and pd.isna(frame["rank"][1])
@@ -106,7 +106,7 @@ def test_a_failed_run_stands_at_the_end_with_its_error(tmp_path):
 
 def test_a_failed_run_keeps_the_settings_that_no_other_run_varies(tmp_path):
     runs = [done(str(k), 0.1, 0.1, 0.3, seed=k) for k in range(2)]
-    runs.append(Slot("2", None, "it broke", {"fusion.alpha": "1.7", "seed": "0"}))
+    runs.append(Entry("2", None, "it broke", {"fusion.alpha": "1.7", "seed": "0"}))
     text = write(runs, tmp_path)
     assert "- 2 (seed=0, fusion.alpha=1.7): it broke" in text
     frame = pd.read_csv(tmp_path / "leaderboard.csv")
@@ -128,7 +128,7 @@ def test_a_leaderboard_fits_a_terminal_of_140_columns():
 
 
 def test_a_sweep_in_which_all_failed_still_has_a_leaderboard(tmp_path):
-    assert "it broke" in write([Slot("0", None, "it broke", {"fusion.alpha": "9"})], tmp_path)
+    assert "it broke" in write([Entry("0", None, "it broke", {"fusion.alpha": "9"})], tmp_path)
 
 
 UNDEFINED = json.dumps(results(float("nan"), 0.2, 0.3))
@@ -140,7 +140,7 @@ def test_a_broken_results_file_is_named_and_never_a_number(text, tmp_path):
     (tmp_path / "3" / "results.json").write_text(text)
     (tmp_path / "10").mkdir()
     (tmp_path / "10" / "results.json").write_text(json.dumps(results(0.1, 0.2, 0.3)))
-    broken, whole = read_slots(tmp_path)
+    broken, whole = read_entries(tmp_path)
     assert (broken.folder, broken.run) == ("3", None)
     assert "results.json" in broken.error or "nan" in broken.error
     assert whole.run.validation == 0.1
@@ -164,7 +164,7 @@ def test_runs_of_one_name_and_other_settings_are_no_repeats():
     for number, (name, lr, value) in enumerate([("A", 0.1, 0.1), ("A", 0.2, 0.3), ("B", 0.1, 0.2), ("B", 0.2, 0.4)]):
         one = results(value, 0.5)
         one["config"] |= {"name": name, "training": {"_target_": "x", "lr": lr}}
-        runs.append(Slot(str(number), Run(Path(str(number)), one)))
+        runs.append(Entry(str(number), FinishedRun(Path(str(number)), one)))
     shown = show(table(runs))
     assert "±" not in shown
     assert shown.count("| A ") == shown.count("| B ") == 4  # overall and by length

@@ -11,7 +11,7 @@ from hybrid_seq_gnn.leaderboard import command as leaderboard
 from hybrid_seq_gnn.report.facts import gather
 from hybrid_seq_gnn.results.configurations import configurations
 from hybrid_seq_gnn.results.load import load
-from hybrid_seq_gnn.results.runs import Run, require_comparable
+from hybrid_seq_gnn.results.runs import FinishedRun, require_comparable
 from hybrid_seq_gnn.run.baseline import compare_with
 from tests.damage import DEEP
 from tests.results.folders import random_ranks, write_run
@@ -219,7 +219,7 @@ def test_many_unfinished_runs_of_a_sweep_are_one_sentence(sweep):
 
 def test_a_hybrid_counts_the_seconds_of_its_encoders_and_a_joint_one_its_own_alone(tmp_path):
     def seconds(**more):
-        return Run(tmp_path, {"seconds": {"total": 12.3}} | more).seconds
+        return FinishedRun(tmp_path, {"seconds": {"total": 12.3}} | more).seconds
 
     encoder = {"path": "a/model.pt", "others": ["b/model.pt"]}
     assert seconds(stages={"encoder": encoder}, baseline={"seconds": 100.0}) == pytest.approx(212.3)

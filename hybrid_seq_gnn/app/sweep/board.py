@@ -6,7 +6,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from hybrid_seq_gnn.leaderboard.against_encoders import against_encoders
-from hybrid_seq_gnn.leaderboard.board import Slot, read_slots, write
+from hybrid_seq_gnn.leaderboard.board import Entry, read_entries, write
 from hybrid_seq_gnn.study.queue import COMPLETE, PRUNED, RUNNING, WAITING, standing, whereabouts
 from hybrid_seq_gnn.study.settings import StudySettings
 
@@ -17,17 +17,17 @@ def write_board(study: optuna.Study, settings: StudySettings, folder: Path, fina
     Args:
         final: nothing follows soon: compare the hybrids with their encoders too, which takes some seconds.
     """
-    slots = {slot.folder: slot for slot in read_slots(folder)}
+    entries = {entry.folder: entry for entry in read_entries(folder)}
     for place, trial in standing(study).items():
         names = trial.user_attrs.get("folders", [str(place)])
         if trial.state == WAITING:
             continue
         foreign = not_of(trial, names)
-        without = [name for name in names if name in foreign or name not in slots or slots[name].error]
-        slots |= {name: without_results(name, trial) for name in without}
-    done = [slot.run for slot in slots.values() if slot.run is not None]
+        without = [name for name in names if name in foreign or name not in entries or entries[name].error]
+        entries |= {name: without_results(name, trial) for name in without}
+    done = [entry.run for entry in entries.values() if entry.run is not None]
     answer = against_encoders(done) if final else ""
-    return write(list(slots.values()), folder, settings.objectives, answer)
+    return write(list(entries.values()), folder, settings.objectives, answer)
 
 
 def not_of(trial: FrozenTrial, names: list[str]) -> list[str]:
@@ -36,16 +36,16 @@ def not_of(trial: FrozenTrial, names: list[str]) -> list[str]:
     return names[names.index(failed) :] if failed in names else []
 
 
-def without_results(name: str, trial: FrozenTrial) -> Slot:
+def without_results(name: str, trial: FrozenTrial) -> Entry:
     """A run that has no results here: it failed, was pruned, is running, or ran on another machine."""
     params = {key: str(value) for key, value in trial.params.items()}
     if trial.state == COMPLETE:
-        return Slot(name, None, f"by {whereabouts(trial)}", params, "done", tuple(trial.values))
+        return Entry(name, None, f"by {whereabouts(trial)}", params, "done", tuple(trial.values))
     if trial.state == PRUNED:
         step = max(trial.intermediate_values, default=0)
         value = trial.intermediate_values.get(step)
         at = "" if value is None else f" at {value:.4f}"
-        return Slot(name, None, f"after epoch {step}{at}", params, "pruned", () if value is None else (value,))
+        return Entry(name, None, f"after epoch {step}{at}", params, "pruned", () if value is None else (value,))
     if trial.state == RUNNING:
-        return Slot(name, None, f"by {whereabouts(trial)}", params, "running")
-    return Slot(name, None, trial.user_attrs.get("error", "interrupted"), params, "failed")
+        return Entry(name, None, f"by {whereabouts(trial)}", params, "running")
+    return Entry(name, None, trial.user_attrs.get("error", "interrupted"), params, "failed")

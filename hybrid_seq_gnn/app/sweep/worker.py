@@ -23,7 +23,7 @@ from hybrid_seq_gnn.study.optuna_private import suggest
 from hybrid_seq_gnn.study.progress import Progress
 from hybrid_seq_gnn.study.samplers import sampler
 from hybrid_seq_gnn.study.settings import value_of
-from hybrid_seq_gnn.study.storage import alone, software
+from hybrid_seq_gnn.study.storage import one_at_a_time, software
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Worker:
             failed, most = queue.count(self.study, slots)[queue.FAIL], self.settings.max_failures
             if most is not None and failed > most:
                 raise TooManyFailures(f"{failed} runs failed, more than study.max_failures={most}.")
-            with alone(self.plan.folder, self.settings.storage):
+            with one_at_a_time(self.plan.folder, self.settings.storage):
                 trial = queue.take(self.study, slots)
             if trial is not None:
                 self.run(trial)

@@ -9,7 +9,7 @@ from hybrid_seq_gnn.errors import UserError, reading
 from hybrid_seq_gnn.report.facts import Facts
 from hybrid_seq_gnn.report.page import Section
 from hybrid_seq_gnn.results.configurations import Configuration
-from hybrid_seq_gnn.results.runs import Run
+from hybrid_seq_gnn.results.runs import FinishedRun
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +57,7 @@ def write(section: Section, facts: Facts) -> None:
             section.add("cases", cases=rest, summary=f"{len(rest)} more whom it {what}")
 
 
-def gains(ours: Run, theirs: Run) -> "pd.DataFrame":
+def gains(ours: FinishedRun, theirs: FinishedRun) -> "pd.DataFrame":
     """user, target, length, the ranks `ours` and `theirs`, and the gain 1 / ours - 1 / theirs of every test user."""
     other = theirs.per_user[["user", "target", "rank"]].rename(columns={"rank": "theirs"})
     frame = ours.per_user[["user", "target", "length", "rank"]].rename(columns={"rank": "ours"})
@@ -81,7 +81,7 @@ def summary(frame: "pd.DataFrame", hybrid: Configuration, base: Configuration, s
     )
 
 
-def shown(people: Sequence[Any], ours: Run, theirs: Run) -> tuple[list[dict[str, Any]], str]:
+def shown(people: Sequence[Any], ours: FinishedRun, theirs: FinishedRun) -> tuple[list[dict[str, Any]], str]:
     """A card for each user, and why there are no titles if their file cannot be read.
 
     Raises:
