@@ -30,6 +30,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rows", type=int, default=3072, help="M of the loss")
     parser.add_argument("--items", type=int, nargs="+", default=ITEMS, help="N of the loss")
     parser.add_argument("--seconds", type=float, default=0.25, help="of a measurement")
+    parser.add_argument("--types", nargs="+", choices=TYPES, default=list(TYPES))
     parser.add_argument("--squares", type=int, nargs="+", default=SQUARES)
 
 
@@ -48,7 +49,8 @@ def shown(size: object, name: str, speed: float, peak: float) -> tuple[str, str,
 
 def products(options: argparse.Namespace) -> Iterator[tuple[object, str, float]]:
     """GFLOP/s of square products, and of those of the loss with and without logits in rows of whole cache lines."""
-    for name, dtype in TYPES.items():
+    for name in options.types:
+        dtype = TYPES[name]
         for size in options.squares:
             a, b, out = (torch.rand(size, size).to(dtype) for _ in range(3))
             (seconds,) = fastest([partial(torch.mm, a, b, out=out)], options.seconds)
@@ -98,8 +100,8 @@ def loss_rows(options: argparse.Namespace, peak: float) -> Iterator[tuple[str, .
         query = torch.randn(options.rows, DIM, requires_grad=True)
         weight = (0.1 * torch.randn(items + 1, DIM)).requires_grad_()
         targets = torch.randint(1, items + 1, (options.rows,))
-        for name, dtype in TYPES.items():
-            calls = three_products(padded(items), dtype)
+        for name in options.types:
+            calls = three_products(padded(items), TYPES[name])
             call = partial(loss, query, weight, targets, name == "bf16")
             whole, *parts = fastest([call, *calls], 4 * options.seconds)
             speed = 6e-9 * options.rows * items * DIM / whole
