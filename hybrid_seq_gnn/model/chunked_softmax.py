@@ -40,7 +40,7 @@ def bias_at(targets: Tensor, bias: Tensor, bias_weight: Tensor | None) -> Tensor
     return (bias_weight * bias[:, targets].T).sum(1, keepdim=True)
 
 
-ChunkExtra = tuple[Tensor, Tensor]
+ChunkExtra = tuple[Tensor, Tensor]  # (rows, 1) weights of (rows, N) numbers that are added to the logits of a chunk
 
 
 class Side:
@@ -68,13 +68,13 @@ class Side:
         self.half = torch.is_autocast_enabled(query.device.type)
         self.relative = query.device.type == "cpu" and not self.half
         dtype = torch.bfloat16 if self.half else table.dtype
-        self.rows = self.factor = self.query.to(dtype)
+        self.rows = self.query.to(dtype)
         self.padded = padded(table).to(dtype)
         self.columns, self.start = self.padded.T.contiguous(), self.bias.to(dtype)
         if self.relative or bias_weight is not None:  # biases are more dimensions of the product, at next to no cost
             weight = torch.ones_like(self.own) if bias_weight is None else bias_weight
             minus = -self.own if self.relative else self.own[:, :0]
-            self.rows = torch.cat([self.factor, weight.to(dtype), minus.to(dtype)], 1)
+            self.rows = torch.cat([self.rows, weight.to(dtype), minus.to(dtype)], 1)
             ones = self.columns.new_ones(minus.shape[1], len(self.padded))
             self.columns = torch.cat([self.columns, self.start.view(-1, len(self.padded)), ones])
             self.start = self.start.new_zeros(1)
@@ -107,11 +107,7 @@ class Side:
     def softmax(
         self, chunk: slice, extra: ChunkExtra | None = None, excluded: Excluded | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """(rows, N padded) e, (rows, 1) its sum and (rows, 1) the log-probability of each target.
-
-        Args:
-            extra: (rows, 1) weights of (rows, N) numbers that are added to the logits.
-        """
+        """(rows, N padded) e, (rows, 1) its sum and (rows, 1) the log-probability of each target."""
         own, targets, size = self.own[chunk], self.targets[chunk], len(self.table)
         if extra is not None:
             own = own + extra[0] * extra[1].gather(1, targets[:, None])
