@@ -1,6 +1,9 @@
 """The items that each user has seen in training, which are no negatives."""
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -49,12 +52,17 @@ class ExcludedRuns(Excluded):
     items: list[Tensor]
 
     def fill(self, scores: Float[Tensor, "R N"], chunk: slice, to: float) -> None:
-        start = 0
-        for size, items in zip(self.sizes, self.items, strict=True):
-            first, last = max(start, chunk.start), min(start + size, chunk.stop)
-            if first < last:
-                scores[first - chunk.start : last - chunk.start].index_fill_(1, items, to)
-            start += size
+        run = bisect_right(self.ends, chunk.start)
+        start = chunk.start
+        while start < chunk.stop:
+            stop = min(self.ends[run], chunk.stop)
+            scores[start - chunk.start : stop - chunk.start].index_fill_(1, self.items[run], to)
+            start, run = stop, run + 1
+
+    @cached_property
+    def ends(self) -> list[int]:
+        """The row after each run."""
+        return list(accumulate(self.sizes))
 
 
 @dataclass(frozen=True)
@@ -99,6 +107,7 @@ class Seen(nn.Module):
         self.register_buffer("key", torch.from_numpy(key), persistent=False)
         self.register_buffer("first", torch.from_numpy(first), persistent=False)
         self._table: Tensor | None = None
+        self._items: Tensor | None = None
 
     key: Tensor
     first: Tensor
@@ -128,9 +137,11 @@ class Seen(nn.Module):
 
     def runs(self, users: Int[Tensor, "M"]) -> ExcludedRuns:
         """The items of each run of rows of the same user."""
+        if self._items is None or self._items.device != self.key.device:
+            self._items = self.key % self.stride
         each, sizes = torch.unique_consecutive(users, return_counts=True)
         ends = zip(self.first[each].tolist(), self.first[each + 1].tolist(), strict=True)
-        return ExcludedRuns(sizes.tolist(), [self.key[first:last] % self.stride for first, last in ends])
+        return ExcludedRuns(sizes.tolist(), [self._items[first:last] for first, last in ends])
 
     def of(self, users: Int[Tensor, "M"]) -> tuple[Int[Tensor, "S"], Int[Tensor, "S"]]:
         """Row in `users` and item id of every item that the users have seen."""
