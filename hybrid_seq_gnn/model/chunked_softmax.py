@@ -10,6 +10,7 @@ from hybrid_seq_gnn.data.seen import Excluded
 
 CACHE = 3 << 19  # bytes of logits at a time on a CPU: they stay in its cache
 MEMORY = 1 << 28  # the same elsewhere: a few large products
+RELATIVE = ("cpu",)  # devices where logits are taken relative to the target's, see `Side`
 LARGEST = 1e30  # sum of exp of a row, relative to its target: for a probability of its target below 1e-30
 ALIGNED = 16  # rows of logits are a multiple of so many numbers, 64 bytes
 
@@ -66,7 +67,7 @@ class Side:
         self.bias = table_bias(bias, table)
         self.own = (self.query * table[targets]).sum(1, keepdim=True) + bias_at(targets, self.bias, bias_weight)
         self.half = torch.is_autocast_enabled(query.device.type)
-        self.relative = query.device.type == "cpu" and not self.half
+        self.relative = query.device.type in RELATIVE and not self.half
         dtype = torch.bfloat16 if self.half else table.dtype
         self.rows = self.query.to(dtype)
         self.padded = padded(table).to(dtype)

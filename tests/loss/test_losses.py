@@ -14,6 +14,7 @@ from hybrid_seq_gnn.loss.cross_entropy import CrossEntropy
 from hybrid_seq_gnn.loss.gbce import GBCE
 from hybrid_seq_gnn.loss.sampled_softmax import SampledSoftmax
 from hybrid_seq_gnn.loss.unseen import Unseen
+from hybrid_seq_gnn.model import chunked_softmax
 from hybrid_seq_gnn.model.chosen_scores import _ChosenScores, chosen_scores
 from hybrid_seq_gnn.model.linear_cross_entropy import linear_cross_entropy
 from hybrid_seq_gnn.model.scores import DotScores
@@ -26,6 +27,14 @@ def problem(rows, items=23, width=6, dtype=torch.float64):
     return query, table, torch.randint(1, items, (rows,))
 
 
+@pytest.fixture(params=["cpu", "as on a GPU"])
+def everywhere(request, monkeypatch):
+    """Also the way that logits are normalised on a GPU."""
+    if request.param != "cpu":
+        monkeypatch.setattr(chunked_softmax, "RELATIVE", ())
+
+
+@pytest.mark.usefixtures("everywhere")
 @pytest.mark.parametrize("bias", [None, torch.linspace(-3, 2, 23, dtype=torch.float64)], ids=["plain", "bias"])
 def test_chunked_cross_entropy_equals_pytorchs_in_value_and_gradient(bias):
     for rows, smoothing in ((1, 0.0), (191, 0.1), (192, 0.0), (192, 0.3), (400, 0.0)):
@@ -39,6 +48,7 @@ def test_chunked_cross_entropy_equals_pytorchs_in_value_and_gradient(bias):
             assert torch.allclose(a, b)
 
 
+@pytest.mark.usefixtures("everywhere")
 @pytest.mark.parametrize("rows", [1, 300])
 def test_biases_by_weight_are_added_in_value_and_gradient(rows):
     query, table, targets = problem(rows)
@@ -62,6 +72,7 @@ def test_cross_entropy_is_the_same_without_gradients():
             assert torch.allclose(linear_cross_entropy(query, table, targets, bias=given), expected)
 
 
+@pytest.mark.usefixtures("everywhere")
 @pytest.mark.parametrize("sizes", [[1], [100, 30, 70], [1] * 20 + [130, 128]], ids=sum)
 def test_what_is_excluded_is_no_candidate_in_value_and_gradient_unless_it_is_the_target(sizes):
     query, table, targets = problem(sum(sizes))
