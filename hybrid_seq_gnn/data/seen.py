@@ -52,12 +52,12 @@ class ExcludedRuns(Excluded):
     items: list[Tensor]
 
     def fill(self, scores: Float[Tensor, "R N"], chunk: slice, to: float) -> None:
-        run = bisect_right(self.ends, chunk.start)
         start = chunk.start
-        while start < chunk.stop:
+        for run in range(bisect_right(self.ends, start), len(self.sizes)):
             stop = min(self.ends[run], chunk.stop)
             scores[start - chunk.start : stop - chunk.start].index_fill_(1, self.items[run], to)
-            start, run = stop, run + 1
+            if (start := stop) == chunk.stop:
+                return
 
     @cached_property
     def ends(self) -> list[int]:

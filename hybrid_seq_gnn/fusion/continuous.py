@@ -45,7 +45,7 @@ class Continuous(Fusion):
                 f"fusion.scale={scale} fusion.offset={offset}: alpha would lie in [{low:g}, {high:g}] and be "
                 f"clamped to [{LOW}, {HIGH}] for every length."
             )
-        self.w, self.b = nn.Parameter(torch.tensor(w)), nn.Parameter(torch.tensor(b))
+        self.w, self.b = nn.Parameter(torch.tensor(float(w))), nn.Parameter(torch.tensor(float(b)))
         self.scale, self.offset = scale, offset
 
     def alpha(

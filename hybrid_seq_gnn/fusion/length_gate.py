@@ -45,7 +45,7 @@ class LengthGate(Fusion):
     ) -> None:
         super().__init__(level, side, mix)
         self.log_midpoint = nn.Parameter(torch.tensor(math.log(midpoint)))
-        self.slope = nn.Parameter(torch.tensor(slope))
+        self.slope = nn.Parameter(torch.tensor(float(slope)))
         self.low, self.high = low, high
 
     def alpha(

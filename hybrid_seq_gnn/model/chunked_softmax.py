@@ -51,7 +51,8 @@ class Side:
 
         e_j = exp(logit_j - logit_target),   p_j = e_j / sum_i e_i,   -log p_target = log sum_i e_i
 
-    The maximum of each row is subtracted elsewhere, and where a target has next to no chance (`LARGEST`).
+    The maximum of each row is subtracted elsewhere, and where a target has next to no chance (`LARGEST`) or scores are
+    so large that rounding hides it.
 
     Attributes:
         query, table: in the type of the table, whose row 0 is padding.
@@ -67,16 +68,15 @@ class Side:
         self.bias = table_bias(bias, table)
         self.own = (self.query * table[targets]).sum(1, keepdim=True) + bias_at(targets, self.bias, bias_weight)
         self.half = torch.is_autocast_enabled(query.device.type)
-        self.relative = query.device.type in RELATIVE and not self.half
+        self.relative = query.device.type in RELATIVE and not self.half and table.dtype.itemsize >= 4
         dtype = torch.bfloat16 if self.half else table.dtype
         self.rows = self.query.to(dtype)
         self.padded = padded(table).to(dtype)
         self.columns, self.start = self.padded.T.contiguous(), self.bias.to(dtype)
         if self.relative or bias_weight is not None:  # biases are more dimensions of the product, at next to no cost
             weight = torch.ones_like(self.own) if bias_weight is None else bias_weight
-            minus = -self.own if self.relative else self.own[:, :0]
-            self.rows = torch.cat([self.rows, weight.to(dtype), minus.to(dtype)], 1)
-            ones = self.columns.new_ones(minus.shape[1], len(self.padded))
+            self.rows = torch.cat([self.rows, weight.to(dtype)], 1)
+            ones = self.columns.new_ones(int(self.relative), len(self.padded))  # for what `logits` takes off
             self.columns = torch.cat([self.columns, self.start.view(-1, len(self.padded)), ones])
             self.start = self.start.new_zeros(1)
         self.buffer = self.padded.new_empty(0)
@@ -87,15 +87,15 @@ class Side:
         """(N, D), of the chunks whose gradients were added."""
         return self.sums[: len(self.table)]
 
-    def logits(self, chunk: slice, extra: ChunkExtra | None, less: Tensor | None) -> Tensor:
+    def logits(self, chunk: slice, extra: ChunkExtra | None, less: Tensor) -> Tensor:
         """(rows, N padded) logits, in memory that the next chunk overwrites.
 
         Args:
-            less: (rows, 1) what is taken off them on a CPU; None: `own`.
+            less: (rows, 1) what is taken off them where they are relative.
         """
         rows = self.rows[chunk]
-        if self.relative and less is not None:
-            rows = torch.cat([rows[:, :-1], -less], 1)
+        if self.relative:
+            rows = torch.cat([rows, -less], 1)
         if len(rows) > len(self.buffer):
             self.buffer = self.padded.new_empty(len(rows), len(self.padded))
         out = self.buffer[: len(rows)]
@@ -113,12 +113,12 @@ class Side:
         if extra is not None:
             own = own + extra[0] * extra[1].gather(1, targets[:, None])
         if self.relative:
-            e = self.logits(chunk, extra, None if extra is None else own).exp_()
+            e = self.logits(chunk, extra, own).exp_()
             e[:, 0] = e[:, size:] = 0.0
             if excluded is not None:
                 excluded.remove(e, chunk, targets, 0.0)
             total = e.sum(1, keepdim=True)
-            if bool((total < LARGEST).all()):
+            if bool(((total > 0.5) & (total < LARGEST)).all()):  # at least 1, but for rounding
                 return e, total, -total.log()
         logits = self.logits(chunk, extra, torch.zeros_like(own))
         logits[:, 0] = logits[:, size:] = -torch.inf

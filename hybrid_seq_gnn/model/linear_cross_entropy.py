@@ -110,22 +110,6 @@ def linear_cross_entropy(
     """
     if len(query) == 0:
         raise UserError("cross-entropy needs at least one row.")
-    if not torch.is_grad_enabled():
-        parts = []
-        for chunk in chunks(len(query), table):
-            logits = query[chunk] @ table.T
-            if bias is not None:
-                logits = logits + (bias if bias_weight is None else bias_weight[chunk] @ bias)
-            if extra is not None:
-                logits = logits + extra.weight[chunk, None] * extra.of_rows(chunk)
-            if excluded is not None:
-                excluded.remove(logits, chunk, targets[chunk])
-            parts.append(
-                torch.nn.functional.cross_entropy(
-                    logits[:, 1:], targets[chunk] - 1, reduction="sum", label_smoothing=smoothing
-                )
-            )
-        return torch.stack(parts).sum() / len(query)
     weight, of_rows = (None, None) if extra is None else (extra.weight, extra.of_rows)
     loss: Tensor = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
         query, table, targets, smoothing, weight, of_rows, excluded, bias, bias_weight

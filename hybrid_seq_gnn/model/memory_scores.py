@@ -33,7 +33,8 @@ class MemoryScores:
         of_positions = targets.new_ones(len(self.batch.places))
         of_positions[self.rows[self.rows >= 0]] = targets[self.rows >= 0]
         p = self.memory.of_targets(self.batch, of_positions, leave_out=self.own is not None)
-        return torch.cat([p, p.new_full((1,), self.uniform)])[self.rows].log()  # row -1 is the last
+        p = torch.cat([p, p.new_full((1,), self.uniform)])[self.rows]  # row -1 is the last
+        return p.clamp(min=torch.finfo(p.dtype).tiny).log()
 
     def probabilities(self, chunk: slice = slice(None)) -> Float[Tensor, "rows N"]:
         """Probabilities of all items for a chunk of rows; 0 for padding."""

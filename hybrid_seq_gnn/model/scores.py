@@ -107,7 +107,8 @@ class MixtureScores:
         alpha = self.alpha.view(-1, *[1] * (seq.dim() - 1))
         if self.geometric:
             return alpha * seq + (1 - alpha) * graph
-        return torch.logaddexp(alpha.log() + seq, torch.log1p(-alpha) + graph)
+        tiny = torch.finfo(alpha.dtype).tiny  # log 0 has no gradient
+        return torch.logaddexp(alpha.clamp(min=tiny).log() + seq, (1 - alpha).clamp(min=tiny).log() + graph)
 
     def sides(self) -> tuple[Float[Tensor, "M N"], Float[Tensor, "M N"]]:
         """The inputs of `mix` for all items. In a geometric mixture, ignore the scores of padding."""

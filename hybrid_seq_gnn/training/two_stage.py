@@ -85,7 +85,8 @@ class TwoStage(Strategy):
         """Run the first stage and save the weights to `path`. Returns a record for results.json."""
         log.info("stage 1 of 2: the graph side alone, BPR, %d epochs", self.graph_epochs)
         loss = BPR(Uniform(run.measure.prepared.sequences, run.measure.prepared.split, num_negatives=1)).to(run.device)
-        settings = replace(self, epochs=self.graph_epochs, lr=self.graph_lr, patience=0)
+        warmup = min(self.warmup, self.graph_epochs)
+        settings = replace(self, epochs=self.graph_epochs, lr=self.graph_lr, patience=0, warmup=warmup)
         stage = stage_of(run, side, loss, "graph")
         progress = train(stage, settings)
         record = {

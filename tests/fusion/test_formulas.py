@@ -75,6 +75,11 @@ def test_alpha_equals_the_formula_at_every_length_from_1_to_200(fusion, slow, se
     assert found == pytest.approx([slow(n, **settings) for n in LENGTHS], abs=1e-6)
 
 
+def test_whole_numbers_are_weights_too():
+    assert LengthGate(slope=1).slope.requires_grad
+    assert Continuous(w=0, b=1).w.requires_grad
+
+
 def test_the_plans_continuous_alpha_falls_with_length_and_the_length_gate_rises():
     falls, rises = (fusion.alpha(torch.tensor(LENGTHS)).diff() for fusion in (Continuous(), LengthGate()))
     assert bool((falls < 0).all())

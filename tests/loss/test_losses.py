@@ -123,9 +123,16 @@ def test_a_user_who_has_had_all_items_adds_nothing_to_unseen():
     assert both.item() == pytest.approx(alone.item() / 2)
 
 
-def test_cross_entropy_survives_huge_logits():
-    query, table, targets = problem(5)
-    assert torch.isfinite(linear_cross_entropy(1e4 * query, table, targets))
+@pytest.mark.parametrize("scale", [1e4, 1e9])
+def test_cross_entropy_survives_huge_logits(scale):
+    for rows in range(1, 40):
+        query, table, _ = problem(rows, dtype=torch.float32)
+        query = (scale * query).detach().requires_grad_()
+        best = (query @ table.T)[:, 1:].argmax(1) + 1  # the rounding of its score is larger than what exp can hold
+        for targets in (best, best % 22 + 1):
+            loss = linear_cross_entropy(query, table, targets)
+            assert loss.isfinite() and loss > -1e-5 * scale
+            assert all(grad.isfinite().all() for grad in torch.autograd.grad(loss, (query, table)))
 
 
 def test_targets_with_next_to_no_chance_have_the_same_loss_and_gradient_beside_others():

@@ -162,6 +162,16 @@ def test_the_ends_are_the_sides_to_the_last_bit_and_have_gradients(kind):
             assert bool(gradient.isfinite().all())
 
 
+@KINDS
+@pytest.mark.parametrize("end", [0.0, 1.0])
+def test_an_alpha_that_reaches_an_end_keeps_a_gradient(kind, end):
+    alpha = torch.full_like(ALPHA, end).requires_grad_()
+    scores = mixture(kind, geometric=False, alpha=alpha)
+    items = torch.randint(1, ITEMS + 1, (ROWS, 3))
+    (at,) = torch.autograd.grad(scores.at(items).exp().sum(), alpha)
+    assert at.isfinite().all()
+
+
 def test_what_a_memory_rules_out_gives_no_nan_at_any_weight():
     class Sure(Transitions):
         def of_all(self, batch, rows, targets=None):

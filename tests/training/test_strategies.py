@@ -153,6 +153,11 @@ def test_two_stages_train_the_graph_side_first_and_freeze_it(tmp_path):
     assert losses[-1] < losses[0]
 
 
+def test_a_warm_up_may_be_longer_than_the_first_stage(tmp_path):
+    succeed(*TWO, "training.epochs=4", "training.warmup=4", "hydra.run.dir=run", cwd=tmp_path)
+    assert results(tmp_path / "run")["stages"]["graph"]["epochs"] == 3
+
+
 def test_an_unfrozen_graph_side_is_trained_further(tmp_path):
     succeed(*TWO, "training.freeze=false", "hydra.run.dir=run", cwd=tmp_path)
     graph, model = saved(tmp_path / "run" / "graph.pt"), saved(tmp_path / "run" / "model.pt")
