@@ -103,15 +103,17 @@ def table(entries: Sequence[Entry], objectives: Sequence[str] = OBJECTIVES) -> "
     for entry in entries:
         row = {key: entry.settings.get(key) for key in keys} | {"error": entry.error, "folder": entry.folder}
         row["status"] = entry.status or ("failed" if entry.run is None else "done")
+        row["split"] = None if entry.run is None else entry.run.split_hash[:12]
         if entry.run is None:
             row |= dict(zip(aims, entry.values, strict=False))
         else:
             row |= {name: entry.run.metric(name) for name in measured} | {"alpha": entry.run.alpha}
             row |= {"best epoch": entry.run.results["best_epoch"], "seconds": entry.run.results["seconds"]["total"]}
-            row |= {"split": entry.run.split_hash[:12]}
         rows.append(row)
-    splits = [row.get("split") for row in rows]
-    rows.sort(key=lambda row: (STATUSES.index(row["status"]), splits.index(row.get("split")), -known(row.get(aims[0]))))
+    if len(known_splits := {row["split"] for row in rows} - {None}) == 1:  # a run with its results elsewhere has it too
+        rows = [row | {"split": min(known_splits)} for row in rows]
+    splits = [row["split"] for row in rows]
+    rows.sort(key=lambda row: (STATUSES.index(row["status"]), splits.index(row["split"]), -known(row.get(aims[0]))))
     done = [row for row in rows if row["status"] == "done"]
     for row, rank in zip(done, ranks([row["split"] for row in done]), strict=True):
         row["rank"] = rank
@@ -130,9 +132,9 @@ def known(value: float | None) -> float:
     return float("-inf") if value is None else value
 
 
-def ranks(splits: Iterable[str]) -> list[int]:
+def ranks(splits: Iterable[str | None]) -> list[int]:
     """1, 2, ... within each split."""
-    places: Counter[str] = Counter()
+    places: Counter[str | None] = Counter()
     found = []
     for split in splits:
         places[split] += 1

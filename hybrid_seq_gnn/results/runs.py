@@ -125,7 +125,13 @@ def read_run(folder: Path) -> FinishedRun:
             f"{folder} has no results.json: the run has not finished. The same command with hydra.run.dir={folder} "
             "(in a sweep, with its hydra.sweep.dir) goes on with it."
         )
-    return FinishedRun(folder, results)
+    run = FinishedRun(folder, results)
+    if run.metric(VALIDATION) is None:
+        raise UserError(
+            f"{folder / 'results.json'} lacks validation_grouped_metrics.overall.NDCG@10, which every run has. Run it "
+            "again."
+        )
+    return run
 
 
 def require_comparable(runs: Sequence[FinishedRun]) -> None:

@@ -74,6 +74,18 @@ def test_a_number_that_overflows_in_a_mean_is_refused(outputs):
         assert "grouped_metrics.overall.NDCG@10=" in in_words(leaderboard.run, ask)
 
 
+@pytest.mark.parametrize("overall", [{}, {"NDCG@10": None}])
+def test_a_run_without_its_validation_metric_is_refused(overall, outputs):
+    folder = outputs.with_name(f"unvalidated{len(overall)}")
+    shutil.copytree(outputs, folder)
+    results = whole(outputs)
+    results["validation_grouped_metrics"]["overall"] = overall
+    (folder / "0/results.json").write_text(json.dumps(results))
+    for as_csv in (False, True):
+        ask = Namespace(paths=[str(folder / "0")], filter=[], sort="validation", csv=as_csv)
+        assert "validation_grouped_metrics.overall" in in_words(leaderboard.run, ask)
+
+
 ABOUT = {
     "name": "sweep", "storage": None, "question": "?", "objective": ["NDCG@10"], "space": {"seed": "0,1"},
     "fixed": ["a=1"], "variants": {"a": "b=1"}, "searched": True, "sampler": "tpe", "pruner": "none",
