@@ -49,6 +49,8 @@ tuning-ml-1m-4)  set -- sweeps=baseline_tuning study.n_trials=12 data=ml-1m data
 tuned-ml-1m-4)   set -- model=sasrec,hybrid data=ml-1m data.min_rating=4 data.path="$ml1m" model.num_blocks=3 model.max_length=100 model.dropout=0.1 \
                      training.lr=0.0007837 training.weight_decay=0.06086 seed=10,11,12 -m "$@" ;;
 controls-100k)   set -- sweeps=controls seed=10 study.seeds=5 $four data.path="$ml100k" "$@" ;;
+controls-beauty) set -- sweeps=controls seed=10 data=sequences data.path="$beauty" model.dropout=0.5 "$@" ;;
+controls-ml-1m-4) set -- sweeps=controls seed=10 study.seeds=1 data=ml-1m data.min_rating=4 data.path="$ml1m" "$@" ;;
 fusions)         set -- sweeps=fusions seed=10 "$@" ;;
 fusions-100k)    set -- sweeps=fusions seed=10 $four data.path="$ml100k" "$@" ;;
 old-fusions)     set -- sweeps=fusions $old seed=10 "$@" ;;
