@@ -10,7 +10,7 @@ from hybrid_seq_gnn.data.seen import Excluded
 
 CACHE = 3 << 19  # bytes of logits at a time on a CPU: they stay in its cache
 MEMORY = 1 << 28  # the same elsewhere: a few large products
-RELATIVE = ("cpu",)  # devices where logits are taken relative to the target's, see `Side`
+RELATIVE = ("cpu",)  # devices where logits are taken relative to the target's, see `ItemSoftmax`
 LARGEST = 1e30  # sum of exp of a row, relative to its target: for a probability of its target below 1e-30
 ALIGNED = 16  # rows of logits are a multiple of so many numbers, 64 bytes
 
@@ -44,10 +44,10 @@ def bias_at(targets: Tensor, bias: Tensor, bias_weight: Tensor | None) -> Tensor
 ChunkExtra = tuple[Tensor, Tensor]  # (rows, 1) weights of (rows, N) numbers that are added to the logits of a chunk
 
 
-class Side:
+class ItemSoftmax:
     """Queries and the table they are multiplied with: softmax and gradients, a chunk of rows at a time.
 
-    In float32 on a CPU, logits are taken relative to the target's, so that no maximum is needed and exp is fast:
+    In float32 and float64 on a CPU, logits are taken relative to the target's; no maximum is needed, and exp is fast:
 
         e_j = exp(logit_j - logit_target),   p_j = e_j / sum_i e_i,   -log p_target = log sum_i e_i
 

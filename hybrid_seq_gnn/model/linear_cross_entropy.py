@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hybrid_seq_gnn.data.seen import Excluded
 from hybrid_seq_gnn.errors import UserError
-from hybrid_seq_gnn.model.chunked_softmax import Side, chunks
+from hybrid_seq_gnn.model.chunked_softmax import ItemSoftmax, chunks
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         bias: Tensor | None,
         bias_weight: Tensor | None,
     ) -> Tensor:
-        side, items = Side(query, table, targets, bias, bias_weight), len(table) - 1
+        side, items = ItemSoftmax(query, table, targets, bias, bias_weight), len(table) - 1
         full, query_grad, table_grad = side.query, side.query_grad, side.table_grad
         weight_grad = torch.empty_like(weight) if weight is not None and ctx.needs_input_grad[4] else None
         bias_grad = torch.empty_like(bias_weight) if bias_weight is not None and ctx.needs_input_grad[8] else None
@@ -137,7 +137,7 @@ class _LinearMixtureLoss(torch.autograd.Function):
         *sides: Tensor,
     ) -> Tensor:
         pairs = zip(sides[::2], sides[1::2], bias, strict=False)
-        both = [Side(query, table, targets, each) for query, table, each in pairs]
+        both = [ItemSoftmax(query, table, targets, each) for query, table, each in pairs]
         logs = alpha.new_empty(2, len(targets))
         if other is not None:
             logs[1] = other

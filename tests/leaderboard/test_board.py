@@ -96,6 +96,14 @@ def test_small_settings_are_shown_as_they_were_typed():
     assert "- short: training.lr=1e-05 (0.9000)" in text
 
 
+def test_a_run_with_its_results_on_another_machine_is_ranked_with_the_others():
+    elsewhere = Entry("2", None, "by host B", {"fusion.alpha": "0.7"}, "done", (0.15,))
+    frame = table([done("0", 0.1, 0.1, 0.5), elsewhere, done("1", 0.3, 0.2, 0.5)])
+    assert frame["folder"].tolist() == ["1", "2", "0"] and frame["rank"].tolist() == [1, 2, 3]
+    assert frame["split"].nunique(dropna=False) == 1
+    assert "different data" not in show(frame)
+
+
 def test_a_failed_run_stands_at_the_end_with_its_error(tmp_path):
     text = write([Entry("0", None, "it broke", {"fusion.alpha": "9"}), done("1", 0.1, 0.1, 0.5)], tmp_path)
     frame = pd.read_csv(tmp_path / "leaderboard.csv")
