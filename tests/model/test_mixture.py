@@ -172,6 +172,13 @@ def test_an_alpha_that_reaches_an_end_keeps_a_gradient(kind, end):
     assert at.isfinite().all()
 
 
+def test_a_target_that_a_memory_rules_out_has_a_finite_log_probability(monkeypatch):
+    scores = graph_side("memory")
+    none = lambda self, batch, targets, leave_out: torch.zeros(len(targets), dtype=torch.float64)  # noqa: E731
+    monkeypatch.setattr(Transitions, "of_targets", none)
+    assert scores.log_probability(TARGETS).isfinite().all()
+
+
 def test_what_a_memory_rules_out_gives_no_nan_at_any_weight():
     class Sure(Transitions):
         def of_all(self, batch, rows, targets=None):
