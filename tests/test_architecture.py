@@ -12,7 +12,7 @@ from tests.conftest import composed, options
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "hybrid_seq_gnn"
 LEVELS = [
-    {"bars", "errors", "files", "limits", "output"},
+    {"allocator", "bars", "errors", "files", "limits", "output"},
     {"data"},
     {"graph"},
     {"interfaces"},

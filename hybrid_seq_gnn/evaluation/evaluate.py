@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hybrid_seq_gnn.allocator import releasing
 from hybrid_seq_gnn.data.batches import moved, ranking_batches
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.evaluation.ranks import rank_of_target
@@ -95,7 +96,7 @@ def rank_users(
     ranks: list[Tensor] = []
     alphas: list[Tensor] = []
     order: list[Tensor] = []
-    for ranking in ranking_batches(sequences, users, positions, model.max_length, batch_size):
+    for ranking in releasing(ranking_batches(sequences, users, positions, model.max_length, batch_size)):
         targets, history = moved(device, ranking.targets, ranking.history if mask else ranking.history[:, :0])
         scores = model.next_item_scores(ranking.batch.to(device))
         ranks.append(rank_of_target(scores.all(), targets, history))

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from hybrid_seq_gnn import files
+from hybrid_seq_gnn.allocator import release_freed_memory
 from hybrid_seq_gnn.data.batches import TrainingWindows
 from hybrid_seq_gnn.data.prepare import prepare
 from hybrid_seq_gnn.errors import UserError
@@ -276,7 +277,8 @@ class Run:
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:
-        """Add the time spent in the body to `seconds[what]`."""
+        """Add the time spent in the body to `seconds[what]`, and return the memory that it has freed."""
         started = time.perf_counter()
         yield
+        release_freed_memory()
         self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - started

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hybrid_seq_gnn.allocator import keep_freed_memory, releasing
 from hybrid_seq_gnn.bars import tqdm
 from hybrid_seq_gnn.data.batches import TrainingWindows
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.model.item_table import ItemTable
 from hybrid_seq_gnn.training import checkpoint, distributed
-from hybrid_seq_gnn.training.allocator import keep_freed_memory, release_freed_memory, releasing
 from hybrid_seq_gnn.training.average import WeightAverage
 from hybrid_seq_gnn.training.pace import advice, foretell
 from hybrid_seq_gnn.training.settings import TrainingSettings
@@ -123,7 +123,6 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None, u
         log.info("resumed after epoch %d from %s", now.epoch, path)
     stage.on_epoch(now.history)
     distributed.same_weights(model, loss)
-    release_freed_memory()  # that reading the data left
     keep_freed_memory()
 
     begun_at, slow = now.epoch, advice(model, loss, settings)
@@ -184,7 +183,6 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None, u
                     now.best_weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
             now.evaluation_seconds += time.perf_counter() - started
             record["validation"] = metrics
-        release_freed_memory()
         now.epoch = epoch
         now.history.append(record)
         state = snapshot(now, stage, optimizer) | {"average": average.weights}

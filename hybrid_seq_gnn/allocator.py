@@ -9,7 +9,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-EVERY = 2.0  # seconds
+EVERY = 1.5  # seconds
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
 
 
@@ -42,10 +42,11 @@ def release_freed_memory() -> None:
 
 
 def releasing(batches: Iterable[T]) -> Iterator[T]:
-    """The batches; freed memory is returned between two of them, every few seconds."""
+    """The batches; freed memory is returned between two of them, every few seconds, and after the last."""
     released = time.perf_counter()
     for batch in batches:
         yield batch
         if time.perf_counter() - released > EVERY:
             release_freed_memory()
             released = time.perf_counter()
+    release_freed_memory()
