@@ -55,7 +55,8 @@ class PlainHybrid(Hybrid):
         inputs = self.encoder.items(history[0])
         if self.fusion.fuses_inputs:
             inputs = self.fusion.mix(inputs, self.table[history[0]], batch.length[0])
-        return self.mix_embeddings(state_of(self.encoder, inputs), length, self.table)
+        mixed = self.mixed_table(self.encoder.items.weight, self.table)
+        return self.mix_embeddings(state_of(self.encoder, inputs), length, self.table, mixed)
 
     def graph_scores(self, history: Int[Tensor, "1 T"]) -> DotScores:
         """`graph_side` after the latest event."""

@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import embedding, normalize
 
 from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.data.sequences import Sequences
@@ -136,16 +136,30 @@ class Hybrid(Limited, nn.Module):
         """G, or None if the graph side is a memory."""
         return None if self.graph_items is None else self.gnn(self.graph_items.weight)
 
-    def read(self, reading: Reading, graph: Float[Tensor, "N D"] | None) -> Float[Tensor, "R D"]:
+    def mixed_table(self, seq: Float[Tensor, "N D"], graph: Float[Tensor, "N D"]) -> Float[Tensor, "N D"] | None:
+        """alpha E + (1 - alpha) G; None if alpha is adaptive, so that one table does not serve all histories."""
+        if self.fusion.adaptive:
+            return None
+        return self.fusion.mix(seq, graph, torch.zeros(len(seq), dtype=torch.long, device=seq.device))
+
+    def read(
+        self, reading: Reading, graph: Float[Tensor, "N D"], mixed: Float[Tensor, "N D"] | None = None
+    ) -> Float[Tensor, "R D"]:
         """The encoder's requested states, with the graph mixed into its inputs if the fusion does that."""
         items = reading.items
-        inputs = self.encoder.items(items)
-        if self.fusion.fuses_inputs and graph is not None:
-            inputs = self.fusion.mix(inputs, graph[items], reading.batch.packed(reading.batch.length))
-        return self.encoder.read(inputs, reading)
+        if not self.fusion.fuses_inputs:
+            return self.encoder.states(reading)
+        if mixed is not None:
+            return self.encoder.read(embedding(items, mixed), reading)
+        length = reading.batch.packed(reading.batch.length)
+        return self.encoder.read(self.fusion.mix(self.encoder.items(items), embedding(items, graph), length), reading)
 
     def mix_embeddings(
-        self, states: Float[Tensor, "M D"], length: Int[Tensor, "M"], graph: Float[Tensor, "N D"]
+        self,
+        states: Float[Tensor, "M D"],
+        length: Int[Tensor, "M"],
+        graph: Float[Tensor, "N D"],
+        mixed: Float[Tensor, "N D"] | None,
     ) -> DotScores:
         """Scores at the embedding level. An adaptive alpha is moved from the table to the query:
 
@@ -155,10 +169,11 @@ class Hybrid(Limited, nn.Module):
         alpha = self.fusion.alpha(length, states)
         if (cosine := self.encoder.cosine) is not None:
             states, seq, graph = normalize(states) / cosine, normalize(seq), normalize(graph)
+            mixed = self.mixed_table(seq, graph)  # cosines are mixed, instead of a cosine with the mixture
         if not self.fusion.fuses_candidates:
             return DotScores(states, seq, alpha, bias=prior)
-        if not self.fusion.adaptive:
-            return DotScores(states, self.fusion.mix(seq, graph, length.new_zeros(len(seq))), alpha, bias=prior)
+        if mixed is not None:
+            return DotScores(states, mixed, alpha, bias=prior)
         query = torch.cat([alpha[:, None] * states, (1 - alpha)[:, None] * states], dim=1)
         return DotScores(query, torch.cat([seq, graph], dim=1), alpha, bias=prior)
 
@@ -195,7 +210,8 @@ class Hybrid(Limited, nn.Module):
         graph = self.graph_table()
         if self.fusion.level == "embedding":
             assert graph is not None
-            return self.mix_embeddings(self.read(reading, graph), reading.length, graph)
+            mixed = self.mixed_table(self.encoder.items.weight, graph)
+            return self.mix_embeddings(self.read(reading, graph, mixed), reading.length, graph, mixed)
         side = self.graph_side(batch, graph, reading.after, own)
         return self.mix_scores(self.encoder.states(reading), side, reading.length)
 

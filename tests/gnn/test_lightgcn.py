@@ -49,6 +49,18 @@ def test_layer_weights_weigh_the_layers(sequences, split):
 
 
 @pytest.mark.parametrize("graph", [Cooccurrence(), Transition()])
+def test_values_and_gradients_equal_those_of_the_dense_formula(graph, sequences, split):
+    adjacency, weights = graph.build(sequences, split).adjacency(), [0.5, -0.3, 0.2]
+    dense = adjacency(torch.eye(31, dtype=torch.float64))
+    items = torch.randn(31, 5, dtype=torch.float64, requires_grad=True)
+    slow = sum(w * torch.linalg.matrix_power(dense, k) @ items for k, w in enumerate(weights))
+    ours = LightGCN(30, 5, adjacency, num_layers=2, layer_weights=weights)(items)
+    assert torch.allclose(ours, slow)
+    grad = torch.randn(31, 5, dtype=torch.float64)
+    assert torch.allclose(*(torch.autograd.grad(out, items, grad)[0] for out in (ours, slow)))
+
+
+@pytest.mark.parametrize("graph", [Cooccurrence(), Transition()])
 def test_dropped_edges_are_gone_in_both_directions_and_the_others_scaled(graph, sequences, split):
     adjacency = graph.build(sequences, split).adjacency()
     net = LightGCN(30, 5, adjacency, num_layers=1, layer_weights=[0.0, 1.0], edge_dropout=0.25).double()
