@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.machine import apart, table
-from hybrid_seq_gnn.compare.table import GROUPS, compare
+from hybrid_seq_gnn.compare.table import compare
+from hybrid_seq_gnn.evaluation.groups import GROUPS
 from hybrid_seq_gnn.evaluation.metrics import NAMES
 from hybrid_seq_gnn.results.configurations import configurations
 from hybrid_seq_gnn.results.load import load

@@ -3,13 +3,16 @@
 import difflib
 import errno
 import os
+import sys
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 # a disk that is full or may not be written
 CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 CANNOT_WRITE |= {errno.EEXIST, errno.EMFILE, errno.EIO}
-REPORT = (
+FAULT = (
     "This is a fault of hybrid_seq_gnn, or of an option that was added to it. Please report it, with the command and "
     "the traceback above."
 )
@@ -50,6 +53,14 @@ def suggest(name: str, known: Iterable[str], before: str = "") -> str:
     by_lower = {other.lower(): other for other in known}
     near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
     return f"Did you mean {before}{by_lower[near[0]]}? " if near else ""
+
+
+def end(error: BaseException, message: str | None) -> NoReturn:
+    """End the program with one message; without a message, with the traceback: it is a fault of ours."""
+    if message is None:
+        traceback.print_exception(error)
+        sys.exit(FAULT)
+    sys.exit(f"error: {message}")
 
 
 def in_words(error: BaseException, setting: str = "--output") -> str | None:

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import json
+import logging
 import math
 import os
 import secrets
@@ -14,6 +15,8 @@ from typing import Any
 import yaml
 
 from hybrid_seq_gnn.errors import UserError, reading
+
+log = logging.getLogger(__name__)
 
 PACKAGE = Path(__file__).resolve().parent
 UNFINISHED = ".part"
@@ -97,17 +100,29 @@ def lockable(path: Path) -> int:
 
 
 @contextmanager
-def locked(path: Path, wait: bool = True) -> Iterator[None]:
-    """Hold a lock on the file `path`. It is released when the process ends, even by a crash.
+def locked(path: Path, wait: bool = True, doing: str = "") -> Iterator[bool]:
+    """Hold a lock on the file `path`; yields whether it had to wait. It is released when the process ends.
 
     The file is not removed: otherwise two processes could lock two different files of the same name.
+
+    Args:
+        doing: what the process that is waited for does there, for the log; nothing is logged without it.
 
     Raises:
         BlockingIOError: another process holds it, and `wait` is false.
     """
     with open(lockable(path), "a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield
+        waited = False
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not wait:
+                raise
+            waited = True
+            if doing:
+                log.info("waiting for another process that %s", doing)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield waited
 
 
 def write_json(path: Path, value: Any) -> None:

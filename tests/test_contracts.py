@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from hybrid_seq_gnn.data.batches import TrainingWindows
-from hybrid_seq_gnn.model.causal import CausalModel
 from hybrid_seq_gnn.model.scores import DotScores
 from hybrid_seq_gnn.run.build import build
 from hybrid_seq_gnn.run.check import check_node
@@ -111,7 +110,7 @@ class TestFusion:
         first, second = two_steps(model, criterion(world), world)
         assert second < first
         for key, value in model.fusion.named_parameters():
-            assert not torch.equal(value, before[key]) or not value.any() or key.startswith("hidden"), key
+            assert not torch.equal(value, before[key]), key
 
     def test_its_curve_is_alpha_without_gradients(self, name):
         fusion = fusion_of(name)
@@ -175,15 +174,14 @@ class TestModel:
         company = batch_of([3, 1, 4], [7, 8, 9, 10, 2, 1], width=9)
         assert torch.allclose(alone[0].double(), model.next_item_scores(company).all()[0].double(), atol=1e-7)
 
-    def test_a_causal_model_does_not_see_the_future(self, name, world):
-        model = recommender(world, model=name).double().eval()
-        if isinstance(model, CausalModel):
-            targets = torch.tensor([1, 4, 1, 5, 9])
-            one, other = (
-                model.training_scores(batch_of([3, 1, 4, *future]), targets)[0].all() for future in ([1, 5], [8, 2])
-            )
-            assert torch.allclose(one[:3], other[:3], atol=1e-9)
-            assert not torch.allclose(one[3:], other[3:], atol=1e-6)
+
+@pytest.mark.parametrize("name", ["sasrec", "gru4rec", "caser"])
+def test_a_causal_model_does_not_see_the_future(name, world):
+    model = recommender(world, model=name).double().eval()
+    targets = torch.tensor([1, 4, 1, 5, 9])
+    one, other = (model.training_scores(batch_of([3, 1, 4, *future]), targets)[0].all() for future in ([1, 5], [8, 2]))
+    assert torch.allclose(one[:3], other[:3], atol=1e-9)
+    assert not torch.allclose(one[3:], other[3:], atol=1e-6)
 
 
 @pytest.mark.parametrize("name", options("negatives"))

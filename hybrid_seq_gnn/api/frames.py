@@ -20,12 +20,9 @@ def to_pandas(frame: Any) -> pd.DataFrame:
     Raises:
         UserError: it is none.
     """
-    if isinstance(frame, pd.DataFrame):
-        return frame
-    if hasattr(frame, "to_arrow"):  # Polars
-        found: pd.DataFrame = frame.to_arrow().to_pandas()
-        return found
-    raise UserError(f"{type(frame).__name__}: expected a DataFrame of pandas or Polars.")
+    if not is_frame(frame):
+        raise UserError(f"{type(frame).__name__}: expected a DataFrame of pandas or Polars.")
+    return frame if isinstance(frame, pd.DataFrame) else frame.to_arrow().to_pandas()
 
 
 def is_frame(value: Any) -> bool:
@@ -55,14 +52,14 @@ def data_of(source: Source, folder: Path, base: Config | None = None) -> tuple[s
         raise UserError(
             f"data={source!r}: expected a DataFrame, a path, one of {', '.join(options('data'))}, or a dict."
         )
-    settings = dict(source)
+    settings, own = dict(source), None if base is None else option_name(base)
     if (frame := settings.pop("frame", None)) is not None:
         folder.mkdir(parents=True, exist_ok=True)
         with atomic(folder / "data.parquet") as temporary:
             to_pandas(frame).to_parquet(temporary, index=False)
         settings["path"] = str(folder / "data.parquet")
-        base = base if base is not None and option_name(base) == "table" else None
-    name = settings.pop("option", None) or (option_name(base) if base is not None else "table")
+        own = "table"
+    name = settings.pop("option", None) or own or "table"
     if frame is not None and name != "table":
         raise UserError(f"data.option={name}: a DataFrame is a table.")
     node = base if base is not None and option_name(base) == name else option("data", name)

@@ -3,7 +3,6 @@
 import logging
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from contextlib import chdir
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from hybrid_seq_gnn.app.arguments import MULTIRUN, Command, last_of_each
 from hybrid_seq_gnn.app.help import help_text
 from hybrid_seq_gnn.app.processes import one_of_several
 from hybrid_seq_gnn.app.run_folder import remove_if_refused
-from hybrid_seq_gnn.errors import REPORT, in_words, printable
+from hybrid_seq_gnn.errors import end, in_words, printable
 from hybrid_seq_gnn.files import package_folder, shown
 from hybrid_seq_gnn.output import keep_output
 
@@ -45,10 +44,7 @@ class Program:
         """End with one message; with the traceback if it is a fault of ours, or if the user asked for it."""
         if "debug=true" in map(str.lower, self.command.arguments):
             raise error
-        if (message := explain(error, self.command.arguments)) is None:
-            traceback.print_exception(error)
-            sys.exit(REPORT)
-        sys.exit(f"error: {message}")
+        end(error, explain(error, self.command.arguments))
 
 
 def job_of(config: DictConfig, watch: Callable[[list[dict[str, Any]]], None] | None = None) -> float:
@@ -115,13 +111,13 @@ def main() -> None:
             program.stop(error)
 
 
-def explain(error: BaseException, arguments: list[str] | None = None) -> str | None:
+def explain(error: BaseException, arguments: list[str]) -> str | None:
     """One message in the words of the command line, whose arguments say which settings there are; None for a fault."""
     if isinstance(error, HydraException | OmegaConfBaseException):
         from hybrid_seq_gnn.app.compose_errors import explain_composition
 
-        return explain_composition(error, arguments or [])
-    return in_words(error, "hydra.sweep.dir" if MULTIRUN & set(arguments or []) else "hydra.run.dir")
+        return explain_composition(error, arguments)
+    return in_words(error, "hydra.sweep.dir" if MULTIRUN & set(arguments) else "hydra.run.dir")
 
 
 def explain_trial(error: BaseException) -> str:

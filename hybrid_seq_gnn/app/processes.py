@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 
+from hybrid_seq_gnn.app.arguments import MULTIRUN
+
 SILENT = ["hydra/job_logging=none", "hydra/hydra_logging=none", "hydra.run.dir=."]  # leaves no file and no folder
 
 
@@ -22,7 +24,11 @@ def one_of_several(arguments: list[str]) -> Iterator[list[str]]:
     from hybrid_seq_gnn.training import distributed
 
     with distributed.processes(), ExitStack() as held:
-        refuse_sweeps(arguments)
+        if asked := MULTIRUN & set(arguments):
+            sys.exit(
+                f"error: {min(asked)} under torchrun: several processes share one run here, and a sweep has many. "
+                "Leave out torchrun; a sweep runs trials side by side by itself."
+            )
         if not distributed.is_first():
             held.enter_context(redirect_stdout(held.enter_context(open(os.devnull, "w"))))
         yield [] if distributed.is_first() else SILENT
@@ -32,16 +38,3 @@ def one_of_several(arguments: list[str]) -> Iterator[list[str]]:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
-
-
-def refuse_sweeps(arguments: list[str]) -> None:
-    """torchrun is for one run.
-
-    Raises:
-        SystemExit: a sweep is asked for.
-    """
-    if asked := [a for a in arguments if a in ("-m", "--multirun")]:
-        sys.exit(
-            f"error: {asked[0]} under torchrun: several processes share one run here, and a sweep has many. Leave out "
-            "torchrun; a sweep runs trials side by side by itself."
-        )

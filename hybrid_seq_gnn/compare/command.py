@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from hybrid_seq_gnn.compare.render import latex_tables, report
 from hybrid_seq_gnn.compare.table import compare
 from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.evaluation.groups import GROUPS
 from hybrid_seq_gnn.evaluation.metrics import NAMES
 from hybrid_seq_gnn.files import write_text
 from hybrid_seq_gnn.results.command import names, require, select
 from hybrid_seq_gnn.results.configurations import Configuration, group_seeds, name_configurations
 from hybrid_seq_gnn.results.load import load
-from hybrid_seq_gnn.results.runs import GROUPS, FinishedRun, require_comparable
+from hybrid_seq_gnn.results.runs import FinishedRun, require_comparable
 from hybrid_seq_gnn.results.tables import csv_of
 
 

@@ -35,10 +35,10 @@ import numpy as np
 
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation import significance
-from hybrid_seq_gnn.evaluation.groups import OVERALL
+from hybrid_seq_gnn.evaluation.groups import GROUPS, OVERALL, in_group
 from hybrid_seq_gnn.evaluation.metrics import NAMES, per_user
 from hybrid_seq_gnn.results.configurations import Configuration
-from hybrid_seq_gnn.results.runs import GROUPS, FinishedRun, require_comparable
+from hybrid_seq_gnn.results.runs import FinishedRun, require_comparable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +85,7 @@ def compare(
     of_group = first.per_user["group"].to_numpy()
     rows: list[dict[str, Any]] = []
     for group in groups:
-        members = np.ones(len(of_group), dtype=bool) if group == OVERALL else of_group == group
+        members = in_group(of_group, group)
         inside = [model[:, members] for model in models]
         found = significance.paired(
             inside[0], inside[1:], resamples=resamples, seed=seed, alpha=alpha, two_level=two_level

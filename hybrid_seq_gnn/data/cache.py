@@ -60,12 +60,7 @@ def only_process(path: Path) -> Iterator[bool]:
     with ExitStack() as stack:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                stack.enter_context(locked(lock, wait=False))
-            except BlockingIOError:
-                waited = True
-                log.info("waiting for another process that makes %s", path)
-                stack.enter_context(locked(lock))
+            waited = stack.enter_context(locked(lock, doing=f"makes {path}"))
             stack.callback(lock.unlink, missing_ok=True)  # who waits for it looks for the file first
         except OSError:
             pass  # `write` warns

@@ -1,7 +1,6 @@
 """Synthetic data with adjustable structure, for which it is known what can be learned."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
@@ -9,7 +8,7 @@ from annotated_types import Ge
 
 from hybrid_seq_gnn.data.events import Events, events
 from hybrid_seq_gnn.data.raw import Part
-from hybrid_seq_gnn.data.source import NOT_IN_KEY, Source
+from hybrid_seq_gnn.data.source import Source
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import AtLeast0, AtLeast1, Weight
 
@@ -52,9 +51,8 @@ class Synthetic(Source):
             raise UserError("data.path does not apply to data=synthetic, which generates its data; leave it unset.")
 
     def content(self) -> list[Part]:
-        """The settings, which determine the data."""
-        settings = {k: v for k, v in asdict(self).items() if k not in NOT_IN_KEY}
-        return [Part("synthetic", json.dumps(settings, sort_keys=True).encode())]
+        """Nothing: the settings, which are part of every key, determine the data."""
+        return [Part("synthetic", b"")]
 
     def read(self, content: list[Part]) -> Events:
         """Draw the circle, the clusters and the popularity, then each user's history."""

@@ -18,11 +18,6 @@ def alpha_statistics(
     statistics: dict[str, dict[str, float | int | None]] = {}
     for name, rows in groups.members(lengths).items():
         values = alpha[rows].astype(np.float64)
-        statistics[name] = {
-            "mean": float(values.mean()) if len(values) else None,
-            "std": float(values.std()) if len(values) else None,
-            "min": float(values.min()) if len(values) else None,
-            "max": float(values.max()) if len(values) else None,
-            "count": len(values),
-        }
+        found = {of: float(getattr(values, of)()) if len(values) else None for of in ("mean", "std", "min", "max")}
+        statistics[name] = {**found, "count": len(values)}
     return statistics

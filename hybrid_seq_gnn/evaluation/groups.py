@@ -9,6 +9,7 @@ from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.metrics import metrics
 
 OVERALL = "overall"
+GROUPS = (OVERALL, "short", "medium", "long")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class LengthGroups:
 
     short: int = 10
     long: int = 50
-    names: ClassVar[tuple[str, ...]] = ("short", "medium", "long")
+    names: ClassVar[tuple[str, ...]] = GROUPS[1:]
 
     def __post_init__(self) -> None:
         if not 0 < self.short < self.long:
@@ -46,7 +47,12 @@ class LengthGroups:
     def members(self, length: np.ndarray) -> dict[str, np.ndarray]:
         """A boolean mask over the rows for each group, and for `overall`."""
         group = self.group_of(length)
-        return {name: group == name for name in self.names} | {OVERALL: np.ones(len(length), dtype=bool)}
+        return {name: in_group(group, name) for name in (*self.names, OVERALL)}
+
+
+def in_group(groups: np.ndarray, name: str) -> np.ndarray:
+    """Which users belong to one of `GROUPS`, from the name of each one's group: a boolean mask."""
+    return np.ones(len(groups), dtype=bool) if name == OVERALL else groups == name
 
 
 def grouped_metrics(

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hybrid_seq_gnn.errors import UserError
-
 LEAST_USERS = 15.0  # effective number of users under the kernel below which a curve has a gap
 
 
@@ -52,17 +50,8 @@ def curves(
         resamples: bootstrap resamples of the users, for the band.
         seed: of the resamples.
 
-    Raises:
-        ValueError: a series has a different number of users.
-
     Cost: resamples * (U + G * distinct lengths) per series.
     """
-    users = len(lengths)
-    if any(len(y) != users for y in values.values()):
-        raise UserError(f"every series needs the metric of the same {users} users.")
-    if users == 0:
-        empty = np.zeros(0)
-        return {name: Curve(empty, empty, empty, empty) for name in values}
     distinct, index = np.unique(lengths, return_inverse=True)
     first, last = np.log1p(np.quantile(lengths, [0.01, 0.99]))
     grid = np.linspace(first, last, points)
@@ -78,7 +67,7 @@ def curves(
     rng = np.random.default_rng(seed)
     drawn = {name: np.empty((resamples, points)) for name in values}
     for k in range(resamples):
-        sample = rng.integers(0, users, users)
+        sample = rng.integers(0, len(lengths), len(lengths))
         drawn_index = index[sample]
         counts = np.bincount(drawn_index, minlength=size).astype(np.float64)
         for name, y in values.items():
@@ -88,7 +77,6 @@ def curves(
         mean = smooth(all_users, np.bincount(index, weights=y, minlength=size))
         mean[~enough] = np.nan
         low, high = np.full(points, np.nan), np.full(points, np.nan)
-        if resamples:
-            low[enough], high[enough] = np.nanquantile(drawn[name][:, enough], [0.025, 0.975], axis=0)
+        low[enough], high[enough] = np.nanquantile(drawn[name][:, enough], [0.025, 0.975], axis=0)
         smoothed[name] = Curve(np.expm1(grid), mean, low, high)
     return smoothed

@@ -4,15 +4,12 @@ Source: He et al. 2020, "LightGCN" (arXiv:2002.02126), Sec. 3.1.
 Ours differs: by default all nodes are items and edges have co-occurrence weights; `graph=bipartite` is as published.
 """
 
-from typing import Any
-
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.gnn.nodes import UserNodes
-from hybrid_seq_gnn.graph.sparse import DroppedEdges, SparseMatrix, product
+from hybrid_seq_gnn.graph.sparse import SparseMatrix, propagated
 from hybrid_seq_gnn.limits import AtLeast0, Limited, Share
 
 
@@ -63,32 +60,6 @@ class LightGCN(Limited, nn.Module):
         self.nodes = UserNodes(adjacency.size, num_items, embedding_dim)
 
     def forward(self, items: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-        return self.propagate(self.nodes(items))[: len(items)]
-
-    def propagate(self, nodes: Float[Tensor, "nodes D"]) -> Float[Tensor, "nodes D"]:
         drop = self.training and self.edge_dropout > 0
         adjacency = self.adjacency.drop_edges(self.edge_dropout) if drop else self.adjacency
-        out: Tensor = _Propagation.apply(nodes, adjacency, self.layer_weights)  # type: ignore[no-untyped-call]
-        return out
-
-
-class _Propagation(torch.autograd.Function):
-    """a_0 E + A_hat (a_1 E + A_hat (a_2 E + ...)), which needs no E_k; its gradient is the same with A_hat.T."""
-
-    @staticmethod
-    def forward(ctx: Any, nodes: Tensor, adjacency: SparseMatrix | DroppedEdges, weights: list[float]) -> Tensor:
-        ctx.adjacency, ctx.weights = adjacency, weights
-        return propagated(nodes.detach(), adjacency, weights, "")
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        back = "" if ctx.adjacency.symmetric else "back_"
-        return propagated(grads[0].contiguous(), ctx.adjacency, ctx.weights, back), None, None
-
-
-def propagated(nodes: Tensor, adjacency: SparseMatrix | DroppedEdges, weights: list[float], prefix: str) -> Tensor:
-    """The sum of `_Propagation`, with A_hat or, for `back_`, its transpose."""
-    out = nodes * weights[-1]
-    for weight in reversed(weights[:-1]):
-        out = product(adjacency, prefix, out).add_(nodes, alpha=weight)
-    return out
+        return propagated(self.nodes(items), adjacency, self.layer_weights)[: len(items)]

@@ -99,20 +99,45 @@ class DroppedEdges:
         values = self.full.get_buffer(f"{prefix}value") * self.factor[self.full.get_buffer(f"{prefix}pair")]
         return self.full.matrix(prefix, dtype, values)
 
-    def __call__(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-        product: Tensor = _Product.apply(x, self)  # type: ignore[no-untyped-call]
-        return product
-
 
 class _Product(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, sparse: "SparseMatrix | DroppedEdges") -> Tensor:
+    def forward(ctx: Any, x: Tensor, sparse: SparseMatrix) -> Tensor:
         ctx.sparse = sparse
         return product(sparse, "", x.detach())  # embedding_bag prepares for gradients otherwise
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         return product(ctx.sparse, "" if ctx.sparse.symmetric else "back_", grads[0].contiguous()), None
+
+
+class _Propagation(torch.autograd.Function):
+    """The layers are summed from the last, a_0 X + A (a_1 X + A (a_2 X + ...)); the gradient is the same with A.T."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, sparse: "SparseMatrix | DroppedEdges", weights: list[float]) -> Tensor:
+        ctx.sparse, ctx.weights = sparse, weights
+        return _Propagation.sum(x.detach(), sparse, weights, "")
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        prefix = "" if ctx.sparse.symmetric else "back_"
+        return _Propagation.sum(grads[0].contiguous(), ctx.sparse, ctx.weights, prefix), None, None
+
+    @staticmethod
+    def sum(x: Tensor, sparse: "SparseMatrix | DroppedEdges", weights: list[float], prefix: str) -> Tensor:
+        out = x * weights[-1]
+        for weight in reversed(weights[:-1]):
+            out = product(sparse, prefix, out).add_(x, alpha=weight)
+        return out
+
+
+def propagated(
+    x: Float[Tensor, "N D"], sparse: "SparseMatrix | DroppedEdges", weights: list[float]
+) -> Float[Tensor, "N D"]:
+    """sum_k a_k A^k x, the layers of LightGCN, for weights a_0 .. a_K. Cost: K * E * D."""
+    total: Tensor = _Propagation.apply(x, sparse, weights)  # type: ignore[no-untyped-call]
+    return total
 
 
 def product(sparse: "SparseMatrix | DroppedEdges", prefix: str, x: Tensor) -> Tensor:

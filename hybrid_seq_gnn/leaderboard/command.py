@@ -45,10 +45,9 @@ def run(args: argparse.Namespace) -> str:
 
 def by_split(runs: Sequence[FinishedRun]) -> list[tuple[str, list[FinishedRun]]]:
     """Runs that may be ranked in one table, with what they have in common: the data, their size and the split."""
-    together: dict[tuple[str, ...], list[FinishedRun]] = {}
+    together: dict[tuple[Any, ...], list[FinishedRun]] = {}
     for run in runs:
-        ranking = {key: value for key, value in run.settings.items() if key.startswith("evaluation")}
-        together.setdefault((run.split_hash, repr(ranking)), []).append(run)
+        together.setdefault(run.ranking, []).append(run)
     data = [of_data(same[0]) for same in together.values()]
     keys = [key for key in telling_keys(data) if key != "data"]
     found = []

@@ -11,6 +11,7 @@ from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.graph.bipartite import Bipartite
+from hybrid_seq_gnn.graph.sparse import propagated
 from hybrid_seq_gnn.limits import AtLeast1, Limited, Positive
 from hybrid_seq_gnn.model.scores import DotScores
 
@@ -57,12 +58,8 @@ class LightGCNRecommender(Limited, nn.Module):
 
     def tables(self) -> tuple[Float[Tensor, "N D"], Float[Tensor, "users D"]]:
         """Smoothed embeddings of items and users."""
-        layer: Tensor = self.scale * self.nodes
-        total = layer
-        for _ in range(self.num_layers):
-            layer = self.adjacency(layer)
-            total = total + layer
-        total = total / (self.num_layers + 1)
+        weights = [1 / (self.num_layers + 1)] * (self.num_layers + 1)
+        total = propagated(self.scale * self.nodes, self.adjacency, weights)
         return total[: self.num_nodes], total[self.num_nodes :]
 
     def training_scores(

@@ -4,7 +4,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from hybrid_seq_gnn.data.seen import Seen
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.errors import UserError
@@ -38,7 +37,6 @@ class Dynamic(Limited, nn.Module):
             raise UserError(f"negatives.pool={pool} is smaller than negatives.num_negatives={num_negatives}.")
         self.num_negatives = num_negatives
         self.uniform = Uniform(sequences, split, num_negatives=pool)
-        self.seen: Seen = self.uniform.seen
 
     def forward(
         self, users: Int[Tensor, "M"], targets: Int[Tensor, "M"], scores: TrainingScores

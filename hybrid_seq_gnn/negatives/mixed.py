@@ -4,7 +4,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from hybrid_seq_gnn.data.seen import Seen
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.limits import AtLeast1, Limited, Weight
@@ -43,7 +42,6 @@ class Mixed(Limited, nn.Module):
         self.num_negatives, self.hard_share = num_negatives, hard_share
         self.hard = Hard(sequences, split, num_negatives=num_negatives, pool=pool)
         self.uniform = Uniform(sequences, split, num_negatives=num_negatives)
-        self.seen: Seen = self.uniform.seen
 
     def forward(
         self, users: Int[Tensor, "M"], targets: Int[Tensor, "M"], scores: object

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hybrid_seq_gnn.errors import UserError
-from hybrid_seq_gnn.evaluation.groups import OVERALL
+from hybrid_seq_gnn.evaluation.groups import GROUPS, OVERALL
 from hybrid_seq_gnn.evaluation.metrics import NAMES
 from hybrid_seq_gnn.files import read_yaml
 from hybrid_seq_gnn.report.facts import Facts, matches
 from hybrid_seq_gnn.report.page import Section
 from hybrid_seq_gnn.results.configurations import Configuration
-from hybrid_seq_gnn.results.runs import GROUPS
 
 LEVELS = ("minimum", "target", "stretch")
 MET, NOT_MET, NOT_MEASURED = "met", "not met", "not measured"

@@ -11,12 +11,12 @@ import numpy as np
 
 from hybrid_seq_gnn.compare.table import compare, values
 from hybrid_seq_gnn.errors import UserError
-from hybrid_seq_gnn.evaluation.groups import OVERALL
+from hybrid_seq_gnn.evaluation.groups import GROUPS, OVERALL
 from hybrid_seq_gnn.report.studies import Sweep, sweeps
 from hybrid_seq_gnn.results.command import select
 from hybrid_seq_gnn.results.configurations import Configuration, configurations
 from hybrid_seq_gnn.results.load import load
-from hybrid_seq_gnn.results.runs import GROUPS, FinishedRun, data_of
+from hybrid_seq_gnn.results.runs import FinishedRun, data_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,10 +108,10 @@ class Facts:
     def row(self, name: str, metric: str = METRIC, group: str = OVERALL) -> dict[Any, Any] | None:
         return self.rows.get((name, metric, group))
 
-    def challenger(self, wanted: Mapping[str, Any] | None = None) -> Configuration | None:
-        """The best on validation among all but the baseline, or among those with some settings."""
+    def challenger(self, wanted: Mapping[str, Any] | None) -> Configuration | None:
+        """The best on validation among those with some settings; None stands for all but the baseline."""
         among = self.others if wanted is None else self.configurations
-        return next((one for one in among if wanted is None or matches(one.settings, wanted)), None)
+        return next((one for one in among if matches(one.settings, wanted or {})), None)
 
     def difference(
         self, one: Configuration, other: Configuration, metric: str, group: str
@@ -203,12 +203,8 @@ def gather(
 
 def comparable(runs: Sequence[FinishedRun], wanted: Sequence[FinishedRun], notes: list[str]) -> list[FinishedRun]:
     """The runs of one split and one way to evaluate: that of the baseline, else that of most runs."""
-
-    def kind(run: FinishedRun) -> tuple[Any, ...]:
-        return run.split_hash, *run.ranking
-
-    ours = Counter(map(kind, wanted or runs)).most_common(1)[0][0]
-    kept, left = ([run for run in runs if (kind(run) == ours) == ok] for ok in (True, False))
+    ours = Counter(run.ranking for run in wanted or runs).most_common(1)[0][0]
+    kept, left = ([run for run in runs if (run.ranking == ours) == ok] for ok in (True, False))
     if left:
         others = "; ".join(dict.fromkeys(map(data_of, left)))
         notes.append(

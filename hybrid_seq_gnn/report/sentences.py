@@ -12,12 +12,11 @@ from hybrid_seq_gnn.compare.sentences import (
     verdict,
 )
 from hybrid_seq_gnn.compare.table import PRIMARY
-from hybrid_seq_gnn.evaluation.groups import OVERALL
+from hybrid_seq_gnn.evaluation.groups import GROUPS, OVERALL
 from hybrid_seq_gnn.report.facts import METRIC, Facts
 from hybrid_seq_gnn.report.page import Section
 from hybrid_seq_gnn.results.configurations import Configuration
 from hybrid_seq_gnn.results.labels import p_value
-from hybrid_seq_gnn.results.runs import GROUPS
 
 FEW = 30  # users: below, no mean says anything
 

@@ -45,10 +45,6 @@ class Sweep:
         return str(name) if name and name != "sweep" else self.folder.name
 
     @property
-    def directions(self) -> "list[optuna.study.StudyDirection]":
-        return self.study.directions if self.study else []
-
-    @property
     def objective(self) -> str:
         named = self.about.get("objective")
         first = named[0] if isinstance(named, list) and named else named

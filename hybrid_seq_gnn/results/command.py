@@ -2,14 +2,13 @@
 
 import argparse
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hybrid_seq_gnn.errors import REPORT, UserError, in_words, printable, suggest
+from hybrid_seq_gnn.errors import UserError, end, in_words, printable, suggest
 from hybrid_seq_gnn.output import keep_output
 from hybrid_seq_gnn.results.labels import value_in_words
 from hybrid_seq_gnn.results.runs import FinishedRun
@@ -58,10 +57,7 @@ def run(module: str, args: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         sys.exit("\ninterrupted.")
     except Exception as error:
-        if (message := in_words(error)) is None:
-            traceback.print_exception(error)
-            sys.exit(REPORT)
-        sys.exit(f"error: {message}")
+        end(error, in_words(error))
 
 
 def names(text: str) -> list[str]:

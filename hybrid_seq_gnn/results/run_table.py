@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
+from hybrid_seq_gnn.evaluation.groups import GROUPS, OVERALL, LengthGroups
 from hybrid_seq_gnn.results.labels import Number, cell, interval, percent, short_p
 from hybrid_seq_gnn.results.runs import HEADLINE
 from hybrid_seq_gnn.results.tables import markdown
 
 ALPHA = 0.05
 METRIC = "NDCG@10"
-GROUPS = (*LengthGroups.names, OVERALL)
+ROWS = (*GROUPS[1:], OVERALL)
 
 
 def run_table(results: dict[str, Any]) -> str:
@@ -18,7 +18,7 @@ def run_table(results: dict[str, Any]) -> str:
     alpha = results.get("alpha_stats")
     header = ["test users", "count", *HEADLINE, *(["mean alpha"] if alpha else [])]
     rows = []
-    for group in GROUPS:
+    for group in ROWS:
         found = results["grouped_metrics"][group]
         row = [group, found["count"], *(found[name] for name in HEADLINE)]
         rows.append([*row, alpha[group]["mean"]] if alpha else row)
@@ -33,7 +33,7 @@ def baseline_table(baseline: dict[str, Any]) -> str:
     """The difference from the encoder alone, overall and by history length."""
     header = ["test users", "encoder alone", "hybrid", "difference", "95 % interval", "p (Holm)"]
     rows = []
-    for group in GROUPS:
+    for group in ROWS:
         found = baseline["metrics"][METRIC][group]
         rows.append([group, found["baseline"], found["hybrid"], *differences(found)])
     where = f"{METRIC} on test, against the encoder alone (model={baseline['model']}, {baseline['folder']}):"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybrid_seq_gnn.errors import UserError
-from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
+from hybrid_seq_gnn.evaluation.groups import GROUPS, OVERALL
 from hybrid_seq_gnn.run.identity import counts, flatten, identity
 from hybrid_seq_gnn.run.per_user import change_of, read_per_user
 from hybrid_seq_gnn.run.record import read_results
@@ -15,7 +15,6 @@ from hybrid_seq_gnn.run.record import read_results
 if TYPE_CHECKING:
     import pandas as pd
 
-GROUPS = (OVERALL, *LengthGroups.names)
 HEADLINE = ("HR@10", "NDCG@10", "MRR@10")
 VALIDATION = "validation NDCG@10"
 RANKING = {  # what is ranked, for whom, and after learning from what; runs from before a setting have the value here
@@ -83,8 +82,8 @@ class FinishedRun:
 
     @property
     def ranking(self) -> tuple[Any, ...]:
-        """The values of `RANKING`."""
-        return tuple(self.settings.get(key, before) for key, before in RANKING.items())
+        """The split and the values of `RANKING`: runs in which they are equal can be compared."""
+        return self.split_hash, *(self.settings.get(key, before) for key, before in RANKING.items())
 
     @cached_property
     def identity(self) -> str:
@@ -147,7 +146,7 @@ def require_comparable(runs: Sequence[FinishedRun]) -> None:
             raise UserError(
                 f"{both} they have other data or another split ({data_of(first)} and {data_of(run)}). Name runs of one."
             )
-        for key, one, other in zip(RANKING, first.ranking, run.ranking, strict=True):
+        for key, one, other in zip(RANKING, first.ranking[1:], run.ranking[1:], strict=True):
             if one != other:
                 raise UserError(f"{both} {key} is {one} in the first and {other} in the second.")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hybrid_seq_gnn.errors import UserError
-from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
+from hybrid_seq_gnn.evaluation.groups import GROUPS, in_group
 from hybrid_seq_gnn.evaluation.metrics import per_user
 from hybrid_seq_gnn.evaluation.significance import combined_p, gated, paired
 from hybrid_seq_gnn.files import shown
@@ -43,11 +43,10 @@ def compare_with(baseline: Path, folder: Path, seed: int) -> dict[str, Any]:
     values = [
         np.stack([per_user(table["rank"].to_numpy())[name] for name in METRICS], axis=1) for table in (theirs, ours)
     ]
-    names = (OVERALL, *LengthGroups.names)
     group = ours["group"].to_numpy()
     metrics: dict[str, dict[str, Any]] = {name: {} for name in METRICS}
-    for name in names:
-        rows = np.ones(len(ours), dtype=bool) if name == OVERALL else group == name
+    for name in GROUPS:
+        rows = in_group(group, name)
         baseline_values, hybrid_values = (array[rows][None] for array in values)
         tests = paired(baseline_values, [hybrid_values], resamples=RESAMPLES, seed=seed)
         p = combined_p(tests.p_t, tests.p_permutation, RESAMPLES)

@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,6 @@ from hybrid_seq_gnn.run.record import read_results
 
 if TYPE_CHECKING:
     from hybrid_seq_gnn.run.run import Run
-
-log = logging.getLogger(__name__)
 
 OUTPUTS = Path("outputs")
 SHARED = ("data", "loss", "negatives", "evaluation", "training", "model", "seed", "experiment")
@@ -65,7 +64,7 @@ def option_of(node: Config) -> str:
     return str(node["_target_"]).split(".")[-2]
 
 
-def encoder_folder(run: "Run", ahead: int = 0) -> Path:
+def encoder_folder(run: "Run", ahead: int) -> Path:
     """The folder in which a run's encoder is trained: in the shared folder, or in the run folder."""
     config = config_alone(run.config, ahead)
     assert config is not None
@@ -98,17 +97,13 @@ def claim(run: "Run") -> Iterator[None]:
         yield
 
 
-def wait_for(run: "Run", ahead: int = 0) -> None:
+def wait_for(run: "Run", ahead: int) -> None:
     """Wait while another process trains the encoder of this run, as a run of its own (`model=sasrec,hybrid -m`)."""
     config = config_alone(run.config, ahead)
     assert config is not None
     path = lock_of(run, address(config, run.prepared.split_hash, run.device.type))
-    with suppress(OSError), ExitStack() as stack:
-        try:
-            stack.enter_context(locked(path, wait=False))
-        except BlockingIOError:
-            log.info("waiting for another process that trains this encoder")
-            stack.enter_context(locked(path))
+    with suppress(OSError), locked(path, doing="trains this encoder"):
+        pass
 
 
 def lock_of(run: "Run", key: str) -> Path:
@@ -118,12 +113,7 @@ def lock_of(run: "Run", key: str) -> Path:
 
 def near(key: str, folder: Path) -> Iterator[Path]:
     """Folders of finished runs with the address `key`: beside a run, or below outputs/."""
-    return finished_runs(key, [folder.parent.glob("*/results.json"), OUTPUTS.rglob("results.json")])
-
-
-def finished_runs(key: str, searches: list[Iterator[Path]]) -> Iterator[Path]:
-    """Folders of finished runs with the address `key`."""
-    for path in (path for search in searches for path in search):
+    for path in chain(folder.parent.glob("*/results.json"), OUTPUTS.rglob("results.json")):
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):

@@ -1,7 +1,6 @@
 """Lock a run folder for one process, and write files other than results.json to it."""
 
 import json
-import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,8 +16,6 @@ from hybrid_seq_gnn.evaluation.groups import LengthGroups
 from hybrid_seq_gnn.files import atomic, locked, refuse_links, remove_unfinished
 from hybrid_seq_gnn.run.identity import Config
 
-log = logging.getLogger(__name__)
-
 
 @contextmanager
 def lock_folder(folder: Path, *, wait: bool) -> Iterator[None]:
@@ -30,14 +27,11 @@ def lock_folder(folder: Path, *, wait: bool) -> Iterator[None]:
     refuse_links(folder)
     with ExitStack() as stack:
         try:
-            stack.enter_context(locked(folder / ".lock", wait=False))
+            stack.enter_context(locked(folder / ".lock", wait, f"is running in {folder}"))
         except BlockingIOError as error:
-            if not wait:
-                raise UserError(
-                    f"another process is running in {folder}; wait for it or choose another folder with hydra.run.dir=…"
-                ) from error
-            log.info("waiting for another process that is running in %s", folder)
-            stack.enter_context(locked(folder / ".lock"))
+            raise UserError(
+                f"another process is running in {folder}; wait for it or choose another folder with hydra.run.dir=…"
+            ) from error
         remove_unfinished(folder)
         yield
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybrid_seq_gnn.errors import UserError, reading
-from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
+from hybrid_seq_gnn.evaluation.groups import GROUPS, OVERALL, in_group
 from hybrid_seq_gnn.files import checksum
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def check(path: Path, frame: "pd.DataFrame", results: dict[str, Any]) -> None:
         whole = column != "group" and is_integer_dtype(frame[column].dtype)
         if not whole and not all(isinstance(one, str) for one in frame[column]):
             raise UserError(f"{path}: column {column} does not hold what a run writes there.")
-    for group in (OVERALL, *LengthGroups.names):
-        rows = frame if group == OVERALL else frame[frame["group"] == group]
+    for group in GROUPS:
+        rows = frame[in_group(frame["group"].to_numpy(), group)]
         expected = results["grouped_metrics"][group]
         if len(rows) != expected["count"]:
             raise UserError(f"{path} has {len(rows)} users ({group}), {other(expected['count'])}")

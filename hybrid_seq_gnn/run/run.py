@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,8 @@ class Asked:
         shared: other processes may do the same run: wait for one that is running it, and use its results.
     """
 
-    overrides: list[str] = field(default_factory=list)
-    options: dict[str, str] = field(default_factory=dict)
+    overrides: list[str]
+    options: dict[str, str]
     watch: Callable[[Records], None] | None = None
     inner: bool = False
     shared: bool = False
@@ -71,8 +71,8 @@ class Run:
         model, loss, windows: set by `build`.
     """
 
-    def __init__(self, config: Config, folder: Path, asked: Asked | None = None) -> None:
-        self.config, self.asked = config, asked or Asked()
+    def __init__(self, config: Config, folder: Path, asked: Asked) -> None:
+        self.config, self.asked = config, asked
         self.folder = distributed.broadcast(folder)  # other processes may have a different timestamp in the name
         self.seed: int = config["seed"]
         self.strategy: Strategy = build(config["training"])
@@ -198,7 +198,7 @@ class Run:
         if self.asked.watch is not None:
             self.asked.watch(history)
 
-    def encoder(self, ahead: int = 0) -> Path:
+    def encoder(self, ahead: int) -> Path:
         """Return the folder of a finished run of the model's encoder alone; train one if there is none.
 
         Args:

@@ -72,13 +72,12 @@ class Progress:
             line += f"pruned after epoch {max(trial.intermediate_values, default=0)}"
         else:
             line += f"FAILED: {trial.user_attrs.get('error')}"
-        if not self.same_data:
-            pass  # the best of different data means nothing
-        elif now.total() > 1 and now[COMPLETE] and len(aims) == 1:
+        told = now[COMPLETE] and self.same_data  # the best of different data means nothing
+        if told and len(aims) > 1:
+            line += f"; {len(self.study.best_trials)} on the front"
+        elif told and now.total() > 1:
             top = self.study.best_trial
             line += f"; best so far {top.value:.4f} ({words(top.params.items())})"
-        elif now[COMPLETE] and len(aims) > 1:
-            line += f"; {len(self.study.best_trials)} on the front"
         more = ((now[FAIL], "failed"), (now[PRUNED], "pruned"), (now[RUNNING], "more running"))
         line += "".join(f"; {n} {word}" for n, word in more if n)
         left = median(map(seconds, self.ended())) * now[WAITING] / (1 + now[RUNNING])

@@ -57,7 +57,7 @@ def storage_of(folder: Path, url: str | None) -> BaseStorage:
     raise AssertionError("unreachable")
 
 
-def one_at_a_time(folder: Path, url: str | None) -> AbstractContextManager[None]:
+def one_at_a_time(folder: Path, url: str | None) -> AbstractContextManager[object]:
     """What to hold while a trial is taken: SQLite locks no row, so that two processes could take the same one.
 
     Args:

@@ -166,7 +166,7 @@ def load_members(members: list[Encoder], paths: list[Path], run: Run) -> dict[st
 
 def can_be_fitted(model: nn.Module) -> bool:
     """Whether a model mixes scores with a graph side that only counts."""
-    return isinstance(model, Hybrid) and model.fusion.level == "score" and model.remembers
+    return isinstance(model, Hybrid) and model.remembers
 
 
 def fit_for_post_hoc(model: nn.Module) -> Hybrid:

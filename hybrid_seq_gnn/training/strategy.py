@@ -50,7 +50,7 @@ class Run(Protocol):
         """Called after each epoch with the records of all epochs so far."""
         ...
 
-    def encoder(self, ahead: int = 0) -> Path:
+    def encoder(self, ahead: int) -> Path:
         """Return the folder of a finished run of the model's encoder alone; train one if there is none.
 
         Args:

@@ -43,7 +43,7 @@ def test_the_band_of_a_difference_is_paired():
 def test_the_band_covers_the_truth_about_as_often_as_it_says():
     rng = np.random.default_rng(2)
     lengths = rng.integers(1, 60, 400)
-    truth = curves(lengths, {"a": np.full(400, 0.3)}, points=7, resamples=0)["a"].mean
+    truth = curves(lengths, {"a": np.full(400, 0.3)}, points=7, resamples=1)["a"].mean
     inside = []
     for k in range(60):
         hits = (rng.random(400) < 0.3).astype(float)
@@ -57,9 +57,3 @@ def test_where_hardly_anybody_is_the_curve_has_a_gap():
     curve = curves(lengths, {"a": np.ones(205)}, resamples=5)["a"]
     assert np.isfinite(curve.mean[0]) and np.isnan(curve.mean[-1]) and np.isnan(curve.high[-1])
     assert LEAST_USERS > 5
-
-
-def test_no_users_give_an_empty_curve_and_other_users_are_refused():
-    assert len(curves(np.zeros(0, dtype=int), {"a": np.zeros(0)})["a"].mean) == 0
-    with pytest.raises(ValueError, match="same 3 users"):
-        curves(np.ones(3, dtype=int), {"a": np.zeros(2)})

@@ -162,7 +162,9 @@ def test_seeds_are_repeats_and_the_leaderboard_shows_their_mean_and_deviation(tm
 
 def test_a_search_with_repeats_optimises_the_mean_over_seeds(tmp_path):
     succeed(*ONE, "fusion.alpha=interval(0,1)", "study.n_trials=2", "seed=0,1", cwd=tmp_path)
-    for trial in trials(tmp_path / "sweep"):
+    found = trials(tmp_path / "sweep")
+    assert len(found) == 2
+    for trial in found:
         runs = [results(tmp_path / "sweep" / name) for name in trial.user_attrs["folders"]]
         assert [run["seed"] for run in runs] == [0, 1]
         assert {run["config"]["fusion"]["alpha"] for run in runs} == {trial.params["fusion.alpha"]}
@@ -171,7 +173,9 @@ def test_a_search_with_repeats_optimises_the_mean_over_seeds(tmp_path):
 
 def test_an_objective_is_any_validation_metric_and_never_one_of_the_test_split(tmp_path):
     succeed(*ONE, "fusion.alpha=0.3,0.7", "study.objective=HR@20/short", cwd=tmp_path)
-    for trial in trials(tmp_path / "sweep"):
+    both = trials(tmp_path / "sweep")
+    assert len(both) == 2
+    for trial in both:
         found = results(tmp_path / "sweep" / trial.user_attrs["folders"][0])
         assert trial.value == found["validation_grouped_metrics"]["short"]["HR@20"]
         assert trial.value != found["grouped_metrics"]["short"]["HR@20"]

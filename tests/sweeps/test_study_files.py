@@ -92,5 +92,5 @@ def test_any_study_file_is_read_or_refused_in_words(tmp_path_factory, raw):
         assert command.for_hydra == ["-m"]
         parse(command.overrides, command.variants)
     except Exception as error:
-        if explain(error) is None:
+        if explain(error, []) is None:
             raise

@@ -41,4 +41,4 @@ def test_a_glob_runs_every_option_that_it_stands_for(tmp_path):
 
 def test_a_launcher_without_its_extra_names_the_line_that_installs_it():
     error = MissingConfigException("In 'config': Could not find 'hydra/launcher/joblib'\n")
-    assert explain(error) == "hydra/launcher=joblib needs pip install 'hybrid_seq_gnn[parallel]'."
+    assert explain(error, []) == "hydra/launcher=joblib needs pip install 'hybrid_seq_gnn[parallel]'."

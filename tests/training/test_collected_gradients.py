@@ -38,7 +38,6 @@ def test_weights_are_those_of_a_training_that_does_not_collect(loss, settings, t
     assert (ours.items.collect, theirs.items.collect) == (True, False)
     assert (ours.items._buffer is None) == loss.startswith("more")  # the inputs are added to the gradient of the scores
     assert theirs.items._buffer is None and not theirs.items._added
-    assert not ours.items._added or ours.items._buffer is not None
     for (name, one), two in zip(ours.state_dict().items(), theirs.state_dict().values(), strict=True):
         assert torch.allclose(one, two, atol=2e-4), name
 

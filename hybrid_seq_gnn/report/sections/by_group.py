@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybrid_seq_gnn.evaluation.groups import OVERALL, LengthGroups
+from hybrid_seq_gnn.evaluation.groups import GROUPS, OVERALL, LengthGroups, in_group
 from hybrid_seq_gnn.evaluation.significance import bootstrap
 from hybrid_seq_gnn.report.facts import METRICS, Facts
 from hybrid_seq_gnn.report.page import Section
 from hybrid_seq_gnn.report.style import HEIGHT, INK, Interval, figure, legend, looks
-from hybrid_seq_gnn.results.runs import GROUPS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -75,16 +74,14 @@ def group_labels(facts: Facts) -> dict[str, str]:
     return {group: f"{group}\n{ranges[group]}\n{first['grouped_metrics'][group]['count']:,} users" for group in GROUPS}
 
 
-def intervals(
-    facts: Facts, names: Sequence[str], metric: str, labels: dict[str, str]
-) -> dict[str, dict[str, Interval]]:
+def intervals(facts: Facts, names: Sequence[str], metric: str, labels: dict[str, str]) -> Series:
     """The metric of each configuration in each group that has two users or more, with its bootstrap interval."""
     users = facts.users
     assert users is not None
     by_seed = {name: facts.per_user(name, metric) for name in names}
-    found: dict[str, dict[str, Interval]] = {name: {} for name in names}
+    found: Series = {name: {} for name in names}
     for group, label in labels.items():
-        rows = np.ones(len(users), dtype=bool) if group == OVERALL else (users["group"] == group).to_numpy()
+        rows = in_group(users["group"].to_numpy(), group)
         if rows.sum() < 2:
             continue
         models = [y[:, rows].mean(axis=0)[None, :, None] for y in by_seed.values()]

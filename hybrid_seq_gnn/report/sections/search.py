@@ -84,7 +84,7 @@ def axis_of(name: str, trials: "Sequence[FrozenTrial]") -> Axis:
 def one_search(section: Section, sweep: Sweep, name: str) -> None:
     """History, importances, slices and contour of one study; at the end what there are too few trials for."""
     title, done = f"{sweep.title}: ", sweep.trials("COMPLETE")
-    many = " It has several objectives; this is the first." if len(sweep.directions) > 1 else ""
+    many = " It has several objectives; this is the first." if len(done[0].values) > 1 else ""
     section.figure(f"{name}-history", f"{title}every trial and the best so far.{many}", draw_history, sweep)
     shares = importances(sweep)
     if shares:
@@ -143,13 +143,14 @@ def importances(sweep: Sweep) -> dict[str, float]:
     varying = [name for name in settings_of(done) if len({str(trial.params.get(name)) for trial in done}) > 1]
     if len(done) < LEAST_FOR_IMPORTANCE or len(varying) < 2 or len({value(trial) for trial in done}) < 2:
         return {}
-    sign = -1.0 if sweep.directions[0].name == "MAXIMIZE" else 1.0  # PED-ANOVA looks at low values of a target
     assert sweep.study is not None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = optuna.importance.get_param_importances(
-                sweep.study, target=lambda trial: sign * value(trial), params=varying
+                sweep.study,
+                target=lambda trial: -value(trial),  # PED-ANOVA looks at low values
+                params=varying,
             )
     except (ValueError, RuntimeError):  # conditional spaces that no trial fills whole
         return {}
