@@ -1,6 +1,7 @@
 """What a comparison says, in plain sentences: better, worse, not significant, or not to be told with so few users."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,6 +108,14 @@ def seeds(baseline: Configuration, others: Sequence[Configuration], two_level: b
             f"Seeds ({many} a configuration) were averaged per user before testing. The tests take the trained models "
             "as given: they speak of other users, not of another training (--two-level draws the seeds too)."
         )
+    for one in every:
+        members = one.settings.get("model.members", 1)
+        if any(b - a < members for a, b in pairwise(sorted(one.seeds))):
+            small = "standard deviation, interval and p are" if two_level else "standard deviation is"
+            said.append(
+                f"{one.name}: ensembles of seeds less than {members} apart share encoders, so they differ less than "
+                f"new ones would: their {small} too small. Seeds that are {members} apart share none."
+            )
     if single := [one.name for one in every if len(one.seeds) == 1]:
         who = "All configurations have" if len(single) == len(every) else f"{'; '.join(single)}:"
         said.append(f"{who} one seed only: how much another seed would change is not known.")

@@ -42,8 +42,8 @@ class Paired:
             has mean 0.
         p_t: p-value of the two-sided paired t-test.
         p_permutation: two-sided p-value of random sign flips; never below 1 / (1 + resamples).
-        p_bootstrap: twice the share of resamples that do not have the sign of the difference; never below
-            2 / (1 + resamples).
+        p_bootstrap: twice the share of resamples that do not have the sign of the difference; where there is none, the
+            tail of a normal distribution. Never below p_t: with few users a bootstrap is too sure.
         effect_size: Cohen's d_z, mean / standard deviation of the differences.
         minimum_detectable: true difference that the t-test would detect in 8 of 10 samples of users like this one.
     """
@@ -90,7 +90,8 @@ def paired(
         alpha: the intervals cover 1 - alpha; `minimum_detectable` is for a two-sided test at alpha.
         two_level: resample the seeds of each model as well as the users; a model with one seed has none to resample.
             Owen's bootstrap counts the noise of each (user, seed) pair about three times, and the seeds of two models
-            are drawn apart even where they share encoders: conservative. But with two or three seeds, percentiles are
+            are drawn apart even where they share encoders: conservative. Ensembles of neighbouring seeds share encoders
+            within one model, which is the opposite; `compare` says so. And with two or three seeds, percentiles are
             too narrow where trainings differ more than users do.
 
     Shape:
@@ -129,14 +130,16 @@ def paired(
     detectable = (stdtrit(freedom, 1 - alpha / 2) + stdtrit(freedom, POWER)) * scale / np.sqrt(users)
     if two_level:
         detectable = (ndtri(1 - alpha / 2) + ndtri(POWER)) * spread
+    p_t = 2 * stdtr(freedom, -np.abs(t))
+    resampled = np.where(beyond, np.minimum(1.0, 2 * (1 + beyond) / (1 + resamples)), tail)
     tested = {
         "low": low,
         "high": high,
         "relative_low": np.where(defined, relative_low, np.nan),
         "relative_high": np.where(defined, relative_high, np.nan),
-        "p_t": 2 * stdtr(freedom, -np.abs(t)),
+        "p_t": p_t,
         "p_permutation": sign_flips(differences, resamples, [seed, users, 1]),
-        "p_bootstrap": np.where(beyond, np.minimum(1.0, 2 * (1 + beyond) / (1 + resamples)), tail),
+        "p_bootstrap": np.maximum(resampled, p_t),
         "effect_size": mean / scale,
         "minimum_detectable": detectable,
     }

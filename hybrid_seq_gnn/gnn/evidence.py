@@ -121,6 +121,12 @@ class Evidence(Limited, nn.Module):
         events = F.pad(self.events[1:].clamp(min=UNSEEN), (1, 0))
         return events / events.sum()
 
+    def prior_of(self, targets: Int[Tensor, "R"], leave_out: bool) -> Float[Tensor, "R"]:
+        """The prior of targets, which `leave_out` takes as popular as they are without their own event."""
+        events = self.events[targets]
+        own = (events - 1).clamp(min=UNSEEN) / events.clamp(min=UNSEEN)
+        return self.prior[targets] * own if leave_out else self.prior[targets]
+
     def forward(self, items: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
         """Replace each item's embedding by the weighted mean of the items that followed it."""
         smoothed: Tensor = self.successors(items)
@@ -239,7 +245,7 @@ class Evidence(Limited, nn.Module):
         """`rows` of the target alone, which does not need the scores of other items."""
         count, total = self.counts(recent, targets, leave_out)
         weight, denominator = self.weights(recent, total)
-        return self.smooth((weight * count).sum(1), denominator, self.prior[targets])
+        return self.smooth((weight * count).sum(1), denominator, self.prior_of(targets, leave_out))
 
     def rows(
         self, recent: Int[Tensor, "R last"], edges: Edges | None, own: Int[Tensor, "R"] | None
@@ -269,7 +275,7 @@ class Evidence(Limited, nn.Module):
             self.successors.add(score, edges, self.gain, recency)
         if own is not None:
             count, _ = self.counts(recent, own, leave_out=True)
-            share = self.prior[own] * (self.events[own] - 1).clamp(min=UNSEEN) / self.events[own].clamp(min=UNSEEN)
+            share = self.prior_of(own, leave_out=True)
             gain = torch.log1p(count / (self.kappa * share.unsqueeze(1))) * self.bayes_recency
             score.scatter_(1, own.unsqueeze(1), (share.log() + gain.sum(1)).unsqueeze(1))
         return score

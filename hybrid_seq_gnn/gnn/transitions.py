@@ -1,6 +1,6 @@
 """A memory of item transitions; nothing is learned."""
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from hybrid_seq_gnn.data.sequences import Sequences
@@ -39,6 +39,9 @@ class Transitions(Evidence):
             recency=recency,
             exponent=exponent,
         )
+
+    def prior_of(self, targets: Int[Tensor, "R"], leave_out: bool) -> Float[Tensor, "R"]:
+        return self.prior[targets]
 
     def make_prior(self) -> Float[Tensor, "N"]:
         """Uniform over items; 0 for padding."""

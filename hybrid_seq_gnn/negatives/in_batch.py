@@ -17,7 +17,8 @@ ROUNDS = 10
 class InBatch(Limited, nn.Module):
     """K targets drawn uniformly from the rows of the batch, without items that the row's user has seen in training.
 
-        log q_j = log(share of item j among the training events of all items that the user has not seen)
+        log q_j = log(share of item j among the targets, which are all training events but each user's first, of items
+                      that the user has not seen)
 
     Popular items are drawn more often, which `loss=sampled_softmax` corrects with log q. A draw that still gives a seen
     item after ten rounds is replaced by a uniform one.
@@ -40,7 +41,9 @@ class InBatch(Limited, nn.Module):
         self.num_negatives = num_negatives
         self.uniform = Uniform(sequences, split, num_negatives=num_negatives)
         self.seen: Seen = self.uniform.seen
-        count = np.maximum(sequences.training_counts(split), 1e-9).astype(np.float64)
+        first = sequences.items[sequences.indptr[:-1][split.train_end > 0]]
+        targets = sequences.training_counts(split) - np.bincount(first, minlength=sequences.num_items + 1)
+        count = np.maximum(targets, 1e-9).astype(np.float64)
         count[0] = 0.0
         self.register_buffer("share", torch.from_numpy(count / count.sum()), persistent=False)
 

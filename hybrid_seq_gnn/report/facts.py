@@ -13,7 +13,7 @@ from hybrid_seq_gnn.compare.table import compare, values
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.groups import GROUPS, OVERALL
 from hybrid_seq_gnn.report.studies import Sweep, sweeps
-from hybrid_seq_gnn.results.command import select
+from hybrid_seq_gnn.results.command import same, select
 from hybrid_seq_gnn.results.configurations import Configuration, configurations
 from hybrid_seq_gnn.results.load import load
 from hybrid_seq_gnn.results.runs import FinishedRun, data_of
@@ -145,9 +145,13 @@ class Facts:
 
 
 def matches(settings: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Whether a configuration has all these settings; a list means any of its values."""
+    """Whether a configuration has all these settings, however they are written; a list means any of its values."""
+
+    def has(key: str, value: Any) -> bool:
+        return same(settings[key], str(value)) or (value is False and settings[key] == "off")  # as YAML reads off
+
     return all(
-        key in settings and str(settings[key]) in [str(v) for v in (value if isinstance(value, list) else [value])]
+        key in settings and any(has(key, one) for one in (value if isinstance(value, list) else [value]))
         for key, value in wanted.items()
     )
 

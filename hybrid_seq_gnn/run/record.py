@@ -101,6 +101,8 @@ def results_of(
     }
     if first is not None:
         results |= {key: first[key] for key in OF_VALIDATION}
+        results["seconds"] |= {"first": first["seconds"]["total"]}
+        results["seconds"]["total"] += first["seconds"]["total"]
     if test.alpha is not None:
         lengths = torch.arange(1, LONGEST_ON_CURVE + 1, device=run.device)
         results["alpha_stats"] = alpha_statistics(test.alpha, test.lengths, groups)

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial
 
 from hybrid_seq_gnn.bars import tqdm
 from hybrid_seq_gnn.results.labels import words
-from hybrid_seq_gnn.study.queue import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, count
+from hybrid_seq_gnn.study.queue import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, count, standing
 from hybrid_seq_gnn.study.settings import StudySettings
 from hybrid_seq_gnn.training.pace import duration
 
@@ -76,7 +76,8 @@ class Progress:
         if told and len(aims) > 1:
             line += f"; {len(self.study.best_trials)} on the front"
         elif told and now.total() > 1:
-            top = self.study.best_trial
+            whole = (other for other in standing(self.study).values() if other.state == COMPLETE)
+            top = max(whole, key=lambda other: float(other.values[0]))
             line += f"; best so far {top.value:.4f} ({words(top.params.items())})"
         more = ((now[FAIL], "failed"), (now[PRUNED], "pruned"), (now[RUNNING], "more running"))
         line += "".join(f"; {n} {word}" for n, word in more if n)

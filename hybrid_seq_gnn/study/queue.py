@@ -119,7 +119,7 @@ def not_replaced(trials: list[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def replace(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Put a finished trial in the queue again, as it was; it counts no more."""
+    """Put a finished trial in the queue again, as it was. It is shown no more; a sampler still learns from it."""
     study.enqueue_trial(trial.params, user_attrs={"slot": trial.user_attrs["slot"], "replaces": trial.number})
 
 

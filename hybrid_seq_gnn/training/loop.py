@@ -115,6 +115,7 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None, u
     if isinstance(items := getattr(model, "items", None), ItemTable):  # of an encoder alone
         items.collect = device.type == "cpu" and hasattr(loss, "negatives") and len(items.weight) >= LARGE
     optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
+    distributed.same_weights(model, loss)
     average = WeightAverage(model, settings.ema)
     if settings.resume and distributed.broadcast(path.exists()):
         state = checkpoint.load(path, device)
@@ -122,7 +123,6 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None, u
         average.weights = state["average"]
         log.info("resumed after epoch %d from %s", now.epoch, path)
     stage.on_epoch(now.history)
-    distributed.same_weights(model, loss)
     keep_freed_memory()
 
     begun_at, slow = now.epoch, advice(model, loss, settings)
@@ -214,8 +214,9 @@ def evaluate_once(stage: Stage) -> Progress:
 
 
 def out_of_patience(now: Progress, settings: TrainingSettings) -> bool:
-    """Whether the best validation is at least `patience` epochs ago."""
-    return settings.patience > 0 and now.best_epoch > 0 and now.epoch - now.best_epoch >= settings.patience
+    """Whether this epoch was validated, and the best one is at least `patience` epochs ago."""
+    validated = now.epoch % settings.eval_every == 0
+    return settings.patience > 0 and validated and 0 < now.best_epoch <= now.epoch - settings.patience
 
 
 def describe(record: dict[str, Any], now: Progress) -> str:
@@ -233,6 +234,7 @@ def snapshot(now: Progress, stage: Stage, optimizer: torch.optim.Optimizer) -> d
         "identity": stage.identity,
         "progress": dict(vars(now)),
         "model": stage.model.state_dict(),
+        "loss": stage.loss.state_dict(),
         "optimizer": optimizer.state_dict(),
     }
 
@@ -245,5 +247,6 @@ def restore(state: dict[str, Any], stage: Stage, optimizer: torch.optim.Optimize
             "it, choose another folder with hydra.run.dir=…, or set training.resume=false to start over here."
         )
     stage.model.load_state_dict(state["model"])
+    stage.loss.load_state_dict(state.get("loss", {}), strict="loss" in state)  # before it was kept, no loss had weights
     optimizer.load_state_dict(state["optimizer"])
     return Progress(**state["progress"])

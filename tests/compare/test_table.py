@@ -204,6 +204,17 @@ def test_files_of_other_users_are_refused_though_their_hashes_agree(tmp_path):
         compare(base, others)
 
 
+@pytest.mark.parametrize(("seeds", "share"), [((0, 1), True), ((0, 2), True), ((0, 3), False)])
+def test_ensembles_that_share_encoders_are_no_repeats(seeds, share, tmp_path):
+    for seed in seeds:
+        write_run(tmp_path / f"0_{seed}", random_ranks(seed, USERS), lengths=LENGTHS, seed=seed, model="sasrec")
+        ranks = random_ranks(100 + seed, USERS)
+        write_run(tmp_path / f"1_{seed}", ranks, lengths=LENGTHS, seed=seed, model__members=3)
+    (base, *others), _ = configurations(load([tmp_path]).runs)
+    frame = compare(base, others, ["NDCG@10"], ["overall"], resamples=100, two_level=True)
+    assert ("less than 3 apart share encoders" in said(frame, base, others, two_level=True)) == share
+
+
 def test_an_unknown_metric_or_group_is_refused(tmp_path):
     base, others = world(tmp_path)
     with pytest.raises(ValueError, match="NDCG@7"):

@@ -1,20 +1,14 @@
 """The evidence memory against its formula written slowly, and what must never change it."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
-from hybrid_seq_gnn.data import cache
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.gnn import evidence
 from hybrid_seq_gnn.gnn.evidence import UNIFORM, UNSEEN, Evidence
-from hybrid_seq_gnn.graph import pairs, successors
-from hybrid_seq_gnn.graph.normalize import entries
-from hybrid_seq_gnn.graph.pairs import ordered_pairs
-from hybrid_seq_gnn.graph.successors import Successors
+from hybrid_seq_gnn.graph import successors
 from tests.conftest import leave_last_two_out, make_sequences
 from tests.model.test_sasrec import batch_of
 
@@ -80,7 +74,7 @@ def slow(sequences, split, history, target=None, read="both"):
         if total > 1e-9:
             below += w["recency"] ** k * total ** (1 - w["exponent"])
             rows += w["recency"] ** k * table[item] * total ** -w["exponent"]
-    rows = rows / below if below else prior
+    rows = rows / below if below else base
     rows[1:] = (1 - UNIFORM) * rows[1:] + UNIFORM / len(items)
     bayes = bayes / bayes.sum()
     return {"both": (bayes + rows) / 2, "bayes": bayes, "rows": rows}[read]
@@ -120,6 +114,17 @@ def test_the_targets_of_training_have_their_own_pairs_left_out(read, leave_out, 
     some = torch.tensor([0, 3, 7])
     every = memory.of_all(batch, some, targets[some] if leave_out else None)
     assert every.numpy() == pytest.approx(np.stack([slowly[k] for k in some]), abs=1e-6)
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_target_without_another_event_is_as_rare_as_one_never_seen(read):
+    sequences = make_sequences([4] * 12, num_items=200)  # most items occur once, and nothing else followed them
+    split = leave_last_two_out(sequences)
+    rows = [sequences.history(user, 2).tolist() for user in range(12)]
+    batch, targets = batch_of(*([one] for one, _ in rows)), torch.tensor([two for _, two in rows])
+    memory = Evidence(sequences, split, read=read, **SETTINGS)
+    expected = [slow(sequences, split, [one], two, read)[two] for one, two in rows]
+    assert memory.of_targets(batch, targets, leave_out=True).numpy() == pytest.approx(np.array(expected), rel=1e-3)
 
 
 def test_a_real_position_of_training_is_as_if_it_had_not_been_there(world):
@@ -203,29 +208,6 @@ def test_rows_some_at_a_time_are_the_rows_at_once(size, read, world, monkeypatch
     assert torch.equal(whole, memory.of_all(batch, rows))
 
 
-@pytest.mark.parametrize("size", [1, 50])
-def test_pairs_counted_some_items_at_a_time_are_the_pairs_counted_at_once(size, world, monkeypatch):
-    whole = ordered_pairs(*world, 4, 0.7)
-    monkeypatch.setattr(pairs, "PAIRS_AT_A_TIME", size)
-    assert len(list(pairs.blocks(*world, 4, 0.7))) > 3
-    for one, other in zip(entries(whole), entries(ordered_pairs(*world, 4, 0.7)), strict=True):
-        assert np.array_equal(one, other)
-
-
-@pytest.mark.parametrize(("top_k", "most"), [(2, 10**9), (2, 3), (None, 14 * 3)])
-def test_the_heaviest_successors_are_kept_and_as_many_as_fit(top_k, most, world, monkeypatch):
-    first, _, weight = entries(ordered_pairs(*world, 4, 0.7))
-    monkeypatch.setattr(pairs, "PAIRS_AT_A_TIME", 50)
-    rows = successors.count_rows(*world, 4, 0.7, top_k, most)
-    assert rows.top_k == (top_k or 3)
-    for item in range(15):
-        own = slice(rows.start[item], rows.start[item + 1])
-        heaviest = np.sort(weight[first == item])[::-1][: rows.top_k]
-        assert np.sort(rows.count[own])[::-1] == pytest.approx(heaviest)
-        assert (np.diff(rows.then[own]) > 0).all()
-        assert rows.total[item] == pytest.approx(heaviest.sum())
-
-
 @pytest.mark.parametrize("read", READS)
 def test_a_pruned_memory_leaves_out_only_what_it_holds(read, world):
     """p still sums to one, and one item has the probability that it has among all."""
@@ -244,34 +226,6 @@ def test_what_is_kept_is_said_where_it_was_not_asked_for(world, monkeypatch, cap
     with caplog.at_level("INFO"):
         Evidence(*world)
     assert "gnn.top_k=2" in caplog.text
-
-
-def test_runs_of_one_process_count_once_and_share_no_tensor(world, monkeypatch):
-    sequences, split = world
-    monkeypatch.setattr(successors, "_cache", {})
-    first = Successors(sequences, split, 3, 0.7)
-    monkeypatch.setattr(successors, "count_rows", None)  # cannot be called
-    second = Successors(sequences, split, 3, 0.7)
-    first.count.zero_()
-    assert second.count.min() > 0
-    with pytest.raises(TypeError):
-        Successors(sequences, split, 3, 0.8)
-    sequences.items[0] = sequences.items[0] % 14 + 1
-    with pytest.raises(TypeError):
-        Successors(sequences, split, 3, 0.7)
-
-
-def test_counts_that_took_long_are_taken_from_the_disk_by_the_next_process(world, tmp_path, monkeypatch):
-    sequences, split = replace(world[0], cache=tmp_path), world[1]
-    monkeypatch.setattr(cache, "SLOW", 0)
-    monkeypatch.setattr(successors, "_cache", {})
-    first = Successors(sequences, split, 3, 0.7, top_k=2)
-    monkeypatch.setattr(successors, "_cache", {})
-    monkeypatch.setattr(successors, "count_rows", None)  # cannot be called
-    second = Successors(sequences, split, 3, 0.7, top_k=2)
-    assert second.top_k == 2
-    for one, other in zip(first.buffers(), second.buffers(), strict=True):
-        assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize("read", READS)

@@ -117,6 +117,9 @@ def test_settings_match_by_value_and_by_any_of_a_list():
     mine = {"fusion": "fixed", "fusion.alpha": 0.3, "graph.top_k": None}
     assert matches(mine, {}) and matches(mine, {"fusion.alpha": 0.3}) and matches(mine, {"fusion": ["fixed", "gated"]})
     assert matches(mine, {"graph.top_k": None})
+    assert matches({"fusion.alpha": 1.0, "training.lr": 0.001}, {"fusion.alpha": 1, "training.lr": "1e-3"})
+    assert matches({"training.amp": "off"}, {"training.amp": False})  # as YAML reads off
+    assert not matches({"fusion.alpha": 1.0}, {"fusion.alpha": [0, 0.5]})
     assert not matches(mine, {"fusion": "fixe"}) and not matches(mine, {"gnn": "none"})
 
 

@@ -76,6 +76,9 @@ def test_epochs_and_validation_are_those_of_the_first_run(tmp_path):
     assert [record["epoch"] for record in lines(run)] == list(range(1, plain.results["best_epoch"] + 1))
     assert not any("validation" in record for record in lines(run))
     assert not torch.equal(weights(run)["items.weight"], weights(plain)["items.weight"])
+    first = json.loads((run.folder / "first" / "results.json").read_text())["seconds"]["total"]
+    parts = {k: v for k, v in run.results["seconds"].items() if k != "total"}
+    assert parts["first"] == first and run.results["seconds"]["total"] == pytest.approx(sum(parts.values()))
     assert run.results["identity"] != plain.results["identity"]
     changed = dict(flatten(run.config)).items() ^ dict(flatten(plain.config)).items()
     assert {key for key, _ in changed} == {"evaluation.refit", "data.path"}

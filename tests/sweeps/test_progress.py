@@ -5,6 +5,7 @@ import io
 import optuna
 
 from hybrid_seq_gnn.study import progress
+from hybrid_seq_gnn.study.queue import replace
 from hybrid_seq_gnn.study.settings import StudySettings
 
 
@@ -58,3 +59,15 @@ def test_trials_that_ended_together_are_counted_one_by_one(caplog):
         told.tell()
     said = [record.getMessage() for record in caplog.records if record.name == progress.__name__]
     assert [line[:5] for line in said] == ["[1/3]", "[2/3]", "[3/3]"]
+
+
+def test_a_trial_that_was_replaced_is_not_the_best():
+    study = optuna.create_study(direction="maximize")
+    told = progress.Progress(study, StudySettings())
+    for slot, value in ((0, 0.9), (1, 0.2)):
+        trial = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
+        trial.set_user_attr("slot", slot)
+        study.tell(trial, value)
+    replace(study, study.trials[0])
+    study.tell(study.ask({"x": optuna.distributions.FloatDistribution(0, 1)}), 0.1)
+    assert "best so far 0.2000" in told.line(study.trials[2])

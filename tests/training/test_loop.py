@@ -127,6 +127,50 @@ def test_the_last_epoch_is_validated_whatever_eval_every_says(tmp_path):
     assert [r["epoch"] for r in progress.history if "validation" in r] == [3, 5]
 
 
+@pytest.mark.parametrize(("patience", "every", "stops"), [(10, 4, 16), (3, 2, 6), (3, 1, 5)])
+def test_patience_ends_a_training_where_it_has_been_validated(patience, every, stops, tmp_path):
+    metric = iter([0.1, 0.5, *[0.3] * 20] if every == 1 else [0.5, *[0.3] * 20])
+    world = World(tmp_path, epochs=30, patience=patience, eval_every=every)
+    progress = world.train(validate=lambda: {"NDCG@10": next(metric)})
+    assert progress.epoch == stops and "validation" in progress.history[-1]
+
+
+class Warm(CrossEntropy):
+    """A loss with a weight of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.log_temperature = torch.nn.Parameter(torch.zeros(()))
+
+    def forward(self, scores, targets, users):
+        logits = scores.all()[:, 1:] * self.log_temperature.exp()
+        return torch.nn.functional.cross_entropy(logits, targets - 1)
+
+
+def test_a_killed_run_goes_on_with_the_weights_of_its_loss(tmp_path):
+    losses = []
+    for name, dies in (("a", None), ("b", 4), ("b", None)):
+        (tmp_path / name).mkdir(exist_ok=True)
+        world, loss = World(tmp_path / name), Warm()
+        losses.append(loss.log_temperature)
+        if dies:
+            with pytest.raises(Killed):
+                world.train(loss=loss, windows=DiesInEpoch(world.windows, dies))
+        else:
+            world.train(loss=loss)
+    assert losses[0] != 0 and torch.equal(losses[0], losses[2])
+
+
+def test_the_average_of_weights_starts_where_all_processes_do(tmp_path, monkeypatch):
+    def broadcast(model, loss):
+        torch.nn.init.ones_(model.items.weight)
+
+    monkeypatch.setattr("hybrid_seq_gnn.training.distributed.same_weights", broadcast)
+    world = World(tmp_path, epochs=1, lr=1e-9, ema=0.9999)
+    world.train()
+    assert torch.allclose(world.model.items.weight[1:], torch.ones(40, 8), atol=1e-4)
+
+
 def test_training_learns(tmp_path):
     progress = World(tmp_path, epochs=20).train()
     losses = [r["loss"] for r in progress.history]
