@@ -27,7 +27,7 @@ def reading(what: str) -> Iterator[None]:
     """Any error of a library inside, as one message: they have many ways to say that a file is damaged.
 
     Args:
-        what: cannot be done, such as "log.zip cannot be read".
+        what: how the message begins: what failed, such as "log.zip cannot be read".
     """
     try:
         yield

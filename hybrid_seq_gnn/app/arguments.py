@@ -72,11 +72,12 @@ class Command:
             refuse_absurd(argument)
             refuse_no_option(argument)
         named = [a.partition("=")[2] for a in typed if a.startswith("sweeps=")]
-        refuse_without_effect(typed, sweep=bool(named or MULTIRUN & set(typed)))
-        refuse_flags(typed, sweep=bool(named or MULTIRUN & set(typed)))
+        sweep = bool(named or MULTIRUN & set(typed))
+        refuse_without_effect(typed, sweep=sweep)
+        refuse_flags(typed, sweep=sweep)
         if not named:
             arguments = [at_home(a) for a in typed]
-            return cls(typed, to_look_at(arguments) if MULTIRUN & set(typed) else arguments)
+            return cls(typed, to_look_at(arguments) if sweep else arguments)
         study = read_study(named[-1])
         own = [a for a in typed if not a.startswith("sweeps=")]
         arguments = last_of_each([*(study.get("overrides") or ()), *own, *([] if MULTIRUN & set(own) else ["-m"])])

@@ -22,7 +22,7 @@ class Sequences:
     Attributes:
         indptr: (users + 1,) int64. User u's events are `items[indptr[u]:indptr[u + 1]]`.
         items: (events,) int64, item ids 1..num_items; 0 is reserved for padding.
-        timestamps: (events,) int64 or float64 seconds, or None if the source has no times.
+        timestamps: (events,) int64 or float64, in the unit of the source; None if it has no times.
         user_ids: (users,) the ids in the source, int64 or text.
         item_ids: (num_items,) the same for items; `item_ids[i - 1]` is the id of item i.
         cache: folder where slow results derived from these data may be cached, such as graphs; None: nowhere.

@@ -10,7 +10,7 @@ from hybrid_seq_gnn.evaluation.groups import OVERALL
 from hybrid_seq_gnn.evaluation.significance import combined_p
 from hybrid_seq_gnn.results.configurations import Configuration, group_seeds, name_configurations
 from hybrid_seq_gnn.results.labels import Number
-from hybrid_seq_gnn.results.run_table import METRIC, differences, verdict
+from hybrid_seq_gnn.results.run_table import METRIC, answer, difference_cells
 from hybrid_seq_gnn.results.runs import FinishedRun, read_run
 from hybrid_seq_gnn.results.tables import markdown
 from hybrid_seq_gnn.run.encoders import OUTPUTS, asked_alone, config_alone
@@ -43,7 +43,7 @@ def against_encoders(runs: Iterable[FinishedRun]) -> str:
     title = f"Against the encoder alone, {METRIC} on test (p by Holm over the {len(pairs)} hybrids):"
     if len({run.split_hash for run in runs}) > 1:  # the best of different data is no answer
         return f"{title}\n\n{table(pairs)}"
-    best = verdict(pairs[0].rows, f"Best on validation is {pairs[0].hybrid.name}")
+    best = answer(pairs[0].rows, f"Best on validation is {pairs[0].hybrid.name}")
     return "\n\n".join([title, table(pairs), best])
 
 
@@ -115,7 +115,7 @@ def table(pairs: Sequence[Pair]) -> str:
     for pair in pairs:
         row = pair.rows[OVERALL]
         line = [pair.hybrid.name, len(pair.hybrid.runs), pair.hybrid.validation, row["mean"]]
-        body.append([*line, *differences(row)])
+        body.append([*line, *difference_cells(row)])
     return markdown(header, body)
 
 

@@ -1,1 +1,1 @@
-"""What a run leaves behind: its record and the leaderboard over many."""
+"""Finished runs, read back: configurations, labels and tables, and what the commands on runs share."""

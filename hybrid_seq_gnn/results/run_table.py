@@ -25,7 +25,7 @@ def run_table(results: dict[str, Any]) -> str:
     best = f"best epoch {results['best_epoch']}, validation NDCG@10 {cell(results['best_val_metric'])}"
     parts = [f"{markdown(header, rows)}\n{best}, {results['seconds']['total']:.0f} s"]
     if (baseline := results.get("baseline")) is not None:
-        parts += [baseline_table(baseline), verdict(baseline["metrics"][METRIC], "The hybrid")]
+        parts += [baseline_table(baseline), answer(baseline["metrics"][METRIC], "The hybrid")]
     return "\n\n".join(parts)
 
 
@@ -35,18 +35,18 @@ def baseline_table(baseline: dict[str, Any]) -> str:
     rows = []
     for group in ROWS:
         found = baseline["metrics"][METRIC][group]
-        rows.append([group, found["baseline"], found["hybrid"], *differences(found)])
+        rows.append([group, found["baseline"], found["hybrid"], *difference_cells(found)])
     where = f"{METRIC} on test, against the encoder alone (model={baseline['model']}, {baseline['folder']}):"
     return f"{where}\n\n{markdown(header, rows)}"
 
 
-def differences(row: Mapping[Any, Any]) -> list[Number]:
+def difference_cells(row: Mapping[Any, Any]) -> list[Number]:
     """+8.1 %, +5.3 to +11.0 %, p after Holm's correction: a hybrid against its encoder alone."""
     low, high = (None if row[end] is None else 100 * row[end] for end in ("low", "high"))
     return [percent(row["relative"]), interval(low, high, "+.1f", " %"), short_p(row["p_holm"])]
 
 
-def verdict(rows: Mapping[Any, Mapping[Any, Any]], who: str) -> str:
+def answer(rows: Mapping[Any, Mapping[Any, Any]], who: str) -> str:
     """One sentence: is a hybrid better than its encoder alone, by how much, and for whom?
 
     Args:
@@ -54,7 +54,7 @@ def verdict(rows: Mapping[Any, Mapping[Any, Any]], who: str) -> str:
         who: what it is called.
     """
     overall = rows["overall"]
-    change, ends, p = differences(overall)
+    change, ends, p = difference_cells(overall)
     say = f"{change} {METRIC} (95 % interval {ends}, p {p})"
     if not significant(overall):
         return f"{who}: no difference from its encoder alone can be told, {say}."

@@ -156,12 +156,10 @@ class Run:
         self.parameters = sum(p.numel() for p in trained)
         path = files.shown(self.folder)
         log.info("model: %s parameters on %s; results go to %s", f"{self.parameters:,}", self.device, path)
-        settings = self.strategy
-        self.windows = TrainingWindows(
-            sequences, split, self.model.max_length, settings.batch_size, settings.train_users, distributed.share
-        )
+        length, batch_size, users = self.model.max_length, self.strategy.batch_size, self.strategy.train_users
+        self.windows = TrainingWindows(sequences, split, length, batch_size, users, distributed.share)
         if distributed.is_first():
-            if not settings.resume:
+            if not self.strategy.resume:
                 for name in REPLACED:
                     (self.folder / name).unlink(missing_ok=True)
             config = self.folder / "config.yaml"

@@ -14,7 +14,7 @@ LONGEST_NAME = 60
 
 @dataclass(frozen=True)
 class Space:
-    """A parsed command line.
+    """What a sweep varies, what it fixes, and its seeds.
 
     Attributes:
         distributions: what varies, in the order of the command line; the seed is not among them.
@@ -65,7 +65,7 @@ class Space:
 
 
 def choices(distribution: BaseDistribution) -> list[Any]:
-    """All values of a choice; the lower end of what is searched."""
+    """All values of a choice; of an interval its lower end, as an example."""
     return ends(distribution)[: None if isinstance(distribution, CategoricalDistribution) else 1]
 
 

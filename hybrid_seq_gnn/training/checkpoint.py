@@ -62,7 +62,7 @@ def load_encoder(encoder: nn.Module, path: Path, run: "Run") -> None:
     where = f"training.encoder_checkpoint={path}"
     if not path.is_file():
         raise UserError(f"{where}: there is no such file; expected the model.pt of a run of the encoder alone.")
-    state = load(path, run.device)
+    state = load(path, run.device, "name another run, or leave it out to train the encoder.")
     try:
         theirs, weights, items = {**BEFORE, **state["config"]["model"]}, state["model"], state["item_ids"]
         stage, evaluation = state["config"]["training"]["_target_"], state["config"].get("evaluation", {})

@@ -31,7 +31,7 @@ def write_board(study: optuna.Study, settings: StudySettings, folder: Path, fina
 
 
 def not_of(trial: FrozenTrial, names: list[str]) -> list[str]:
-    """The folders of a failed trial from that on in which it failed: results there are not its own."""
+    """Of a failed trial, the folder in which it failed and those after it: others wrote the results there."""
     failed = trial.user_attrs.get("folder") if "error" in trial.user_attrs else None
     return names[names.index(failed) :] if failed in names else []
 

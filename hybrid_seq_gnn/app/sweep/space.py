@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -119,6 +119,20 @@ def plain_value(value: Any) -> Any:
     return OverridesParser.create().parse_override(f"x={value}").value()
 
 
+class Beside(NamedTuple):
+    """What there is beside some options.
+
+    Attributes:
+        matter: parameters that have an effect.
+        fixed: the shared overrides that exist.
+        config: a checked configuration.
+    """
+
+    matter: frozenset[str]
+    fixed: tuple[str, ...]
+    config: Config
+
+
 class Conditions:
     """Which parameters matter beside which options: fusion.alpha exists for fusion=fixed, and nothing of it for SASRec.
 
@@ -132,16 +146,16 @@ class Conditions:
         self, space: Space, compose: Callable[[list[str]], Config], rehearse: Callable[[Config], None]
     ) -> None:
         self.space, self.compose, self.rehearse = space, compose, rehearse
-        self.known: dict[tuple[Any, ...], tuple[frozenset[str], tuple[str, ...], Config]] = {}
+        self.known: dict[tuple[Any, ...], Beside] = {}
         for options in self.product(space.options):
-            self.look(options)
+            self.beside(options)
         self.check_values()
         for line in space.fixed:
-            if not any(line in fixed for _, fixed, _ in self.known.values()):
+            if not any(line in beside.fixed for beside in self.known.values()):
                 compose([line])  # says what is wrong with it
                 raise UserError(f"{line} fits none of the options that vary.")
         for name in space.distributions:
-            if name not in space.options and not any(name in here for here, _, _ in self.known.values()):
+            if name not in space.options and not any(name in beside.matter for beside in self.known.values()):
                 compose([f"{name}={self.first(name)}"])
                 raise UserError(f"{name} has no effect in any run: these models and losses do not use {top(name)}.")
 
@@ -165,8 +179,8 @@ class Conditions:
                 for name in names:
                     refuse_whole_numbers(name, self.space.distributions[name], config)
             except UserError as error:
-                beside = words(zip(self.space.options, options, strict=True))
-                raise UserError(f"{beside}: {error}" if beside else str(error)) from error
+                among = words(zip(self.space.options, options, strict=True))
+                raise UserError(f"{among}: {error}" if among else str(error)) from error
 
     def first(self, name: str) -> Any:
         """A value of a parameter."""
@@ -177,8 +191,8 @@ class Conditions:
         values = (choices(self.space.distributions[name]) for name in names)
         return [dict(zip(names, chosen, strict=True)) for chosen in itertools.product(*values)]
 
-    def look(self, params: Mapping[str, Any]) -> tuple[frozenset[str], tuple[str, ...], Config]:
-        """Parameters that matter beside the options of some, the shared overrides that exist, and a configuration.
+    def beside(self, params: Mapping[str, Any]) -> Beside:
+        """What there is beside the options among some parameters; beside the first one where there is none.
 
         Raises:
             ValueError or a Hydra error: the configuration cannot be composed, or a value of it is bad.
@@ -194,7 +208,7 @@ class Conditions:
             config = checked(base if base and whole == chosen else self.compose(whole), whole)
             unused = {group for group in GROUPS if config[group] is None}
             matter = frozenset(name for name in [*options, *here] if top(name) not in unused)
-            self.known[key] = matter, fixed, config
+            self.known[key] = Beside(matter, fixed, config)
         return self.known[key]
 
     def may_be(self, config: Config, override: str) -> bool:
@@ -218,20 +232,20 @@ class Conditions:
 
     def overrides(self, params: Mapping[str, Any]) -> list[str]:
         """The command line of one configuration, without what does not exist for it."""
-        return self.lines(self.look(params)[1], params)
+        return self.lines(self.beside(params).fixed, params)
 
     def points(self) -> list[dict[str, Any]]:
         """Of a grid: every different configuration once."""
         found: dict[tuple[Any, ...], dict[str, Any]] = {}
         for point in self.product(list(self.space.distributions)):
-            matter = self.look(point)[0]
+            matter = self.beside(point).matter
             kept = {name: value for name, value in point.items() if name in matter}
             found.setdefault(tuple(kept.items()), kept)
         return list(found.values())
 
     def configurations(self) -> list[Config]:
         """One checked configuration for each combination of options."""
-        return [config for _, _, config in self.known.values()]
+        return [beside.config for beside in self.known.values()]
 
     def data(self) -> list[Config]:
         """The settings of every data set of the sweep."""
@@ -240,8 +254,8 @@ class Conditions:
         if of_data:
             values = self.product(of_data)
             nodes = [
-                with_values(config, {name: value for name, value in each.items() if name in matter})["data"]
-                for matter, _, config in self.known.values()
+                with_values(beside.config, {k: value for k, value in each.items() if k in beside.matter})["data"]
+                for beside in self.known.values()
                 for each in values
             ]
         return list({json.dumps(node, sort_keys=True): node for node in nodes}.values())

@@ -50,7 +50,7 @@ class Worker:
         self.progress, self.software = Progress(study, plan.settings), software()
 
     def work(self) -> None:
-        """Run trials until none is left, and wait for those of others, which may be lost yet.
+        """Run trials until none is left. Those of other processes are waited for: one that is lost is run here.
 
         Raises:
             TooManyFailures: see study.max_failures.
@@ -111,7 +111,7 @@ class Worker:
         distributions = self.space.distributions | {"seed": CategoricalDistribution(seeds)}
         params: dict[str, Any] = {}
         for name in slot.params or [*self.space.options, *self.space.distributions]:
-            if slot.params or name in self.plan.conditions.look(params)[0]:
+            if slot.params or name in self.plan.conditions.beside(params).matter:
                 params[name] = suggest(trial, name, distributions[name])
         return params
 
