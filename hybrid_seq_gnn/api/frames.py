@@ -1,17 +1,22 @@
 """Data as Python has them: a pandas or Polars frame, a file, the name of an option, or settings."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.data.layout import Layout, check_columns
+from hybrid_seq_gnn.data.raw import PARQUET, Part
+from hybrid_seq_gnn.errors import UserError, reading
 from hybrid_seq_gnn.files import atomic
 from hybrid_seq_gnn.run.identity import Config
 from hybrid_seq_gnn.run.options import option, options, updated
 
 Source = Any  # a pandas or Polars DataFrame, a path, the name of an option, or a mapping of settings
+DATA = "data-*.parquet"  # what a frame is written to, the sha256 of its content in its name
+FIELDS = ("user", "item", "timestamp", "rating")
 
 
 def to_pandas(frame: Any) -> pd.DataFrame:
@@ -33,14 +38,14 @@ def is_frame(value: Any) -> bool:
 def data_of(source: Source, folder: Path, base: Config | None = None) -> tuple[str, Config]:
     """The option and the checked node of `data` that a source stands for.
 
-    A frame is written to `folder`/data.parquet, so that the run can be repeated and read back. A path is that of a
-    table. A mapping may hold `option`, `frame`, and any setting: `{"frame": frame, "user": "uid"}`.
+    A frame is written to `folder`, see `written`. A path is that of a table. A mapping may hold `option`, `frame`, and
+    any setting: `{"frame": frame, "user": "uid"}`.
 
     Args:
         base: settings of the same data without an option or a file of their own, None for the option's defaults.
 
     Raises:
-        UserError: there is no such option, or a setting is wrong.
+        UserError: there is no such option, a setting is wrong, or a frame lacks a column.
     """
     if is_frame(source):
         source = {"frame": source}
@@ -54,16 +59,32 @@ def data_of(source: Source, folder: Path, base: Config | None = None) -> tuple[s
         )
     settings, own = dict(source), None if base is None else option_name(base)
     if (frame := settings.pop("frame", None)) is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomic(folder / "data.parquet") as temporary:
-            to_pandas(frame).to_parquet(temporary, index=False)
-        settings["path"] = str(folder / "data.parquet")
         own = "table"
     name = settings.pop("option", None) or own or "table"
     if frame is not None and name != "table":
         raise UserError(f"data.option={name}: a DataFrame is a table.")
     node = base if base is not None and option_name(base) == name else option("data", name)
-    return name, updated("data", node, settings)
+    node = updated("data", node, settings)
+    return name, node if frame is None else {**node, "path": str(written(to_pandas(frame), node, folder))}
+
+
+def written(frame: pd.DataFrame, node: Config, folder: Path) -> Path:
+    """The file in a folder with the columns of a frame that are in use, so that a run can be repeated and read back.
+
+    Its content names it: it replaces the data of no other run.
+
+    Raises:
+        UserError: a column is missing, there twice, or of several types.
+    """
+    columns = {field: name for field in FIELDS if (name := node[field]) is not None}
+    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
+    check_columns(list(frame.columns), Layout(",", columns, settings=frozenset(FIELDS)), Part("the frame", PARQUET))
+    with reading("the frame cannot be written as Parquet"):
+        raw = frame[list(dict.fromkeys(columns.values()))].to_parquet(index=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic(path := folder / DATA.replace("*", hashlib.sha256(raw).hexdigest()[:12])) as temporary:
+        temporary.write_bytes(raw)
+    return path
 
 
 def option_name(node: Config) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hybrid_seq_gnn.api.frames import Source, data_of
+from hybrid_seq_gnn.api.frames import DATA, Source, data_of
 from hybrid_seq_gnn.api.run import LoadedRun, load_run
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.results.labels import value_in_words
@@ -69,14 +69,17 @@ def new_folder() -> Path:
 
 @contextmanager
 def gone_if_refused(folder: Path) -> Iterator[None]:
-    """Remove a folder that was made inside, if a UserError comes before training."""
-    made = not folder.exists()
+    """Remove what was written inside, data or the folder, if no run has begun with it."""
+    made, before = not folder.exists(), {*folder.glob(DATA)}
     try:
         yield
-    except UserError:
-        if made and not any(folder.rglob("config.yaml")):
+    finally:
+        begun = [config.read_bytes() for config in folder.rglob("config.yaml")]
+        for path in {*folder.glob(DATA)} - before:
+            if not any(path.name.encode() in config for config in begun):
+                path.unlink()
+        if made and not begun:
             shutil.rmtree(folder, ignore_errors=True)
-        raise
 
 
 def run_in(

@@ -95,23 +95,25 @@ def check_columns(names: list[str], layout: Layout, part: Part, beside: Sequence
     Args:
         beside: the files that the part is one of.
     """
+    parquet = part.raw.startswith(PARQUET)
     for field, name in layout.columns.items():
         if (times := names.count(name)) > 1:
             where = " in data.columns" if layout.names else ""
             raise UserError(f"{part.name} has {times} columns {layout.column(field)}. Name them differently{where}.")
-        if times and field == "timestamp" and layout.guessed and VALUE.fullmatch(name) and not numbered(names):
+        guessed = layout.guessed and not parquet and not numbered(names)
+        if times and field == "timestamp" and guessed and VALUE.fullmatch(name):
             raise UserError(
                 f"{part.name}: the column {layout.column(field)} has the name of a time. If its first line is an "
                 f"event, name the columns: {named(names)}; if it is a header, set data.header=true."
             )
         if times:
             continue
-        if len(names) == 1 and not part.raw.startswith(PARQUET):
+        if len(names) == 1 and not parquet:
             hint = "The whole first line reads as one column; "
             hint += layout.advice("separator", f"data.separator={layout.separator!r} does not fit it.")
         elif not all(map(is_text, names)):
             hint = f"Its first line is no UTF-8 text. {ICONV.format('latin1')}"
-        elif any(map(VALUE.fullmatch, names)) and not numbered(names) and not part.raw.startswith(PARQUET):
+        elif any(map(VALUE.fullmatch, names)) and not numbered(names) and not parquet:
             hint = f"The first line looks like an event; {layout.advice('columns', named(names))}"
         else:
             hint = layout.advice(field, f"Set data.{field} to the column that holds the {field}.")

@@ -56,6 +56,69 @@ def test_a_frame_is_a_data_source_and_can_be_read_back(tmp_path):
     assert {*run.items} <= {*log["item"]}
 
 
+def content(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_refused_frame_leaves_a_finished_run_as_it_was(tmp_path):
+    log = log_of()
+    train(log, folder=tmp_path, model="markov")
+    before = content(tmp_path)
+    for data, message in (
+        (log.head(100), "holds a finished run with another configuration or other data"),
+        ({"frame": log.head(3), "usr": "x"}, "data.usr: there is no such setting"),
+        ({"frame": log.head(3), "user": "usr"}, r"the frame has no column 'usr' \(data.user\); it has user, item"),
+    ):
+        with pytest.raises(UserError, match=message):
+            train(data, folder=tmp_path, model="markov")
+        assert content(tmp_path) == before
+    train(log.assign(note=1), folder=tmp_path, model="markov")  # finished already
+    assert content(tmp_path) == before
+    assert len(load_run(tmp_path).recommend(users=[3], k=2)) == 2
+
+
+def test_a_killed_run_of_a_frame_goes_on_and_another_frame_leaves_its_data(tmp_path, monkeypatch):
+    log, settings = log_of(), {"model": {"option": "sasrec", "embedding_dim": 8}, "training": {"epochs": 2}}
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hybrid_seq_gnn.run.run.Run.write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(log, folder=tmp_path, **settings)
+    (data,) = tmp_path.glob("data-*.parquet")
+    with pytest.raises(UserError):
+        train(log.assign(timestamp="never"), folder=tmp_path, **settings)
+    assert [*tmp_path.glob("data-*.parquet")] == [data]
+    assert train(log, folder=tmp_path, **settings).config["data"]["path"] == str(data)
+
+
+def test_only_the_columns_of_a_frame_that_are_in_use_matter(tmp_path):
+    log = log_of()
+    odd = log.assign(note=[1, "x"] * 120, user_name=object())
+    odd = pd.concat([odd, odd[["note"]]], axis=1)
+    assert data_of(odd, tmp_path) == data_of(log, tmp_path)
+    (data,) = tmp_path.iterdir()
+    pd.testing.assert_frame_equal(pd.read_parquet(data), log)
+    numbered = {"frame": log.set_axis([0, 1, 3], axis=1), "user": "0", "item": "1", "timestamp": "3"}
+    assert {*train(numbered, folder=tmp_path / "run", model="markov").items} <= {*log["item"]}
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (log_of().assign(item=[1, "x"] * 120), "the frame cannot be written as Parquet: .*column item"),
+        (pd.concat([log_of(), log_of()[["user"]]], axis=1), r"the frame has 2 columns 'user' \(data.user\)"),
+        (log_of().set_index("user"), "the frame has no column 'user'"),
+    ],
+)
+def test_a_column_that_cannot_be_used_is_said_and_leaves_nothing(frame, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        train(frame, folder=tmp_path / "run", model="markov")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_frame_is_recommended_for_in_time_order():
     run = run_of("hybrid")
     first, second, third = run.items[:3].tolist()
