@@ -86,7 +86,7 @@ class LoadedRun:
         """The k best items: a row per item with user, place from 1, item and score (comparable within a user).
 
         Args:
-            events: a frame with columns user, item and, unless it is in time order, timestamp.
+            events: a frame with columns user, item and, unless it is in time order, timestamp, read as in training.
             history: item ids of one user, oldest first.
             users: ids of users of the training data; with no argument, all of them.
             before: of those users, `now` reads all events; `test` or `validation` what came before that held-out item.

@@ -6,12 +6,15 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from hybrid_seq_gnn.data.columns import times
 from hybrid_seq_gnn.data.filters import filter_events
 from hybrid_seq_gnn.data.prepare import Prepared, prepare
 from hybrid_seq_gnn.data.sequences import by_user
 from hybrid_seq_gnn.data.source import Source
-from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.data.table import decoded
+from hybrid_seq_gnn.errors import UserError, reading
 from hybrid_seq_gnn.run.build import build
 from hybrid_seq_gnn.run.identity import Config
 from hybrid_seq_gnn.use.load import Trained, places
@@ -94,18 +97,25 @@ def typed(trained: Trained, ids: Iterable[Any]) -> Histories:
 
 
 def of_frame(trained: Trained, frame: pd.DataFrame) -> Histories:
-    """The users of a frame with columns user, item and, unless it is in time order, timestamp.
+    """The users of a frame with columns user, item and, unless it is in time order, timestamp, read as in training.
 
     Raises:
-        UserError: a column is missing, a value is, or none of the items is known.
+        UserError: a column is missing, there twice, or has no times; a value is missing; or none of the items is known.
     """
     if missing := {"user", "item"} - set(frame.columns):
         raise UserError(f"recommend: the frame lacks the column {', '.join(sorted(missing))}.")
-    for name in ("user", "item", "timestamp"):
-        if name in frame and len(rows := np.flatnonzero(frame[name].isna())):
+    names = [name for name in ("user", "item", "timestamp") if name in frame]
+    frame = frame[names].reset_index(drop=True)
+    if twice := frame.columns[frame.columns.duplicated()].tolist():
+        raise UserError(f"recommend: the frame has several columns {twice[0]}. Name them differently.")
+    for name in names:
+        if len(rows := np.flatnonzero(frame[name].isna())):
             raise UserError(f"recommend: the frame has no {name} in row {rows[0] + 1}. Fill it, or leave the row out.")
     if "timestamp" in frame:
-        frame = frame.sort_values("timestamp", kind="stable")
+        with reading("recommend: the timestamp of the frame cannot be read (pandas.to_datetime makes dates of text)"):
+            column = decoded(pa.Table.from_pandas(frame[["timestamp"]])["timestamp"])
+            when, _ = times(column, trained.config["data"].get("time_format"))
+        frame = frame.iloc[np.argsort(when, kind="stable")]
     lists = frame.groupby("user", sort=False, observed=True)["item"].agg(list)
     found = of_lists(trained, lists.index, lists.tolist())
     require_some(trained, found, frame["item"].tolist(), "recommend")

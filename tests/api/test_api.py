@@ -131,6 +131,31 @@ def test_a_frame_is_recommended_for_in_time_order():
     assert unordered[unordered["user"] == "b"]["item"].tolist() == expected
 
 
+def test_the_times_of_a_frame_are_read_as_in_training(tmp_path):
+    log = log_of(users=12)
+    days = pd.Timestamp("2026-01-28") + pd.to_timedelta(log["timestamp"], "D")
+    written = log.assign(timestamp=days.dt.strftime("%d.%m.%Y"))
+    plain = train(log, folder=tmp_path / "plain", model="markov")
+    dates = train({"frame": written, "time_format": "%d.%m.%Y"}, folder=tmp_path / "dates", model="markov")
+    best = plain.recommend(k=3).set_index("user")
+    for run, times in (
+        (plain, log["timestamp"].astype(str)),
+        (plain, days.astype(str)),
+        (plain, days.astype(str).astype("category")),
+        (dates, written["timestamp"]),
+        (dates, days),
+    ):
+        found = run.recommend(log.assign(timestamp=times).rename_axis("user"), k=3).set_index("user")
+        pd.testing.assert_frame_equal(found.loc[best.index.unique()], best)
+    for frame, message in (
+        (written, "the timestamp of the frame cannot be read .*: holds neither numbers nor ISO 8601 dates"),
+        (log.assign(timestamp=[1, "2"] * 48), "the timestamp of the frame cannot be read"),
+        (pd.concat([log, log[["item"]]], axis=1), "the frame has several columns item. Name them differently"),
+    ):
+        with pytest.raises(UserError, match=message):
+            plain.recommend(frame)
+
+
 def test_alpha_is_that_of_the_fusion():
     np.testing.assert_allclose(run_of("linear").alpha([1, 50]), [0.3, 0.3], rtol=1e-6)
     curve = run_of("transitions").alpha([1, 10, 100])
