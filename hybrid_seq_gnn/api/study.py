@@ -23,8 +23,9 @@ class LoadedStudy:
         return f"<study of {len(self.runs)} runs, the best in {self.best().folder}>"
 
     def best(self) -> LoadedRun:
-        """The run with the best validation NDCG@10."""
-        return max(self.runs, key=lambda run: run._run.validation)
+        """The run with the best validation NDCG@10. What `evaluate` wrote has no model, and is one only if all are."""
+        trained = [run for run in self.runs if "evaluated" not in run.results]
+        return max(trained or self.runs, key=lambda run: run._run.validation)
 
     def leaderboard(self) -> pd.DataFrame:
         """A row per run, best validation first: settings that differ, alpha, test metrics overall and by length."""

@@ -6,7 +6,7 @@ import sys
 import pandas as pd
 import pytest
 
-from hybrid_seq_gnn import load_run
+from hybrid_seq_gnn import load_run, load_study
 from hybrid_seq_gnn.evaluate.__main__ import main as evaluate
 from hybrid_seq_gnn.recommend.__main__ import main as recommend
 from tests.use.test_commands import copy, said
@@ -66,3 +66,6 @@ def test_what_evaluate_wrote_is_no_model(some, caplog, capsys, tmp_path):
     assert not caplog.records
     one, _ = (tmp_path / "outputs" / "evaluate").iterdir()
     assert "evaluated" in load_run(one).results  # named by itself
+    (tmp_path / "outputs" / "evaluate").rename(tmp_path / "outputs" / "a0")  # read first
+    assert load_study("outputs").best().folder == load_run("outputs").folder
+    assert load_study("outputs/a0").best().folder.parent.name == "a0"
