@@ -100,6 +100,8 @@ class LoadedRun:
         """
         if sum(given is not None for given in (events, history, users)) > 1:
             raise UserError("recommend: give events, a history or users, and not several of them.")
+        if before != "now" and not (events is None and history is None):
+            raise UserError(f"recommend: before={before} is for users of the training data.")
         if history is not None:
             asked = typed(self.trained, [history] if isinstance(history, str) else history)
         elif events is not None:

@@ -15,6 +15,7 @@ from hybrid_seq_gnn.data.sequences import by_user
 from hybrid_seq_gnn.data.source import Source
 from hybrid_seq_gnn.data.table import decoded
 from hybrid_seq_gnn.errors import UserError, reading
+from hybrid_seq_gnn.limits import conform
 from hybrid_seq_gnn.run.build import build
 from hybrid_seq_gnn.run.identity import Config
 from hybrid_seq_gnn.use.load import Trained, places
@@ -142,6 +143,7 @@ def of_training(trained: Trained, users: Iterable[Any] | None = None, before: Be
     Raises:
         UserError: the data are no longer there or have changed, or a user is not among them.
     """
+    conform("before", before, Before)
     prepared = training_data(trained)
     sequences = prepared.sequences
     rows = np.arange(sequences.num_users)

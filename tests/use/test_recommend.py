@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import jaxtyping
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -124,6 +125,16 @@ def test_what_cannot_be_asked_is_said():
         run.recommend(users=[1], history=[2])
     with pytest.raises(UserError, match="the frame lacks the column user"):
         run.recommend(pd.DataFrame({"item": [1]}))
+    for asked in ({"history": run.items[:2]}, {"events": pd.DataFrame({"user": [1], "item": run.items[:1]})}):
+        with pytest.raises(UserError, match="before=test is for users of the training data"):
+            run.recommend(**asked, before="test")
+
+
+@pytest.mark.parametrize("before", ["valid", "TEST", ""])
+def test_a_moment_of_another_name_is_refused(before, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # it would speak first
+    with pytest.raises(UserError, match=f"before={before}: expected now, test or validation"):
+        run_of("hybrid").recommend(users=[1], before=before)
 
 
 def test_ids_are_found_as_text_and_as_numbers():
