@@ -12,8 +12,8 @@ import pandas as pd
 
 from hybrid_seq_gnn.bars import tqdm
 from hybrid_seq_gnn.errors import UserError, reading
-from hybrid_seq_gnn.run.options import changed
-from hybrid_seq_gnn.use.histories import Histories, of_source, of_training, typed
+from hybrid_seq_gnn.run.options import changed, read_setting
+from hybrid_seq_gnn.use.histories import EVERYONE, Histories, of_source, of_training, typed
 from hybrid_seq_gnn.use.load import Trained, choose, load_trained
 from hybrid_seq_gnn.use.parts import Recommend, files_of, histories_in, new_folder, on_ray, rows_in
 from hybrid_seq_gnn.use.recommend import recommend
@@ -57,6 +57,13 @@ def check(args: argparse.Namespace) -> None:
     kinds = {"--users": args.users, "--history": args.history, "--histories": args.histories, "data.…": args.settings}
     if len(given := [name for name, value in kinds.items() if value]) > 1:
         raise UserError(f"{' and '.join(given)} both say for whom to recommend; give one of them.")
+    for word in args.settings:
+        name, value = read_setting("data", word)
+        if value != EVERYONE.get(name, value):
+            raise UserError(
+                f"{word} has no effect: all users of another log are recommended for, after all their events. Leave it "
+                "out, or filter the file."
+            )
     if args.before != "now" and (args.history or args.histories or args.settings):
         raise UserError(f"--before {args.before} is for users of the training data.")
     if args.engine == "ray" and (args.histories is None or args.out is None or args.shard):

@@ -22,6 +22,7 @@ from hybrid_seq_gnn.use.load import Trained, places
 
 Before = Literal["now", "test", "validation"]
 SHOWN = 5  # unknown ids that a message names
+EVERYONE = {"max_users": None, "k_core": 0, "min_item_events": 1, "min_user_events": 1, "split": "global_time"}
 
 
 @dataclass(frozen=True)
@@ -184,8 +185,7 @@ def training_data(trained: Trained) -> Prepared:
 def of_source(trained: Trained, node: Config) -> Histories:
     """All users of other data, whose items have the same ids. Ratings and repeats are filtered as the settings say, and
     no user is too short."""
-    everyone = {"max_users": None, "k_core": 0, "min_item_events": 1, "min_user_events": 1}
-    source: Source = replace(build(node), **everyone, split="global_time", cache=False)
+    source: Source = replace(build(node), **EVERYONE, cache=False)
     events, _ = filter_events(source.read(source.content()), source)
     sequences = by_user(events)
     numbers = np.concatenate([[0], trained.numbers(sequences.item_ids)])[sequences.items]

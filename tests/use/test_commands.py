@@ -110,8 +110,9 @@ def test_a_limit_on_the_users_of_the_training_is_none_for_those_of_another_log(t
     pd.DataFrame(rows, columns=["user", "item", "timestamp"]).to_csv(tmp_path / "log.csv", index=False)
     few = {"option": "table", "path": str(tmp_path / "log.csv"), "max_users": 8}
     train(few, model="popularity", folder=tmp_path / "run")
-    told = said(capsys, recommend, tmp_path / "run", f"data.path={tmp_path / 'log.csv'}", "--k", 3)
-    assert "The first of 20" in told
+    for more in ((), ("data.max_users=null", "data.k_core=0")):
+        told = said(capsys, recommend, tmp_path / "run", f"data.path={tmp_path / 'log.csv'}", *more, "--k", 3)
+        assert "The first of 20" in told
     told = said(capsys, evaluate, tmp_path / "run", f"data.path={tmp_path / 'log.csv'}", "--output", tmp_path / "e")
     assert "on 8 users" in told
     assert "data.max_users=8" in told
@@ -137,6 +138,9 @@ BAD = {
     "no shard": (["RUN", "--shard", "4/3", "--out", "OUT/x.csv"], "--shard 4/3: expected I/N"),
     "no setting": (["RUN", "data.pth=x"], "data.pth: there is no such setting"),
     "not data": (["RUN", "model=sasrec"], "model=sasrec: expected a setting of data"),
+    "some users": (["RUN", "data.path=x.csv", "data.max_users=3"], "data.max_users=3 has no effect: all users of"),
+    "a core": (["RUN", "data=table", "data.path=x.csv", "data.k_core=5"], "data.k_core=5 has no effect: all users of"),
+    "a split": (["RUN", "data.path=x.csv", "data.split=leave_one_out"], "data.split=leave_one_out has no effect"),
     "no option": (["RUN", "data=nothing"], "data=nothing: there is no such option"),
     "no Parquet": (["RUN", "--histories", "OUT/none.parquet"], "none.parquet: there is no such file, nor a folder"),
 }
