@@ -1,6 +1,7 @@
 """Data as Python has them: a pandas or Polars frame, a file, the name of an option, or settings."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def data_of(source: Source, folder: Path, base: Config | None = None) -> tuple[s
     if frame is not None and name != "table":
         raise UserError(f"data.option={name}: a DataFrame is a table.")
     node = base if base is not None and option_name(base) == name else option("data", name)
-    node = updated("data", node, settings)
+    node = updated("data", node, plain(settings))
     return name, node if frame is None else {**node, "path": str(written(to_pandas(frame), node, folder))}
 
 
@@ -85,6 +86,17 @@ def written(frame: pd.DataFrame, node: Config, folder: Path) -> Path:
     with atomic(path := folder / DATA.replace("*", hashlib.sha256(raw).hexdigest()[:12])) as temporary:
         temporary.write_bytes(raw)
     return path
+
+
+def plain(value: Any) -> Any:
+    """A setting without types of NumPy and pathlib."""
+    if isinstance(value, Mapping):
+        return {name: plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def option_name(node: Config) -> str:

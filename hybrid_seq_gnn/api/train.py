@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hybrid_seq_gnn.api.frames import DATA, Source, data_of
+from hybrid_seq_gnn.api.frames import DATA, Source, data_of, plain
 from hybrid_seq_gnn.api.run import LoadedRun, load_run
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.results.labels import value_in_words
@@ -56,7 +56,7 @@ def train(
     """
     place = Path(folder) if folder is not None else new_folder()
     with gone_if_refused(place):
-        run_in(place, data, seed, name, groups)
+        run_in(place, data, plain(seed), name, plain(groups))
     return load_run(place)
 
 

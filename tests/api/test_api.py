@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import jaxtyping
 import numpy as np
 import pandas as pd
 import pytest
@@ -217,6 +218,21 @@ def test_runs_of_the_same_second_have_folders_of_their_own(tmp_path, monkeypatch
 def test_a_setting_without_effect_is_said(tmp_path, caplog):
     train(DATA, model="popularity", fusion={"alpha": 0.5}, folder=tmp_path)
     assert "fusion.alpha=0.5 has no effect" in caplog.text
+
+
+def test_numbers_of_numpy_and_paths_are_plain_values(tmp_path, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # it would refuse such a seed
+    log_of().to_csv(tmp_path / "log.csv", index=False)
+    data = {"path": tmp_path / "log.csv", "columns": None, "min_user_events": 5}
+    model, groups = {"option": "sasrec", "embedding_dim": 8}, {"short": 3, "long": 9}
+    one, same = tmp_path / "one", tmp_path / "same"
+    fitted = {"epochs": 1, "lr": 0.01}
+    run = train(data, folder=one, seed=1, model=model, training=fitted, evaluation={"groups": groups})
+    data["min_user_events"], model["embedding_dim"] = np.int64(5), np.array(8)
+    fitted, groups = {"epochs": np.uint8(1), "lr": np.float64(0.01)}, {name: np.int32(groups[name]) for name in groups}
+    again = train(data, folder=same, seed=np.int64(1), model=model, training=fitted, evaluation={"groups": groups})
+    for key in ("identity", "config", "overrides"):
+        assert again.results[key] == run.results[key]
 
 
 def test_an_unfinished_run_is_said(tmp_path):
