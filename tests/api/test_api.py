@@ -109,7 +109,7 @@ def test_only_the_columns_of_a_frame_that_are_in_use_matter(tmp_path):
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (log_of().assign(item=[1, "x"] * 120), "the frame cannot be written as Parquet: .*column item"),
+        (log_of().assign(item=[1, "x"] * 120), "the frame cannot be written as Parquet, whose columns .*column item"),
         (pd.concat([log_of(), log_of()[["user"]]], axis=1), r"the frame has 2 columns 'user' \(data.user\)"),
         (log_of().set_index("user"), "the frame has no column 'user'"),
     ],
