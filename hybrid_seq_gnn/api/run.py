@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from hybrid_seq_gnn.api.frames import Source, data_of, is_frame, to_pandas
+from hybrid_seq_gnn.api.frames import Source, data_of, is_frame, plain, to_pandas
 from hybrid_seq_gnn.compare.table import compare
 from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.limits import AtLeast1, conform
 from hybrid_seq_gnn.results.configurations import name_configurations
 from hybrid_seq_gnn.results.runs import FinishedRun
 from hybrid_seq_gnn.use.evaluate import evaluate, rank_data
@@ -102,12 +103,13 @@ class LoadedRun:
             raise UserError("recommend: give events, a history or users, and not several of them.")
         if before != "now" and not (events is None and history is None):
             raise UserError(f"recommend: before={before} is for users of the training data.")
+        k = conform("k", plain(k), AtLeast1)
         if history is not None:
-            asked = typed(self.trained, [history] if isinstance(history, str) else history)
+            asked = typed(self.trained, several(history))
         elif events is not None:
             asked = of_frame(self.trained, to_pandas(events))
         else:
-            asked = of_training(self.trained, users, before)
+            asked = of_training(self.trained, None if users is None else several(users), before)
         seen = not self.trained.mask_history if include_seen is None else include_seen
         names = self._titles if titles is None else titles_of(self.config["data"], titles, self.items)
         parts = recommend(self.trained, asked, k, include_seen=seen)
@@ -120,11 +122,12 @@ class LoadedRun:
         """The weight of the sequence side for histories of these lengths, in events.
 
         Raises:
-            UserError: the model mixes nothing.
+            UserError: the model mixes nothing, or a length is no whole number from 1 up.
         """
         if not hasattr(self.trained.model, "alpha_curve"):
             raise UserError(f"{self.folder}: this model mixes nothing, so it has no alpha.")
-        events = torch.as_tensor(list(lengths), device=self.trained.device)
+        whole = conform("lengths", plain(several(lengths)), list[AtLeast1])
+        events = torch.as_tensor(whole, dtype=torch.int64, device=self.trained.device)
         return np.asarray(self.trained.model.alpha_curve(events).cpu())  # type: ignore[operator]
 
     def evaluate(self, data: Source, folder: str | Path | None = None) -> "LoadedRun":
@@ -150,6 +153,11 @@ class LoadedRun:
         """
         baseline, mine = name_configurations([[other._run], [self._run]])
         return compare(baseline, [mine], metrics)
+
+
+def several(given: Any) -> list[Any]:
+    """A list; what is one id or number is a list of one."""
+    return list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
 
 
 def load_run(path: str | Path, device: str = "auto") -> LoadedRun:

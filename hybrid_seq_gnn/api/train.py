@@ -55,6 +55,8 @@ def train(
         5
     """
     place = Path(folder) if folder is not None else new_folder()
+    if place.exists() and not place.is_dir():
+        raise UserError(f"folder={place} is a file; name a folder for the run.")
     with gone_if_refused(place):
         run_in(place, data, plain(seed), name, plain(groups))
     return load_run(place)
@@ -95,6 +97,8 @@ def run_in(
     overrides = [f"data={chosen['data']}", *said("data", node, option("data", chosen["data"]))]
     for group in [group for group in chosen if group != "data"]:
         given = groups.get(group, {})
+        if not isinstance(given, str | Mapping):
+            raise UserError(f"{group}={given!r}: expected the name of an option, or a dict of settings.")
         values = {"option": given} if isinstance(given, str) else dict(given)
         chosen[group] = values.pop("option", chosen[group])
         config[group] = updated(group, option(group, chosen[group]), values)
