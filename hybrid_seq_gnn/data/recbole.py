@@ -5,6 +5,7 @@ Source: https://recbole.io/docs/user_guide/data/atomic_files.html
 
 import glob
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 
 from hybrid_seq_gnn.data.delimited import read_delimited
 from hybrid_seq_gnn.data.events import Events
@@ -30,27 +31,43 @@ class RecBole(Source):
     separator: str = "\t"
 
     def content(self) -> list[Part]:
-        """Of a folder, the files NAME.inter, if there are any: users and items have files beside them."""
+        """Of a folder, the files NAME.inter, if there are any: users and items have files beside them. NAME.train.inter
+        comes first and NAME.test.inter last, as events without times are in the order of their rows."""
         path = self.file()
         if path.is_dir() and any(path.rglob("*.inter")):
             path = path.__class__(glob.escape(str(path)), "**", "*.inter")
-        return read_parts(path, self.max_bytes)
+        return sorted(read_parts(path, self.max_bytes), key=lambda part: place(part.name))
 
     def read(self, content: list[Part]) -> Events:
         """Ids are needed; a time or rating column is used where it is there, and needed where the user named it."""
         separator = tab(self.separator) or "\t"
         names = header(content[0], separator)
-        typed = {name.partition(":")[0]: name for name in names}
+        typed = {untyped(name): name for name in names}
         columns, notes = {}, []
-        bare = [name.partition(":")[0] for name in names]
+        bare = [untyped(name) for name in names]
         for field in ("user", "item", "timestamp", "rating"):
             name = getattr(self, field)
             optional = field in ("timestamp", "rating") and name == getattr(type(self), field)
             if bare.count(name) > 1:
-                twice = ", ".join(each for each in names if each.partition(":")[0] == name)
+                twice = ", ".join(each for each in names if untyped(each) == name)
                 raise UserError(f"{content[0].name} has {bare.count(name)} columns {name!r} (data.{field}): {twice}.")
             if name in typed or not optional:
                 columns[field] = typed.get(name, name)
+            elif more := [part.name for part in content[1:] if name in map(untyped, header(part, separator))]:
+                raise UserError(
+                    f"{more[0]} has a column {name!r} (data.{field}), and {content[0].name} has none. Give it to all "
+                    "files, or name those to read by a glob in data.path."
+                )
             elif field == "timestamp":
                 notes.append(f"no column {name!r} (data.timestamp): the order of the rows is taken as that of time")
         return replace(read_delimited(content, Layout(separator, columns, settings=self.settings)), notes=tuple(notes))
+
+
+def untyped(column: str) -> str:
+    """The name of a column without its type."""
+    return column.partition(":")[0]
+
+
+def place(file: str) -> int:
+    """Where a file stands among the others."""
+    return sum({"train": -1, "test": 1}.get(word, 0) for word in PurePath(file).name.split("."))

@@ -12,6 +12,7 @@ from hybrid_seq_gnn.data.recbole import RecBole
 from hybrid_seq_gnn.data.sequences_file import SequencesFile
 from hybrid_seq_gnn.data.synthetic import Synthetic
 from hybrid_seq_gnn.data.table import Table
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.groups import LengthGroups
 
 ROWS = [("7", "b", 5.0, 30), ("7", "a", 3.0, 10), ("08", "a", 4.0, 20), ("7", "c", 1.0, 10)]
@@ -99,6 +100,22 @@ def test_a_recbole_file_may_lack_times_and_ratings(tmp_path):
     path = tmp_path / "x.inter"
     path.write_text("item_id:token\tuser_id:token\nb\t1\na\t1\n")
     assert told(read(RecBole(path=str(path)))) == [(1, "b"), (1, "a")]
+
+
+@pytest.mark.parametrize("path", ["", "*.inter"])
+def test_the_parts_of_a_recbole_split_are_read_in_the_order_of_time(path, tmp_path):
+    for item, name in enumerate(("train", "valid", "test")):
+        (tmp_path / f"x.{name}.inter").write_text(f"user_id:token\titem_id:token\n1\t{item}\n")
+    assert told(read(RecBole(path=str(tmp_path / path)))) == [(1, 0), (1, 1), (1, 2)]
+
+
+@pytest.mark.parametrize("column", ["timestamp", "rating"])
+@pytest.mark.parametrize(("one", "other"), [("1", "2"), ("2", "1")])
+def test_a_column_that_some_recbole_files_lack_is_not_left_out_unsaid(column, one, other, tmp_path):
+    (tmp_path / f"x.part{one}.inter").write_text("user_id:token\titem_id:token\n1\t2\n")
+    (tmp_path / f"x.part{other}.inter").write_text(f"user_id:token\titem_id:token\t{column}:float\n1\t3\t4\n")
+    with pytest.raises(UserError, match=f"{column}.*data.{column}.* has"):
+        read(RecBole(path=str(tmp_path)))
 
 
 @pytest.mark.parametrize("ending", ["txt", "txt.gz"])
