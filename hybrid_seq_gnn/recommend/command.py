@@ -15,7 +15,7 @@ from hybrid_seq_gnn.errors import UserError, reading
 from hybrid_seq_gnn.run.options import changed, read_setting
 from hybrid_seq_gnn.use.histories import EVERYONE, Histories, of_source, of_training, typed
 from hybrid_seq_gnn.use.load import Trained, choose, load_trained
-from hybrid_seq_gnn.use.parts import Recommend, files_of, histories_in, new_folder, on_ray, rows_in
+from hybrid_seq_gnn.use.parts import Recommend, files_of, histories_in, new_folder, on_ray, require_known, rows_in
 from hybrid_seq_gnn.use.recommend import recommend
 from hybrid_seq_gnn.use.table import check_ending, rows_of, writer
 from hybrid_seq_gnn.use.titles import titles_of
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> str:
     if args.engine == "ray":
         paths = files_of(args.histories)
         users = rows_in(paths)
-        load_trained(chosen, "cpu")  # it fails here, and not on every worker
+        require_known(paths, load_trained(chosen, "cpu"))  # it fails here, and not on every worker
         arguments = (str(chosen.folder.resolve()), args.k, args.include_seen, args.explain, args.titles, args.device)
         with new_folder(args.out) as folder:
             on_ray([str(Path(path).resolve()) for path in paths], Recommend, arguments, args.address, folder)
@@ -79,6 +79,7 @@ def asked(args: argparse.Namespace, trained: Trained) -> tuple[Iterator[Historie
     if args.histories is not None:
         paths = files_of(args.histories)
         rows = of_somebody(share(args.shard, rows_in(paths)), args.shard)
+        require_known(paths, trained)
         return histories_in(paths, trained, rows), len(rows)
     if args.history:
         found = typed(trained, read_history(trained, args.history))

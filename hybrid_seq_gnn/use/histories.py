@@ -94,7 +94,7 @@ def typed(trained: Trained, ids: Iterable[Any]) -> Histories:
     """
     ids = list(ids)
     found = of_lists(trained, ["new"], [ids])
-    require_some(trained, found, ids, "history")
+    require_some(trained, len(found.items), ids, "history")
     return found
 
 
@@ -120,13 +120,13 @@ def of_frame(trained: Trained, frame: pd.DataFrame) -> Histories:
         frame = frame.iloc[np.argsort(when, kind="stable")]
     lists = frame.groupby("user", sort=False, observed=True)["item"].agg(list)
     found = of_lists(trained, lists.index, lists.tolist())
-    require_some(trained, found, frame["item"].tolist(), "recommend")
+    require_some(trained, len(found.items), frame["item"].tolist(), "recommend")
     return found
 
 
-def require_some(trained: Trained, found: Histories, ids: list[Any], what: str) -> None:
+def require_some(trained: Trained, known: int, ids: list[Any], what: str) -> None:
     """Refuse item ids of which none is known, since everybody would get what is popular."""
-    if ids and not len(found.items):
+    if ids and not known:
         some = ", ".join(map(str, trained.item_ids[:SHOWN].tolist()))
         raise UserError(
             f"{what}: this model knows none of {', '.join(map(str, ids[:SHOWN]))}. It knows the items of its training "
@@ -184,9 +184,14 @@ def training_data(trained: Trained) -> Prepared:
 
 def of_source(trained: Trained, node: Config) -> Histories:
     """All users of other data, whose items have the same ids. Ratings and repeats are filtered as the settings say, and
-    no user is too short."""
+    no user is too short.
+
+    Raises:
+        UserError: none of the items is known.
+    """
     source: Source = replace(build(node), **EVERYONE, cache=False)
     events, _ = filter_events(source.read(source.content()), source)
     sequences = by_user(events)
     numbers = np.concatenate([[0], trained.numbers(sequences.item_ids)])[sequences.items]
+    require_some(trained, int((numbers > 0).sum()), sequences.item_ids.tolist(), source.path or "data")
     return known(sequences.user_ids, sequences.indptr, numbers)

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from hybrid_seq_gnn.errors import UserError, reading
 from hybrid_seq_gnn.use.evaluate import rank
-from hybrid_seq_gnn.use.histories import Histories, of_lists
+from hybrid_seq_gnn.use.histories import Histories, of_lists, require_some
 from hybrid_seq_gnn.use.load import Trained, choose, load_trained
 from hybrid_seq_gnn.use.recommend import recommend
 from hybrid_seq_gnn.use.table import rows_of
@@ -30,6 +30,7 @@ from hybrid_seq_gnn.use.titles import titles_of
 
 COLUMNS = ["user", "history"]
 LISTS = [pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list, pa.types.is_list_view, pa.types.is_null]
+TEXT = [pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view]
 USERS = 1 << 13  # at a time
 
 
@@ -49,9 +50,9 @@ def rows_in(paths: list[str]) -> int:
     """Rows of Parquet files with the two columns.
 
     Raises:
-        UserError: one cannot be read, or lacks a column.
+        UserError: one cannot be read or lacks a column, or users are text in one and numbers in another.
     """
-    total = 0
+    total, users = 0, {}
     for path in paths:
         with reading(f"--histories {path} cannot be read as Parquet"):
             file = pq.ParquetFile(path)
@@ -60,7 +61,12 @@ def rows_in(paths: list[str]) -> int:
             kind = file.schema_arrow.field("history").type
             if not any(is_kind(kind) for is_kind in LISTS):
                 raise UserError(f"--histories {path}: the column history holds {kind}, and not lists of item ids.")
+            user = file.schema_arrow.field("user").type
+            user = user.value_type if pa.types.is_dictionary(user) else user
+            users[any(is_kind(user) for is_kind in TEXT)] = f"{user} in {path}"
             total += file.metadata.num_rows
+    if len(users) > 1:
+        raise UserError(f"--histories: the column user holds {' and '.join(users.values())}. Write all as text.")
     return total
 
 
@@ -128,6 +134,17 @@ def histories_in(paths: list[str], trained: Trained, chosen: np.ndarray) -> Iter
             yield of_lists(trained, part["user"], lists_of(part))
 
 
+def require_known(paths: list[str], trained: Trained) -> None:
+    """Refuse files whose histories hold no item that the model knows."""
+    ids: list[Any] = []
+    for frame in frames_in(paths):
+        lists = lists_of(frame)
+        if len(of_lists(trained, frame["user"], lists).items):
+            return
+        ids = ids or next(filter(None, lists), [])
+    require_some(trained, 0, ids, "--histories")
+
+
 def frames_in(paths: list[str]) -> Iterator[pd.DataFrame]:
     """The rows of Parquet files, some at a time."""
     for path in paths:
@@ -145,7 +162,7 @@ def frame_of(rows: pa.RecordBatch | pa.Table | pd.DataFrame, path: str = "FILES"
         return rows
     if rows["user"].null_count:
         raise UserError(f"--histories {path}: a row has no user. Fill it, or leave the row out.")
-    frame: pd.DataFrame = rows.to_pandas()
+    frame: pd.DataFrame = rows.to_pandas(ignore_metadata=True)  # pandas may have written a column as an index
     lists = rows["history"]
     if not pa.types.is_null(lists.type) and pc.list_flatten(lists).null_count:
         frame["history"] = pd.Series(lists.to_pylist(), dtype=object)

@@ -1,0 +1,54 @@
+"""Histories from elsewhere: logs and Parquet files as other programs write them."""
+
+import pandas as pd
+import pytest
+
+from hybrid_seq_gnn import load_run
+from hybrid_seq_gnn.evaluate.__main__ import main as evaluate
+from hybrid_seq_gnn.recommend.__main__ import main as recommend
+from tests.commands import refused
+from tests.use.test_commands import said
+from tests.use.trained import run_of
+
+
+@pytest.fixture(scope="module")
+def run():
+    return run_of("hybrid")
+
+
+@pytest.mark.parametrize("out", [[], ["--out", "x.csv"]])
+def test_nobody_gets_what_is_popular_for_items_of_another_catalogue(out, run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("hybrid_seq_gnn.use.parts.USERS", 1)
+    monkeypatch.chdir(tmp_path)
+    pd.DataFrame({"user": [1] * 6, "item": list("abcdef"), "timestamp": range(6)}).to_csv("log.csv")
+    lists = pd.DataFrame({"user": [1, 2, 3], "history": [[], ["a", "b"], ["c"]]})
+    lists.to_parquet("h.parquet")
+    for asked in (["--histories", "h.parquet"], ["data=table", "data.path=log.csv"]):
+        assert "this model knows none of a, b" in refused(recommend, run.folder, *asked, *out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["h.parquet", "log.csv"]
+    lists["history"] = [[], ["a"], [str(run.items[0])]]
+    lists.to_parquet("h.parquet")
+    assert "for 3 users" in said(capsys, recommend, run.folder, "--histories", "h.parquet", "--out", "y.csv")
+
+
+@pytest.mark.parametrize("kind", [int, str])
+def test_users_may_be_the_index_of_a_frame_that_pandas_wrote(kind, run, tmp_path, capsys):
+    log = pd.DataFrame([(kind(u), str(run.items[u + k])) for u in (1, 2) for k in range(3)], columns=["user", "item"])
+    path = tmp_path / "h.parquet"
+    log.groupby("user")["item"].agg(list).to_frame("history").to_parquet(path)
+    shown = said(capsys, recommend, run.folder, "--histories", path, "--k", 1).splitlines()[1:3]
+    assert [line.split()[0] for line in shown] == ["1", "2"]
+    said(capsys, evaluate, run.folder, "--histories", path, "--output", tmp_path / "e")
+    assert load_run(tmp_path / "e").per_user["user"].tolist() == [kind(1), kind(2)]
+
+
+def test_parts_whose_users_are_text_and_numbers_are_refused(run, tmp_path):
+    lists = [run.items[:3].astype(str).tolist()]
+    pd.DataFrame({"user": ["u1"], "history": lists}).to_parquet(tmp_path / "a.parquet")
+    pd.DataFrame({"user": [7], "history": lists}).to_parquet(tmp_path / "b.parquet")
+    for command in (recommend, evaluate):
+        message = refused(command, run.folder, "--histories", tmp_path)
+        assert f"string in {tmp_path / 'a.parquet'} and int64 in {tmp_path / 'b.parquet'}" in message
+    pd.DataFrame({"user": pd.Categorical(["u7"]), "history": lists}).to_parquet(tmp_path / "b.parquet")
+    evaluate([str(run.folder), "--histories", str(tmp_path), "--output", str(tmp_path / "e")])
+    assert load_run(tmp_path / "e").per_user["user"].tolist() == ["u1", "u7"]
