@@ -61,6 +61,10 @@ from tests.commands import SMALL, command, fail
         (["+experiment=hybrid/movietweetings", "model=sasrec"], ["model.encoder", "+experiment=", "~model.encoder"]),
         (["hydra.sweep.dir=x"], ["hydra.sweep.dir=x: this is one run", "hydra.run.dir", "-m"]),
         (["hydra/sweeper=basic"], ["run by this program's own sweeper"]),
+        (["hydra.run.dir="], ["hydra.run.dir= is empty; expected a folder"]),
+        (["hydra.run.dir=' '"], ["hydra.run.dir=' ' is empty"]),
+        (["hydra.sweep.dir=", "seed=0,1", "-m"], ["hydra.sweep.dir= is empty"]),
+        (["data=table", "data.path="], ["data.path is empty; expected a path"]),
         (["--resolve"], ["--resolve", "--cfg job"]),
         (["--cfg", "job", "--info"], ["--cfg and --info", "one of them"]),
         (["-m", "--run", "seed=0,1"], ["--run: it makes one run", "-m makes a sweep"]),
@@ -148,6 +152,23 @@ def test_a_refused_run_removes_the_folders_that_it_made_and_no_other(hydras, tmp
 def test_a_run_that_fails_after_it_has_begun_keeps_its_folder(tmp_path):
     fail(*SMALL, "training=joint", "fusion.alpha=null", "hydra.run.dir=run", cwd=tmp_path)
     assert (tmp_path / "run" / "config.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("config.yaml", "data: {_target_: mine}\n"),
+        ("config.yaml", "a: &a 1\nb: *a\n"),
+        ("config.yaml", "[1]"),
+        ("model.pt", "x"),
+        ("per_user.parquet", "x"),
+        ("metrics.jsonl", "x"),
+    ],
+)
+def test_files_of_somebody_else_are_not_replaced(name, text, tmp_path):
+    (tmp_path / name).write_text(text)
+    assert f"{name} is not of a run" in fail(*SMALL, "training.resume=false", "hydra.run.dir=.", cwd=tmp_path)
+    assert (tmp_path / name).read_text() == text
 
 
 def test_debug_shows_the_traceback(tmp_path):

@@ -181,7 +181,11 @@ def refuse_no_option(argument: str) -> None:
 
 
 def refuse_absurd(argument: str) -> None:
-    """Refuse what Hydra cannot parse: numbers that no computer holds, and brackets in brackets in brackets."""
+    """Refuse what Hydra cannot parse: numbers that no computer holds, and brackets in brackets in brackets; and a
+    folder without a name, as a shell makes of $OUT where nobody has set it.
+    """
+    if re.fullmatch(r"\+*hydra\.(run|sweep)\.dir=\s*(['\"]?)\s*\2", argument):
+        raise UserError(f"{argument} is empty; expected a folder. Is a variable of the shell not set?")
     depth = max(itertools.accumulate((c in "[{(") - (c in "]})") for c in argument), default=0)
     if depth > MAX_DEPTH or re.search(r"\d{400}", argument):
         raise UserError(f"{argument[:60]}…: expected fewer {'brackets' if depth > MAX_DEPTH else 'digits'}.")

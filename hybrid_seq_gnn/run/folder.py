@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,11 @@ from hybrid_seq_gnn.data.prepare import Prepared
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.evaluate import Ranking
 from hybrid_seq_gnn.evaluation.groups import LengthGroups
-from hybrid_seq_gnn.files import atomic, locked, refuse_links, remove_unfinished
+from hybrid_seq_gnn.files import atomic, locked, read_yaml, refuse_links, remove_unfinished
+from hybrid_seq_gnn.run.check import PACKAGE
 from hybrid_seq_gnn.run.identity import Config
+
+OF_A_RUN = ("config.yaml", "metrics.jsonl", "model.pt", "per_user.parquet")
 
 
 @contextmanager
@@ -34,6 +37,21 @@ def lock_folder(folder: Path, *, wait: bool) -> Iterator[None]:
             ) from error
         remove_unfinished(folder)
         yield
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Raise UserError where a run would replace files of somebody else."""
+    there = [folder / name for name in OF_A_RUN if (folder / name).exists()]
+    if not there:
+        return
+    config = None
+    with suppress(UserError):
+        config = read_yaml(folder / "config.yaml")
+    data = config.get("data") if isinstance(config, dict) else None
+    if not isinstance(data, dict) or not str(data.get("_target_")).startswith(PACKAGE):
+        raise UserError(
+            f"{there[0]} is not of a run, which would replace it. Choose another folder with hydra.run.dir=…"
+        )
 
 
 def write_per_user(path: Path, prepared: Prepared, test: Ranking, groups: LengthGroups) -> None:

@@ -20,7 +20,7 @@ from hybrid_seq_gnn.logger.protocol import Careful
 from hybrid_seq_gnn.run import encoders
 from hybrid_seq_gnn.run.baseline import compare_with
 from hybrid_seq_gnn.run.build import build, build_parts, graph_of
-from hybrid_seq_gnn.run.folder import as_yaml, lock_folder, write_per_user
+from hybrid_seq_gnn.run.folder import as_yaml, lock_folder, refuse_foreign, write_per_user
 from hybrid_seq_gnn.run.identity import Config, address, flatten, identity
 from hybrid_seq_gnn.run.record import read_results, results_of
 from hybrid_seq_gnn.training import checkpoint, distributed
@@ -90,6 +90,7 @@ class Run:
         with ExitStack() as stack:
             if distributed.is_first():
                 stack.enter_context(lock_folder(self.folder, wait=self.asked.shared))
+                refuse_foreign(self.folder)
             self.logger = stack.enter_context(closing(self.new_logger()))
             with self.timed("data"):
                 self.prepare()
