@@ -7,6 +7,7 @@ the command line. A class checks conditions on several settings itself.
 import functools
 import inspect
 import operator
+import re
 import sys
 import types
 from collections.abc import Iterable, Mapping
@@ -63,6 +64,8 @@ def conform(key: str, value: Any, hint: Any) -> Any:
     Raises:
         ValueError: it cannot be converted.
     """
+    if isinstance(value, str):
+        refuse_bytes(f"{key}={value}")
     if hint is Any:
         return value
     if is_typeddict(hint) or get_origin(hint) is dict:
@@ -97,6 +100,12 @@ def conform(key: str, value: Any, hint: Any) -> Any:
     elif isinstance(hint, type) and hint is not int and isinstance(value, hint):
         return value
     raise UserError(refusal(key, value, hint))
+
+
+def refuse_bytes(text: str) -> None:
+    """Refuse a text that is no Unicode, such as the path of a file that was named in Latin-1."""
+    if re.search("[\ud800-\udfff]", text):
+        raise UserError(f"{text}: expected UTF-8. If it is a file or folder, rename it.")
 
 
 def inside(value: Mapping[str, Any], hint: Any) -> Iterable[tuple[str, Any]]:

@@ -65,6 +65,8 @@ from tests.commands import SMALL, command, fail
         (["hydra.run.dir=' '"], ["hydra.run.dir=' ' is empty"]),
         (["hydra.sweep.dir=", "seed=0,1", "-m"], ["hydra.sweep.dir= is empty"]),
         (["data=table", "data.path="], ["data.path is empty; expected a path"]),
+        (["data=table", "data.path=caf\udce9.csv"], ["data.path=caf", "\\udce9.csv: expected UTF-8", "rename it"]),
+        (["hydra.run.dir=caf\udce9"], ["hydra.run.dir=caf", "\\udce9: expected UTF-8"]),
         (["--resolve"], ["--resolve", "--cfg job"]),
         (["--cfg", "job", "--info"], ["--cfg and --info", "one of them"]),
         (["-m", "--run", "seed=0,1"], ["--run: it makes one run", "-m makes a sweep"]),

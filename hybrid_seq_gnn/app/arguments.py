@@ -16,6 +16,7 @@ from hydra.errors import HydraException
 from hybrid_seq_gnn.app.help import groups
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.files import MAX_DEPTH, expanded, package_folder, read_yaml
+from hybrid_seq_gnn.limits import refuse_bytes
 from hybrid_seq_gnn.run.options import options
 
 MULTIRUN = {"-m", "--multirun"}
@@ -181,9 +182,10 @@ def refuse_no_option(argument: str) -> None:
 
 
 def refuse_absurd(argument: str) -> None:
-    """Refuse what Hydra cannot parse: numbers that no computer holds, and brackets in brackets in brackets; and a
-    folder without a name, as a shell makes of $OUT where nobody has set it.
+    """Refuse what Hydra cannot parse: numbers that no computer holds, and brackets in brackets in brackets; bytes that
+    no file of a run can hold; and a folder without a name, as a shell makes of $OUT where nobody has set it.
     """
+    refuse_bytes(argument)
     if re.fullmatch(r"\+*hydra\.(run|sweep)\.dir=\s*(['\"]?)\s*\2", argument):
         raise UserError(f"{argument} is empty; expected a folder. Is a variable of the shell not set?")
     depth = max(itertools.accumulate((c in "[{(") - (c in "]})") for c in argument), default=0)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hybrid_seq_gnn.errors import UserError, end, in_words, printable, suggest
+from hybrid_seq_gnn.limits import refuse_bytes
 from hybrid_seq_gnn.output import keep_output
 from hybrid_seq_gnn.results.labels import value_in_words
 from hybrid_seq_gnn.results.runs import FinishedRun
@@ -52,6 +53,8 @@ def run(module: str, args: argparse.Namespace) -> None:
         module: imported here and not before, so that --help costs nothing.
     """
     try:
+        for value in vars(args).values():
+            refuse_bytes(str(value))
         print(printable(import_module(module).run(args)))
         sys.stdout.flush()
     except KeyboardInterrupt:

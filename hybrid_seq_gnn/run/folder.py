@@ -14,6 +14,7 @@ from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.evaluate import Ranking
 from hybrid_seq_gnn.evaluation.groups import LengthGroups
 from hybrid_seq_gnn.files import atomic, locked, read_yaml, refuse_links, remove_unfinished
+from hybrid_seq_gnn.limits import refuse_bytes
 from hybrid_seq_gnn.run.check import PACKAGE
 from hybrid_seq_gnn.run.identity import Config
 
@@ -27,6 +28,7 @@ def lock_folder(folder: Path, *, wait: bool) -> Iterator[None]:
     Raises:
         ValueError: another process is running there, and `wait` is false.
     """
+    refuse_bytes(str(folder))
     refuse_links(folder)
     with ExitStack() as stack:
         try:

@@ -194,6 +194,7 @@ REFUSED = {
     "of the wrong type": ({"training": {"epochs": "many"}}, "training.epochs=many: expected a whole number"),
     "do not go together": ({"gnn": "lightgcn"}, "training=post_hoc does not train the gnn"),
     "no such file": ({"data": "nowhere.csv"}, "nowhere.csv: there is no such file. Check data.path."),
+    "no UTF-8": ({"data": "caf\udce9.csv"}, "caf\udce9.csv: expected UTF-8. If it is a file or folder, rename it."),
     "no data": ({"data": 5}, "data=5: expected a DataFrame, a path"),
     "no column": ({"data": pd.DataFrame({"a": [1]})}, "has no column 'user' (data.user); it has a."),
 }

@@ -52,3 +52,13 @@ def test_parts_whose_users_are_text_and_numbers_are_refused(run, tmp_path):
     pd.DataFrame({"user": pd.Categorical(["u7"]), "history": lists}).to_parquet(tmp_path / "b.parquet")
     evaluate([str(run.folder), "--histories", str(tmp_path), "--output", str(tmp_path / "e")])
     assert load_run(tmp_path / "e").per_user["user"].tolist() == ["u1", "u7"]
+
+
+@pytest.mark.parametrize(
+    ("command", "given"),
+    [(recommend, "--out=caf\udce9.parquet"), (evaluate, "data.path=x\udce9"), (evaluate, "--output=\udce9")],
+)
+def test_a_path_that_is_no_utf_8_is_refused_before_anything_is_done(command, given, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "\\udce9" in (message := refused(command, run.folder, given)) and "expected UTF-8" in message
+    assert not [*tmp_path.iterdir()]
