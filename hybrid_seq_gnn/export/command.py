@@ -44,17 +44,28 @@ def run(args: argparse.Namespace) -> str:
 def export(trained: Trained, module: Best, out: Path) -> str:
     """Write two files, of which neither is left if the first one does not do what the run does."""
     beside = out.with_suffix(".vocabulary.json")
+    vocabulary = json.dumps(vocabulary_of(trained, module.k), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    refuse_shared(out, beside, vocabulary.encode())
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic(out) as file, atomic(beside) as words:
         write(traced(module, trained.max_length), file, out.suffix)
         checked = check(runner(file, out.suffix), trained, module.k)
-        vocabulary = vocabulary_of(trained, module.k)
-        words.write_text(json.dumps(vocabulary, indent=1, allow_nan=False, ensure_ascii=False) + "\n", "utf-8")
+        words.write_text(vocabulary, "utf-8")
         size = file.stat().st_size
     return (
         f"the same top {module.k} as {shown(trained.folder)} for {checked.histories} of {checked.histories} histories "
         f"({checked.kind})\nwritten to {shown(out)}, {size / 1e6:.1f} MB, and {shown(beside)}"
     )
+
+
+def refuse_shared(out: Path, beside: Path, vocabulary: bytes) -> None:
+    """Refuse a file where one of another ending has the same vocabulary file, which would be that of another model."""
+    other = out.with_suffix(".pt2" if out.suffix == ".onnx" else ".onnx")
+    if other.exists() and beside.exists() and beside.read_bytes() != vocabulary:
+        raise UserError(
+            f"--out {out}: {beside.name} is there for {other.name}, and says other items, another --k or another "
+            f"model. Choose another name, or remove {other.name} first."
+        )
 
 
 def vocabulary_of(trained: Trained, k: int) -> dict[str, Any]:

@@ -118,6 +118,19 @@ def test_the_command_says_what_it_checked_and_writes_the_vocabulary(finished, tm
     assert b"/hybrid_seq_gnn/" not in (tmp_path / "new/model.pt2").read_bytes()
 
 
+def test_a_vocabulary_that_another_file_needs_is_not_replaced(finished, tmp_path):
+    (tmp_path / "other.onnx").write_text("x")
+    out = tmp_path / "model.pt2"
+    main([str(finished), "--out", str(out), "--k", "3"])
+    main([str(finished), "--out", str(out), "--k", "2"])  # it replaces its own
+    before = (tmp_path / "model.vocabulary.json").read_bytes()
+    out.rename(tmp_path / "model.onnx")
+    message = refused(finished, "--out", out, "--k", 3)
+    assert "model.vocabulary.json is there for model.onnx" in message and "Choose another name" in message
+    assert (tmp_path / "model.vocabulary.json").read_bytes() == before
+    main([str(finished), "--out", str(out), "--k", "2"])
+
+
 @pytest.mark.parametrize("wrong", ["items", "scores", "twice"])
 def test_a_file_that_recommends_something_else_is_not_kept(wrong, finished, tmp_path, monkeypatch):
     def damaged(path, ending):
