@@ -58,6 +58,8 @@ class Source(Limited):
     def __post_init__(self) -> None:
         if self.path is not None and not self.path.strip():
             raise UserError("data.path is empty; expected a path. Is a variable of the shell not set?")
+        if getattr(self, "separator", None) == "":
+            raise UserError("data.separator is empty. A blank is written data.separator=\"' '\", quotes in quotes.")
         if self.split == "leave_one_out" and max(self.min_user_events, self.k_core) < 3:
             raise UserError(
                 f"data.min_user_events={self.min_user_events}: must be 3 or more with data.split=leave_one_out, "

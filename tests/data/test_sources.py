@@ -7,6 +7,7 @@ import pytest
 
 from hybrid_seq_gnn.data.movielens import MovieLens1M, MovieLens20M, MovieLens100K
 from hybrid_seq_gnn.data.movietweetings import MovieTweetings
+from hybrid_seq_gnn.data.pairs import Pairs
 from hybrid_seq_gnn.data.prepare import prepare
 from hybrid_seq_gnn.data.recbole import RecBole
 from hybrid_seq_gnn.data.sequences_file import SequencesFile
@@ -260,3 +261,9 @@ def test_no_user_of_a_synthetic_world_has_an_item_twice():
 def test_a_bad_setting_is_refused_by_name(setting):
     with pytest.raises(ValueError, match=rf"data\.{next(iter(setting))}="):
         Synthetic(**setting)
+
+
+@pytest.mark.parametrize("source", [Table, RecBole, Pairs, SequencesFile])
+def test_an_empty_separator_is_refused_with_how_a_blank_is_written(source):
+    with pytest.raises(UserError, match=r"""data\.separator is empty.*data\.separator="' '\""""):
+        source(separator="")
