@@ -67,11 +67,16 @@ def times(column: Column, time_format: str | None = None) -> tuple[np.ndarray, s
     are the digits of a date.
 
     Raises:
-        UnreadableColumn: a value is neither; or numbers beyond 2 ** 53 are not whole, so that their order may be lost.
+        UnreadableColumn: a value is neither, or a time of day; numbers beyond 2 ** 53 are not whole, so that their
+            order may be lost; or there is a `time_format` for what are dates already.
     """
     kind = column.type
+    if pa.types.is_time(kind):
+        raise UnreadableColumn("holds times of day, which have no date")
     if pa.types.is_temporal(kind):
-        width = pa.int32() if pa.types.is_date32(kind) or pa.types.is_time32(kind) else pa.int64()
+        if time_format is not None:
+            raise UnreadableColumn(f"holds dates already; leave out data.time_format={time_format}")
+        width = pa.int32() if pa.types.is_date32(kind) else pa.int64()
         unit = kind.unit if pa.types.is_timestamp(kind) else {pa.date32(): "D", pa.date64(): "ms"}.get(kind)
         return np.asarray(pc.cast(column, width).to_numpy()).astype(np.int64), unit
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
@@ -148,8 +153,10 @@ def formatted(column: Column, time_format: str) -> tuple[np.ndarray, str]:
 
 
 def check_format(time_format: str) -> None:
-    """Refuse a format that pandas cannot read dates by, whatever they are."""
+    """Refuse a format that pandas cannot read dates by, whatever they are, or that leaves it to pandas, as "mixed"."""
     try:
+        if "%" not in time_format:
+            raise ValueError("it has no directive")
         pd.to_datetime(["x"], format=time_format, utc=True, errors="coerce")
     except (ValueError, re.error) as error:
         raise UserError(

@@ -36,6 +36,19 @@ def test_numbers_that_are_no_such_date_are_refused(times, tmp_path):
     refused(Table(path=source.path, time_format="%d%m%Y"), "(data.timestamp)", "data.time_format=%d%m%Y")
 
 
+@pytest.mark.parametrize("kind", [pa.time32("s"), pa.time32("ms"), pa.time64("us"), pa.time64("ns")])
+def test_times_of_day_are_no_times(kind, tmp_path):
+    source = parquet(tmp_path, user=[1, 1], item=[1, 2], timestamp=pa.array([5, 4], kind))
+    refused(source, "log.parquet: column 'timestamp' (data.timestamp) holds times of day, which have no date")
+
+
+@pytest.mark.parametrize("kind", [pa.date32(), pa.timestamp("us"), pa.timestamp("ns", "UTC")])
+def test_a_format_for_what_are_dates_already_is_refused(kind, tmp_path):
+    source = parquet(tmp_path, user=[1], item=[1], timestamp=pa.array([5], pa.timestamp("s")).cast(kind, safe=False))
+    assert len(read(source)) == 1
+    refused(Table(path=source.path, time_format="%d.%m.%Y"), "holds dates already; leave out data.time_format=%d.%m.%Y")
+
+
 @pytest.mark.parametrize(
     "setting", [{"columns": ("item", "user", "timestamp")}, {"header": True}, {"separator": ";"}, {"quotes": "none"}]
 )

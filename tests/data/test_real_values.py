@@ -159,7 +159,13 @@ def test_a_date_far_from_today_is_read_in_microseconds(tmp_path):
 
 @pytest.mark.parametrize(
     ("time_format", "said"),
-    [("%s", "'s' is a bad directive"), ("%d.%m.%", "stray %"), ("%Y %Y", "redefinition"), ("%G-%m-%d", "'%G'")],
+    [
+        ("mixed", "no directive"),
+        ("%s", "'s' is a bad directive"),
+        ("%d.%m.%", "stray %"),
+        ("%Y %Y", "redefinition"),
+        ("%G-%m-%d", "'%G'"),
+    ],
 )
 def test_a_format_that_cannot_be_is_refused_at_once(time_format, said):
     with pytest.raises(UserError, match=rf"data\.time_format={time_format}: .*{said}.*strptime"):
