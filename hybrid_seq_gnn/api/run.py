@@ -12,6 +12,7 @@ import torch
 
 from hybrid_seq_gnn.api.frames import Source, data_of, is_frame, plain, to_pandas
 from hybrid_seq_gnn.compare.table import compare
+from hybrid_seq_gnn.data.titles import Titles
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import AtLeast1, conform
 from hybrid_seq_gnn.results.configurations import name_configurations
@@ -21,7 +22,7 @@ from hybrid_seq_gnn.use.histories import Before, of_frame, of_training, typed
 from hybrid_seq_gnn.use.load import Trained, choose, load_trained
 from hybrid_seq_gnn.use.recommend import recommend
 from hybrid_seq_gnn.use.table import rows_of
-from hybrid_seq_gnn.use.titles import Titles, titles_of
+from hybrid_seq_gnn.use.titles import titles_of
 
 
 class LoadedRun:

@@ -15,6 +15,7 @@ from hybrid_seq_gnn import files
 from hybrid_seq_gnn.allocator import release_freed_memory
 from hybrid_seq_gnn.data.batches import TrainingWindows
 from hybrid_seq_gnn.data.prepare import prepare
+from hybrid_seq_gnn.data.titles import titles_in
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.logger.protocol import Careful
 from hybrid_seq_gnn.run import encoders
@@ -112,6 +113,8 @@ class Run:
         """Read and split the data; this determines the identity of the run."""
         with distributed.first_alone():
             self.prepared = prepare(build(self.config["data"]))
+        if titles := self.config["data"].get("titles"):
+            titles_in(titles, self.prepared.sequences.item_ids)  # what is wrong with them is said now
         settings = build(self.config["evaluation"])
         self.known = self.prepared  # what may be learned from before the test
         if settings.refit:

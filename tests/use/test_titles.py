@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hybrid_seq_gnn import train
 from hybrid_seq_gnn.data.source import Source
 from hybrid_seq_gnn.data.table import Table
 from hybrid_seq_gnn.errors import UserError
@@ -139,6 +140,26 @@ def test_what_is_not_there_is_said(tmp_path):
     pd.DataFrame({"item": [1]}).to_parquet(tmp_path / "one.parquet")
     with pytest.raises(UserError, match=r"one\.parquet: expected a header with the columns item and title, got 'item'"):
         titles_of(TABLE, tmp_path / "one.parquet")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [(None, "there is no such file"), ("item,title\nx,Up\n", "titles of other items")]
+)
+def test_a_run_does_not_begin_with_titles_that_it_could_not_show(text, message, tmp_path):
+    path, folder = tmp_path / "titles.csv", tmp_path / "run"
+    if text:
+        path.write_text(text)
+    with pytest.raises(UserError, match=rf"titles\.csv.* {message}"):
+        train({"option": "synthetic", "users": 30, "titles": str(path)}, model="popularity", folder=folder)
+    assert not folder.exists()
+
+
+def test_titles_that_are_gone_are_said(tmp_path, caplog):
+    assert titles_of({**TABLE, "titles": str(tmp_path / "gone.csv")}) == {}
+    assert "gone.csv: there is no such file here" in caplog.text
+    caplog.clear()
+    assert titles_of(TABLE) == {}
+    assert not caplog.text
 
 
 def test_titles_change_neither_the_data_nor_what_a_run_is():
