@@ -113,7 +113,8 @@ def read_users(text: str | None) -> list[str] | None:
         return None
     if os.path.isfile(text):
         with reading(f"--users {text} cannot be read"):
-            return [line for line in Path(text).read_text(encoding="utf-8").splitlines() if line]
+            lines = Path(text).read_text(encoding="utf-8-sig").splitlines()  # it may begin with a byte-order mark
+            return [one for line in lines if (one := line.strip())]
     return [one.strip() for one in text.split(",") if one.strip()]
 
 

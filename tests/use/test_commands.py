@@ -81,7 +81,7 @@ def test_one_history_is_shown(run, capsys):
 
 def test_users_are_named_or_listed_in_a_file(run, tmp_path, capsys):
     user, other = run.per_user["user"][:2]
-    (tmp_path / "users.txt").write_text(f"{other}\n{user}\n")
+    (tmp_path / "users.txt").write_bytes(f"\ufeff{other} \r\n\r\n\t{user}\n".encode())
     named = said(capsys, recommend, run.folder, "--users", f"{other},{user}", "--k", 2, "--before", "test")
     listed = said(capsys, recommend, run.folder, "--users", tmp_path / "users.txt", "--k", 2, "--before", "test")
     assert named == listed
