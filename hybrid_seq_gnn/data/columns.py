@@ -82,7 +82,8 @@ def times(column: Column, time_format: str | None = None) -> tuple[np.ndarray, s
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         column = pc.cast(column, pa.string())
     if time_format is not None:
-        return formatted(column if pa.types.is_string(column.type) else digits(column, time_format), time_format)
+        text = pa.types.is_string(column.type) and cast(column, pa.int64()) is None
+        return formatted(column if text else digits(column, time_format), time_format)
     text = pa.types.is_string(column.type)
     column = pc.utf8_trim_whitespace(column) if text else column
     for target in (pa.int64(), pa.float64()):

@@ -1,6 +1,7 @@
 """What the log says of data that can be read, but may mean something else: missing ids, times, ties, repeats."""
 
 import numpy as np
+import pandas as pd
 
 from hybrid_seq_gnn.data.events import Events
 from hybrid_seq_gnn.data.sequences import Sequences
@@ -39,9 +40,24 @@ def time_span(events: Events) -> list[str]:
         if events.unit is None and RECENT[0] * second <= last < RECENT[1] * second:
             unit, guessed = each, f", read as {name} since 1970"
     if unit is None:
-        return [f"times: {first} to {last}"]
+        return [f"times: {first} to {last}", *digits_of_dates(events.timestamp)]
     days = np.array([int(first), int(last)]).astype(f"datetime64[{unit}]").astype("datetime64[D]")
     return [f"times: {days[0]} to {days[1]} (UTC{guessed})"]
+
+
+def digits_of_dates(times: np.ndarray) -> list[str]:
+    """A line where whole numbers are the digits of dates that begin with the day or month, which sort wrongly."""
+    if times.dtype.kind != "i" or times.min() < 10**6 or times.max() >= 10**8:
+        return []
+    text = pd.Series(np.unique(times)).astype(str).str.zfill(8)
+    for form in ("%d%m%Y", "%m%d%Y"):
+        dates = pd.to_datetime(text, format=form, errors="coerce")
+        if dates.notna().all() and dates.dt.year.between(1970, 2100).all():
+            return [
+                "warning: the times look like dates that begin with the day or month but sort as numbers: data=table "
+                f"reads them as dates with data.time_format={form}"
+            ]
+    return []
 
 
 def tied_targets(events: Events, sequences: Sequences, split: Split) -> list[str]:

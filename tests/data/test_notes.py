@@ -6,6 +6,7 @@ import pytest
 from hybrid_seq_gnn.data.events import events
 from hybrid_seq_gnn.data.notes import missing_ids, time_span
 from hybrid_seq_gnn.data.prepare import prepare
+from hybrid_seq_gnn.data.table import Table
 from tests.data.test_real_files import HEADER, parquet, table
 from tests.data.test_sources import read
 
@@ -70,3 +71,22 @@ def test_a_few_ties_or_none_are_not_told(tmp_path):
     assert "the order of the file" not in of(table(tmp_path, rows(lambda k: k)))
     assert "the order of the file" not in of(table(tmp_path, rows(lambda k: max(k, 1))))
     assert "times:" not in of(table(tmp_path, rows(lambda k: k), timestamp=None))
+
+
+@pytest.mark.parametrize(
+    ("times", "time_format"),
+    [
+        ([30112023, 1122023, 5122023], "%d%m%Y"),
+        ([11302023, 1302024], "%m%d%Y"),
+        ([20231130, 20231201], None),
+        ([30112023, 32112023], None),
+        ([30112023, 31122999], None),
+        ([3, 1122023], None),
+    ],
+)
+def test_dates_written_as_digits_that_do_not_sort_are_said(times, time_format, tmp_path):
+    lines = time_span(read(table(tmp_path, HEADER + "".join(f"1,{time},{time}\n" for time in times))))
+    assert [line.split("data.time_format=")[1] for line in lines[1:]] == [time_format] * bool(time_format)
+    if time_format:
+        found = read(Table(path=str(tmp_path / "log.csv"), time_format=time_format)).timestamp
+        assert (np.diff(found) > 0).all()
