@@ -169,7 +169,9 @@ def test_a_run_that_fails_after_it_has_begun_keeps_its_folder(tmp_path):
 )
 def test_files_of_somebody_else_are_not_replaced(name, text, tmp_path):
     (tmp_path / name).write_text(text)
-    assert f"{name} is not of a run" in fail(*SMALL, "training.resume=false", "hydra.run.dir=.", cwd=tmp_path)
+    assert f"{name} is there, and no run wrote it" in fail(
+        *SMALL, "training.resume=false", "hydra.run.dir=.", cwd=tmp_path
+    )
     assert (tmp_path / name).read_text() == text
 
 

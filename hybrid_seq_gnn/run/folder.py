@@ -52,7 +52,8 @@ def refuse_foreign(folder: Path) -> None:
     data = config.get("data") if isinstance(config, dict) else None
     if not isinstance(data, dict) or not str(data.get("_target_")).startswith(PACKAGE):
         raise UserError(
-            f"{there[0]} is not of a run, which would replace it. Choose another folder with hydra.run.dir=…"
+            f"{there[0]} is there, and no run wrote it: this one would replace it. Choose another folder with "
+            "hydra.run.dir=…"
         )
 
 
