@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 EPOCH = re.compile(r"epoch +\d+  loss")  # as the training loop logs it
 
 
-class Progress:
+class Announcer:
     """Says what each trial gave, of this process or another, once, from when it is made on."""
 
     def __init__(self, study: optuna.Study, settings: StudySettings) -> None:

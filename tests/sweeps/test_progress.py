@@ -42,7 +42,7 @@ def test_a_terminal_shows_how_far_the_runs_are_and_a_file_does_not(tmp_path, mon
         monkeypatch.setattr("sys.stderr", console)
         folder = tmp_path / str(len(words))
         folder.mkdir()
-        with progress.Progress(at_work(folder), StudySettings()).shown(folder) as look:
+        with progress.Announcer(at_work(folder), StudySettings()).shown(folder) as look:
             look()
         assert all(word in console.getvalue() for word in words)
         assert bool(console.getvalue()) == bool(words)
@@ -50,7 +50,7 @@ def test_a_terminal_shows_how_far_the_runs_are_and_a_file_does_not(tmp_path, mon
 
 def test_trials_that_ended_together_are_counted_one_by_one(caplog):
     study = optuna.create_study(direction="maximize")
-    told = progress.Progress(study, StudySettings())
+    told = progress.Announcer(study, StudySettings())
     for slot in range(3):
         trial = study.ask()
         trial.set_user_attr("slot", slot)
@@ -63,7 +63,7 @@ def test_trials_that_ended_together_are_counted_one_by_one(caplog):
 
 def test_a_trial_that_was_replaced_is_not_the_best():
     study = optuna.create_study(direction="maximize")
-    told = progress.Progress(study, StudySettings())
+    told = progress.Announcer(study, StudySettings())
     for slot, value in ((0, 0.9), (1, 0.2)):
         trial = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
         trial.set_user_attr("slot", slot)

@@ -24,7 +24,7 @@ from hybrid_seq_gnn.app.sweep.plan import Plan
 from hybrid_seq_gnn.app.sweep.worker import TooManyFailures, Worker, log
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.files import locked
-from hybrid_seq_gnn.study.progress import Progress
+from hybrid_seq_gnn.study.progress import Announcer
 from hybrid_seq_gnn.study.queue import RUNNING, WAITING, count, every, fill
 
 LOOK_AGAIN = 1.0  # seconds between two looks at what the workers have done
@@ -123,7 +123,7 @@ def serve(plan: Plan, study: optuna.Study, workers: int) -> None:
         TooManyFailures: see study.max_failures.
         UserError: the workers end without having done anything.
     """
-    progress = Progress(study, plan.settings)
+    progress = Announcer(study, plan.settings)
     start = partial(run_forks, plan)
     if launcher_of(plan.config) != "basic":
         start = partial(launch, launcher_for(plan, workers))

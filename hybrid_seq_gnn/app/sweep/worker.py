@@ -20,7 +20,7 @@ from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.results.runs import read_run
 from hybrid_seq_gnn.study import queue
 from hybrid_seq_gnn.study.optuna_private import suggest
-from hybrid_seq_gnn.study.progress import Progress
+from hybrid_seq_gnn.study.progress import Announcer
 from hybrid_seq_gnn.study.samplers import sampler
 from hybrid_seq_gnn.study.settings import value_of
 from hybrid_seq_gnn.study.storage import one_at_a_time, software
@@ -47,7 +47,7 @@ class Worker:
     def __init__(self, plan: Plan, study: optuna.Study, quiet: bool = False) -> None:
         self.plan, self.study, self.quiet = plan, study, quiet
         self.config, self.settings, self.space = plan.for_runs(), plan.settings, plan.space
-        self.progress, self.software = Progress(study, plan.settings), software()
+        self.progress, self.software = Announcer(study, plan.settings), software()
 
     def work(self) -> None:
         """Run trials until none is left. Those of other processes are waited for: one that is lost is run here.
