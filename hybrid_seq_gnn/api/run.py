@@ -104,7 +104,7 @@ class LoadedRun:
             raise UserError("recommend: give events, a history or users, and not several of them.")
         if before != "now" and not (events is None and history is None):
             raise UserError(f"recommend: before={before} is for users of the training data.")
-        k = conform("k", plain(k), AtLeast1)
+        k = conform("k", plain(k), int)
         if history is not None:
             asked = typed(self.trained, several(history))
         elif events is not None:

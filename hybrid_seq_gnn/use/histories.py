@@ -116,7 +116,8 @@ def of_frame(trained: Trained, frame: pd.DataFrame) -> Histories:
     if "timestamp" in frame:
         with reading("recommend: the timestamp of the frame cannot be read (pandas.to_datetime makes dates of text)"):
             column = decoded(pa.Table.from_pandas(frame[["timestamp"]])["timestamp"])
-            when, _ = times(column, trained.config["data"].get("time_format"))
+            dates = pa.types.is_temporal(column.type)
+            when, _ = times(column, None if dates else trained.config["data"].get("time_format"))
         frame = frame.iloc[np.argsort(when, kind="stable")]
     lists = frame.groupby("user", sort=False, observed=True)["item"].agg(list)
     found = of_lists(trained, lists.index, lists.tolist())

@@ -215,7 +215,7 @@ def test_every_sampler_searches(name, of_optuna, tmp_path, monkeypatch):
         space=space,
         slots=[Slot({}, (0,))] * 12,  # of which Optuna draws the first ten at random for some of its samplers
         settings=StudySettings(sampler=name),
-        conditions=SimpleNamespace(look=lambda params: (space.distributions,)),
+        conditions=SimpleNamespace(beside=lambda params: SimpleNamespace(matter=space.distributions)),
         folder=tmp_path,
     )
     monkeypatch.setattr(Worker, "values", lambda self, *taken: [score(self.suggest(*taken))])
