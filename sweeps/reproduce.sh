@@ -59,6 +59,7 @@ embeddings)      set -- +experiment=study/embeddings loss=unseen model.prior=pop
 embeddings-100k) set -- +experiment=study/embeddings loss=unseen model.prior=popularity fusion=$all seed=10,11,12 \
                      $four data.path="$ml100k" -m "$@" ;;
 global-time)     set -- data.split=global_time seed=0,1,2 -m "$@" ;;
+global-time-ml-1m) set -- +experiment=hybrid/ml-1m data.path="$ml1m" data.split=global_time seed=0,1,2 -m "$@" ;;
 refit)           set -- evaluation.refit=true seed=0,1,2 -m "$@" ;;
 counting)        set -- model=popularity,markov,item_knn,ease -m "$@" ;;
 lightgcn)        set -- model=lightgcn seed=0,1,2 -m "$@" ;;

@@ -40,11 +40,17 @@ def against_encoders(runs: Iterable[FinishedRun]) -> str:
     if missing := [run for run in hybrids if run.folder not in found]:
         return no_baseline(missing)
     pairs = sorted(compare_with_encoders(hybrids, found), key=lambda pair: pair.hybrid.validation, reverse=True)
-    title = f"Against the encoder alone, {METRIC} on test (p by Holm over the {len(pairs)} hybrids):"
+    how = "one test" if len(pairs) == 1 else f"by Holm over the {len(pairs)} hybrids"
+    title = f"Against the encoder alone, {METRIC} on test (p: {how}):"
     if len({run.split_hash for run in runs}) > 1:  # the best of different data is no answer
         return f"{title}\n\n{table(pairs)}"
-    best = answer(pairs[0].rows, f"Best on validation is {pairs[0].hybrid.name}")
-    return "\n\n".join([title, table(pairs), best])
+    return "\n\n".join([title, table(pairs), answer(pairs[0].rows, called(pairs[0]))])
+
+
+def called(best: Pair) -> str:
+    """The best hybrid on validation, and whether its encoder alone is better there."""
+    name, ours, theirs = f"Best on validation is {best.hybrid.name}", best.hybrid.validation, best.encoder.validation
+    return name if ours >= theirs else f"{name} of the hybrids, {ours:.4f}, below its encoder alone, {theirs:.4f}"
 
 
 def encoders_of(hybrids: Sequence[FinishedRun], beside: Sequence[FinishedRun]) -> dict[Path, FinishedRun]:

@@ -1,10 +1,12 @@
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
 
 from hybrid_seq_gnn.evaluation.metrics import NAMES
+from hybrid_seq_gnn.leaderboard.against_encoders import Pair, called
 from hybrid_seq_gnn.leaderboard.board import Entry, read_entries, show, table, write
 from hybrid_seq_gnn.results.run_table import run_table
 from hybrid_seq_gnn.results.runs import FinishedRun
@@ -152,6 +154,15 @@ def test_a_broken_results_file_is_named_and_never_a_number(text, tmp_path):
     assert (broken.folder, broken.run) == ("3", None)
     assert str(tmp_path / "3" / "results.json") in broken.error
     assert whole.run.validation == 0.1
+
+
+@pytest.mark.parametrize(
+    ("encoder", "said"), [(0.2, ""), (0.3, ""), (0.4, " of the hybrids, 0.3000, below its encoder alone, 0.4000")]
+)
+def test_a_hybrid_that_is_below_its_encoder_on_validation_is_not_called_the_best(encoder, said):
+    pair = Pair(Mock(validation=0.3), Mock(validation=encoder), {})
+    pair.hybrid.name = "model=hybrid"
+    assert called(pair) == f"Best on validation is model=hybrid{said}"
 
 
 def test_a_table_is_markdown_and_lines_up():

@@ -23,7 +23,7 @@ def test_a_grid_over_alpha_trains_one_encoder_and_says_whether_any_is_better(tmp
         assert "Best on validation is fusion.alpha=" in text
         assert text.count("than its encoder alone") + text.count("can be told") >= 1
     best = max((results(tmp_path / "sweep" / str(k)) for k in range(3)), key=lambda run: run["best_val_metric"])
-    assert f"Best on validation is fusion.alpha={best['config']['fusion']['alpha']}:" in board
+    assert f"Best on validation is fusion.alpha={best['config']['fusion']['alpha']}" in board
     anew = succeed(*SWEEP, "study.fresh=true", cwd=tmp_path).stdout
     assert "0 done, 3 to run" in anew
     assert times_trained(encoder) == 1
