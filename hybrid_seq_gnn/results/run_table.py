@@ -63,7 +63,8 @@ def answer(rows: Mapping[Any, Mapping[Any, Any]], who: str) -> str:
     clear = [f"{name} {percent(row['relative'])}" for name, row in groups.items() if significant(row)]
     unclear = [name for name, row in groups.items() if not significant(row)]
     parts = [f"for {', '.join(clear)}"] if clear else []
-    parts += [f"for {' and '.join(unclear)} histories alone nothing can be told"] if unclear else []
+    all_unclear = " and ".join(filter(None, [", ".join(unclear[:-1]), *unclear[-1:]]))
+    parts += [f"for {all_unclear} histories alone nothing can be told"] if unclear else []
     return f"{who}: {word} than its encoder alone, {say}; {'; '.join(parts)}."
 
 

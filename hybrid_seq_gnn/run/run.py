@@ -113,8 +113,6 @@ class Run:
         """Read and split the data; this determines the identity of the run."""
         with distributed.first_alone():
             self.prepared = prepare(build(self.config["data"]))
-        if titles := self.config["data"].get("titles"):
-            titles_in(titles, self.prepared.sequences.item_ids)  # what is wrong with them is said now
         settings = build(self.config["evaluation"])
         self.known = self.prepared  # what may be learned from before the test
         if settings.refit:
@@ -148,6 +146,8 @@ class Run:
     def build(self) -> None:
         """Build graph, model, negatives, loss and training windows; see `build_group` for their random seeds."""
         sequences, split, adjacency = self.known.sequences, self.known.split, None
+        if (titles := self.config["data"].get("titles")) and not self.asked.inner:
+            titles_in(titles, sequences.item_ids)  # what is wrong with them is said before training
         if self.config["graph"]:
             adjacency, self.graph = graph_of(self.config["graph"], self.known)
             numbers = {k: v for k, v in self.graph.items() if isinstance(v, int | float)}

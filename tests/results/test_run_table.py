@@ -18,6 +18,11 @@ def test_it_is_better_or_worse_overall_and_for_those_of_whom_it_can_be_told(rela
     assert said.endswith("for short +7.0 %; for medium histories alone nothing can be told.")
 
 
+def test_groups_of_whom_nothing_can_be_told_are_listed():
+    rows = {"overall": row(0.08, 0.001), **dict.fromkeys(("short", "medium", "long"), row(0.01, 0.6))}
+    assert answer(rows, "The hybrid").endswith("for short, medium and long histories alone nothing can be told.")
+
+
 def test_without_significance_it_is_neither():
     said = answer({"overall": row(0.08, 0.2)}, "The hybrid")
     assert "no difference from its encoder alone can be told" in said

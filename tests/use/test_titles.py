@@ -154,6 +154,14 @@ def test_a_run_does_not_begin_with_titles_that_it_could_not_show(text, message, 
     assert not folder.exists()
 
 
+def test_a_finished_run_needs_its_titles_no_more(tmp_path):
+    (tmp_path / "titles.csv").write_text("item,title\n1,Up\n")
+    data = {"option": "synthetic", "users": 30, "titles": str(tmp_path / "titles.csv")}
+    first = train(data, model="popularity", folder=tmp_path / "run")
+    (tmp_path / "titles.csv").unlink()
+    assert train(data, model="popularity", folder=tmp_path / "run").results == first.results
+
+
 def test_titles_that_are_gone_are_said(tmp_path, caplog):
     assert titles_of({**TABLE, "titles": str(tmp_path / "gone.csv")}) == {}
     assert "gone.csv: there is no such file here" in caplog.text
