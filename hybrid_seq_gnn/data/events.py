@@ -82,8 +82,9 @@ def encode(column: Column | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         except pa.ArrowInvalid as error:
             raise UnreadableColumn("holds binary values that are no UTF-8 text") from error
     column = unfloated(column)
-    if pa.types.is_string(column.type) and (numbers := as_numbers(column)) is not None:
-        column = numbers  # half as long to encode
+    numbers = pa.types.is_string(column.type) and as_numbers(column[:100]) is not None  # a failed cast reads all values
+    if numbers and (found := as_numbers(column)) is not None:
+        column = found  # half as long to encode
     encoded = column.dictionary_encode()  # one dictionary for all chunks
     if not encoded.num_chunks:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)

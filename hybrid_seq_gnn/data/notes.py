@@ -2,6 +2,8 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from hybrid_seq_gnn.data.events import Events
 from hybrid_seq_gnn.data.sequences import Sequences
@@ -23,10 +25,12 @@ def missing_ids(events: Events) -> list[str]:
     """A line for each user and item whose id looks like a missing one."""
     lines = []
     for name, codes, ids in (("user", events.user, events.user_ids), ("item", events.item, events.item_ids)):
-        for k, one in enumerate(ids.tolist() if ids.dtype == object else ()):
-            if len(one) < 10 and one.strip().lower() in MISSING:
-                count = int((codes == k).sum())
-                lines.append(f"warning: {count:,} events have the {name} {one!r}; if that means missing, remove them")
+        if ids.dtype != object:
+            continue
+        words = pc.utf8_lower(pc.utf8_trim_whitespace(pa.array(ids, pa.string())))
+        for k in np.flatnonzero(pc.is_in(words, pa.array(sorted(MISSING)))):
+            count = int((codes == k).sum())
+            lines.append(f"warning: {count:,} events have the {name} {ids[k]!r}; if that means missing, remove them")
     return lines
 
 

@@ -55,9 +55,10 @@ def read_parts(path: Path, max_bytes: int) -> list[Part]:
     parts = [Part(str(file), read_bytes(file, max_bytes)) for file in files_of(path)]
     for part in parts:
         refuse_foreign(part)
-    if not any(part.raw.strip() for part in parts):
+    parts = [part for part in parts if part.raw and not part.raw.isspace()]
+    if not parts:
         raise UserError(f"{path} is empty.")
-    return [part for part in parts if part.raw.strip()]
+    return parts
 
 
 def refuse_foreign(part: Part) -> None:

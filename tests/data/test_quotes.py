@@ -1,7 +1,13 @@
 """A stray quote loses no event and makes one id of no two; carriage returns and long separators within quotes."""
 
-import pytest
+import re
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hybrid_seq_gnn.data.layout import Layout
+from hybrid_seq_gnn.data.quotes import quote_within
 from hybrid_seq_gnn.data.recbole import RecBole
 from tests.data.test_real_files import HEADER, refused, table
 from tests.data.test_sources import read, told
@@ -29,6 +35,13 @@ def test_with_fields_of_several_lines_a_stray_quote_swallows_no_events(rows, lin
 def test_with_fields_of_several_lines_good_quotes_are_read(tmp_path):
     text = NOTES + 'u,a,1,"good\nx ""y"" z"\r\nu,b,2,7" single\nu,"c, ""d""",3,""\n'
     assert told(read(table(tmp_path, text, quotes="multiline"))) == [("u", "a", 1), ("u", "b", 2), ("u", 'c, "d"', 3)]
+
+
+@given(st.text('ab"",;\t\r\n', max_size=8))
+def test_a_quote_is_within_a_field_as_an_expression_finds_it(text):
+    for one in ",;\t":
+        expected = re.search(rf'[^{one}\r\n]"[^{one}\r\n"]', text) is not None
+        assert quote_within(text.encode(), Layout(one, {})) == expected
 
 
 @pytest.mark.parametrize("item", ['"Heroes" (live)', '"Heroes""" x', '"" x'])
