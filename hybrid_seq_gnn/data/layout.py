@@ -14,6 +14,7 @@ from hybrid_seq_gnn.errors import UserError
 UNIT = "\x1f"  # stands in for separators of several bytes, which Arrow does not know
 LONGEST = 1 << 26  # bytes of a line
 MOST_COLUMNS = 10_000
+SEPARATORS = ("\t", "::", ";", "|", ",", " ")  # to try where another one does not fit
 VALUE = re.compile(r"[-+]?[\d.]*\d[\d.]*(e[-+]?\d+)?|\d{4}-\d\d(-\d\d)?[T \d:.,Z+-]*", re.IGNORECASE)  # number or date
 
 Quotes = Literal["line", "multiline", "none"]
@@ -110,7 +111,10 @@ def check_columns(names: list[str], layout: Layout, part: Part, beside: Sequence
             continue
         if len(names) == 1 and not parquet:
             hint = "The whole first line reads as one column; "
-            hint += layout.advice("separator", f"data.separator={layout.separator!r} does not fit it.")
+            likely = next((one for one in SEPARATORS if one in names[0]), None)
+            helps = f"data.separator={layout.separator!r} does not fit it"
+            helps += "." if likely is None else f', "data.separator={likely!r}" may.'
+            hint += layout.advice("separator", helps)
         elif not all(map(is_text, names)):
             hint = f"Its first line is no UTF-8 text. {ICONV.format('latin1')}"
         elif any(map(VALUE.fullmatch, names)) and not numbered(names) and not parquet:

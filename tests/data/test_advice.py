@@ -1,11 +1,14 @@
 """A message advises only what the data option in use has."""
 
 import re
+import shlex
 from dataclasses import fields
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from hybrid_seq_gnn.data.prepare import prepare
+from hybrid_seq_gnn.data.table import Table
 from hybrid_seq_gnn.run.check import target_class
 from tests.conftest import composed, options
 
@@ -48,3 +51,15 @@ def test_every_setting_that_a_message_advises_is_one_of_the_data_option(option, 
         has = {field.name for field in fields(source_of(meant[1] if meant else option))}
         for setting in re.findall(r"\bdata\.(\w+)", sentence):
             assert setting in has, sentence
+
+
+@pytest.mark.parametrize("separator", ["\t", "::", ";", "|", " "])
+def test_another_separator_is_advised_as_it_is_typed(separator, tmp_path):
+    path = tmp_path / "file.csv"
+    rows = ("user", "item", "timestamp"), "ua1", "ub2", "uc3", "ud4", "ue5"
+    path.write_text("".join(separator.join(row) + "\n" for row in rows))
+    with pytest.raises(ValueError, match="reads as one column") as error:
+        prepare(Table(path=str(path)))
+    (advised,) = shlex.split(re.findall(r'"data\.separator=.*?"', str(error.value))[-1])
+    typed = OverridesParser.create().parse_override(advised).value()
+    assert len(prepare(Table(path=str(path), separator=typed)).sequences.items) == 5
