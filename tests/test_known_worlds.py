@@ -109,8 +109,8 @@ def planted(alpha, geometric, users=20_000, items=50):
     target = (mixed.cumsum(1) > rng.random((users, 1))).argmax(1)
     logs = [torch.from_numpy(p).log() for p in sides]
     seq, graph = (p[torch.arange(users), torch.from_numpy(target)] for p in logs)
-    log_z = polynomial(*logs) if geometric else None
-    return HeldOut(seq, graph, torch.from_numpy(length), torch.zeros(users, 1), log_z)
+    log_z = polynomial(*logs) if geometric else torch.zeros(users, 2)
+    return HeldOut(seq, graph, torch.from_numpy(length), torch.zeros(users, 1), geometric, log_z)
 
 
 @pytest.mark.parametrize("geometric", [False, True], ids=["linear", "geometric"])

@@ -19,15 +19,20 @@ from hybrid_seq_gnn.training.loop import MONITOR, NO_TARGETS
 from hybrid_seq_gnn.training.normaliser import interpolate, polynomial
 
 
+NEVER = -1e30  # score of an item that is no candidate; a mixture of two of them is one too
+
+
 @dataclass(frozen=True)
 class HeldOut:
-    """What both sides of a hybrid predict for the held-out items of U users.
+    """What both sides of a hybrid predict for the held-out items of U users, among the items that can be recommended.
 
     Attributes:
-        seq, graph: (U,) log-probability of the held-out item on each side; finite if `log_z` is not None.
+        seq, graph: (U,) log-probability of the held-out item among the candidates on each side.
         length: (U,) events before the held-out item.
         states: (U, D) states of the sequence side.
-        log_z: (U, C) coefficients of log Z for a geometric mixture, see `normaliser`; None for a linear one.
+        geometric: whether the mixture is geometric or linear.
+        log_z: what normalises it: (U, C) coefficients of log Z of a geometric one, see `normaliser`; of a linear one
+            (U, 2) log-probability of all candidates together, on each side.
         alphas: (A,) weights at which the held-out item was ranked; None if it was not ranked.
         gains: (U, A) NDCG@10 of each user at each of these weights.
     """
@@ -36,20 +41,24 @@ class HeldOut:
     graph: Float[Tensor, "U"]
     length: Int[Tensor, "U"]
     states: Float[Tensor, "U D"]
-    log_z: Float[Tensor, "U C"] | None = None
+    geometric: bool
+    log_z: Float[Tensor, "U C"]
     alphas: Float[Tensor, "A"] | None = None
     gains: Float[Tensor, "U A"] | None = None
 
     def log_p(self, alpha: Float[Tensor, "R A"], rows: Tensor | slice = slice(None)) -> Float[Tensor, "R A"]:
         """Log-probability of the held-out items of the users in `rows` under the mixture, at A weights each.
 
-        linear:     log(alpha p_seq + (1 - alpha) p_graph)
+        linear:     log((a m_seq p_seq + b m_graph p_graph) / (a m_seq + b m_graph))    a = alpha, b = 1 - alpha
         geometric:  alpha log p_seq + (1 - alpha) log p_graph - log Z(alpha)
+
+        p is a probability among the candidates, and m what a side gives to all of them together.
         """
-        seq, graph = self.seq[rows].unsqueeze(1), self.graph[rows].unsqueeze(1)
-        if self.log_z is None:
-            return torch.logaddexp(alpha.log() + seq, torch.log1p(-alpha) + graph)
-        return alpha * seq + (1 - alpha) * graph - interpolate(self.log_z[rows], alpha)
+        seq, graph, log_z = self.seq[rows].unsqueeze(1), self.graph[rows].unsqueeze(1), self.log_z[rows]
+        if self.geometric:
+            return alpha * seq + (1 - alpha) * graph - interpolate(log_z, alpha)
+        a, b = alpha.log() + log_z[:, :1], torch.log1p(-alpha) + log_z[:, 1:]
+        return torch.logaddexp(a + seq, b + graph) - torch.logaddexp(a, b)
 
     def log_likelihood(self, alpha: Float[Tensor, "R"], rows: Tensor | slice = slice(None)) -> Float[Tensor, ""]:
         """Mean of `log_p` over the users in `rows`, at one weight each."""
@@ -69,7 +78,7 @@ def collect(
     Args:
         hybrid: must mix scores (fusion.level=score).
         batches: users with their histories and held-out items.
-        mask: remove the user's history from the ranking.
+        mask: the user's history is no candidate.
         alphas: weights of the mixture at which the held-out item is ranked; None skips the ranking.
         device: the hybrid's device.
 
@@ -87,22 +96,24 @@ def collect(
             scores = hybrid.next_item_scores(batch)
             assert isinstance(scores, MixtureScores)
             sides, column = scores.sides(), targets.unsqueeze(1)
-            of_targets = [side.gather(1, column)[:, 0] for side in sides]
-            extra = []
-            if scores.geometric:
-                extra.append(polynomial(*(side[:, 1:] for side in sides)))
-                of_targets = [s - side[:, 1:].logsumexp(1) for s, side in zip(of_targets, sides, strict=True)]
+            own = [side.gather(1, column) for side in sides]
+            for side, score in zip(sides, own, strict=True):
+                side.scatter_(1, history, NEVER).scatter_(1, column, score)
+            totals = [side[:, 1:].logsumexp(1) for side in sides]
+            of_targets = [score[:, 0] - total for score, total in zip(own, totals, strict=True)]
+            items = [side[:, 1:] for side in sides]
+            extra = [polynomial(*items) if scores.geometric else torch.stack(totals, 1)]
             if alphas is not None:
                 extra.append(ranks_at(scores, sides, alphas, history, targets))
             rows.append((*of_targets, batch.length.amax(1), scores.states, *extra))
     if not rows:
         raise UserError(NO_TARGETS)
-    seq, graph, length, states, *more = (torch.cat(part) for part in zip(*rows, strict=True))
-    log_z = more.pop(0) if hybrid.fusion.geometric else None
+    seq, graph, length, states, log_z, *ranks = (torch.cat(part) for part in zip(*rows, strict=True))
+    held = HeldOut(seq, graph, length, states, hybrid.fusion.geometric, log_z)
     if alphas is None:
-        return HeldOut(seq, graph, length, states, log_z)
-    gains = torch.from_numpy(per_user(more[0].cpu().numpy())[MONITOR]).to(device)
-    return HeldOut(seq, graph, length, states, log_z, torch.tensor(alphas, device=device), gains)
+        return held
+    gains = torch.from_numpy(per_user(ranks[0].cpu().numpy())[MONITOR]).to(device)
+    return dataclasses.replace(held, alphas=torch.tensor(alphas, device=device), gains=gains)
 
 
 def ranks_at(
