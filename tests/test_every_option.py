@@ -44,6 +44,7 @@ CASES = [
     ["training.amp=bf16", "gnn=transitions", "training=joint"],
     ["training.amp=bf16", "gnn=transitions", "training=joint", "fusion.mix=linear"],
     ["training.amp=bf16", "model=gru4rec"],
+    [*STUDY, "training.amp=bf16", "gnn=sage", "gnn.residual=false"],
     ["data.split=leave_one_out", "data.k_core=5"],
 ]
 

@@ -12,6 +12,10 @@ from hybrid_seq_gnn.loss.unseen import Unseen
 from hybrid_seq_gnn.model.caser import Caser
 from hybrid_seq_gnn.model.gru4rec import GRU4Rec
 from hybrid_seq_gnn.model.sasrec import SASRec
+from hybrid_seq_gnn.negatives.hard import Hard
+from hybrid_seq_gnn.negatives.in_batch import InBatch
+from hybrid_seq_gnn.negatives.mixed import Mixed
+from hybrid_seq_gnn.negatives.uniform import Uniform
 
 USERS, LENGTH = 4, 7
 
@@ -20,6 +24,13 @@ def batch_on(device):
     items = torch.ones(USERS, LENGTH, dtype=torch.long, device=device)
     users = torch.arange(USERS, device=device)
     return Batch(users, items, items, torch.arange(USERS * LENGTH, device=device))
+
+
+@pytest.mark.parametrize("sampler", [Uniform, Hard, Mixed, InBatch])
+def test_negatives_are_drawn_without_asking_the_device(sampler, sequences, split):
+    users = torch.arange(USERS, device="meta")
+    items, log_q = sampler(sequences, split, num_negatives=3).to("meta")(users, users, None)
+    assert items.shape == log_q.shape == (USERS, 3)
 
 
 @pytest.mark.parametrize("model", [SASRec, GRU4Rec, Caser])

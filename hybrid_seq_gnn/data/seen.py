@@ -1,6 +1,7 @@
 """The items that each user has seen in training, which are no negatives."""
 
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -143,9 +144,29 @@ class Seen(nn.Module):
         ends = zip(self.first[each].tolist(), self.first[each + 1].tolist(), strict=True)
         return ExcludedRuns(sizes.tolist(), [self._items[first:last] for first, last in ends])
 
-    def of(self, users: Int[Tensor, "M"]) -> tuple[Int[Tensor, "S"], Int[Tensor, "S"]]:
-        """Row in `users` and item id of every item that the users have seen."""
-        count = self.count(users)
-        row = torch.arange(len(users), device=users.device).repeat_interleave(count)
-        within = torch.arange(len(row), device=users.device) - (count.cumsum(0) - count)[row]
-        return row, self.key[self.first[users][row] + within] % self.stride
+    def items_of(self, user: Int[Tensor, ""]) -> Int[Tensor, "S"]:
+        """The items of one user."""
+        return self.key[self.first[user] : self.first[user + 1]] % self.stride
+
+    def unseen(self, weight: Float[Tensor, "N"]) -> Float[Tensor, "U"]:
+        """The weight of all items that each user has not seen."""
+        seen = weight.new_zeros(len(self.first) - 1)
+        return weight.sum() - seen.index_add_(0, self.key // self.stride, weight[self.key % self.stride])
+
+    def redraw(
+        self, users: Int[Tensor, "*M"], items: Int[Tensor, "*M"], draw: Callable[..., Tensor], rounds: int
+    ) -> Int[Tensor, "*M"]:
+        """Items of which those that the users have seen are drawn again, that often at most. A GPU is not waited for.
+
+        Args:
+            draw: returns random items of a shape.
+        """
+        for _ in range(rounds):
+            rejected = self.has(users, items)
+            if items.device.type != "cpu":
+                items = torch.where(rejected, draw(*items.shape), items)
+            elif rejected.any():
+                items[rejected] = draw(int(rejected.sum()))
+            else:
+                break
+        return items

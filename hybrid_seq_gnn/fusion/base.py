@@ -75,7 +75,7 @@ class Fusion(Limited, nn.Module):
         self, seq: Float[Tensor, "*batch D"], graph: Float[Tensor, "*batch D"], length: Int[Tensor, "*batch"]
     ) -> Float[Tensor, "*batch D"]:
         """Mix two embeddings, as in the formula of the embedding level."""
-        return torch.lerp(graph, seq, self.alpha(length, seq).unsqueeze(-1).to(graph.dtype))
+        return torch.lerp(graph.to(seq.dtype), seq, self.alpha(length, seq).unsqueeze(-1).to(seq.dtype))
 
     def penalty(self) -> Float[Tensor, ""]:
         """Term that the fusion adds to the loss."""

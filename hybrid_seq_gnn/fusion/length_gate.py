@@ -3,6 +3,7 @@
 import math
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -51,6 +52,6 @@ class LengthGate(Fusion):
     def alpha(
         self, length: Int[Tensor, "*batch"], state: Float[Tensor, "*batch D"] | None = None
     ) -> Float[Tensor, "*batch"]:
-        middle = torch.log1p(self.log_midpoint.exp())
+        middle = F.softplus(self.log_midpoint)  # log(1 + midpoint)
         gate = torch.sigmoid(self.slope * (torch.log1p(length.to(middle.dtype)) - middle))
         return self.low + (self.high - self.low) * gate

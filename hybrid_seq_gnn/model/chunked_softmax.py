@@ -110,9 +110,9 @@ class ItemSoftmax:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """(rows, N padded) e, (rows, 1) its sum and (rows, 1) the log-probability of each target."""
         own, targets, size = self.own[chunk], self.targets[chunk], len(self.table)
-        if extra is not None:
-            own = own + extra[0] * extra[1].gather(1, targets[:, None])
         if self.relative:
+            if extra is not None:
+                own = own + extra[0] * extra[1].gather(1, targets[:, None])
             e = self.logits(chunk, extra, own).exp_()
             e[:, 0] = e[:, size:] = 0.0
             if excluded is not None:
@@ -121,6 +121,7 @@ class ItemSoftmax:
             if bool(((total > 0.5) & (total < LARGEST)).all()):  # at least 1, but for rounding
                 return e, total, -total.log()
         logits = self.logits(chunk, extra, torch.zeros_like(own))
+        own = logits.gather(1, targets[:, None])  # rounded as the others are
         logits[:, 0] = logits[:, size:] = -torch.inf
         if excluded is not None:
             excluded.remove(logits, chunk, targets)

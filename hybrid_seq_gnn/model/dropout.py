@@ -16,7 +16,7 @@ def mask_like(x: Tensor, p: float) -> Tensor:
     Each 64-bit random number gives the masks of four activations.
     """
     draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(1 << 63), (1 << 63) - 1)
-    dropped = round(p * BITS)
+    dropped = min(round(p * BITS), BITS - 1)
     kept = torch.empty_like(x, memory_format=torch.contiguous_format)
     torch.ge(draws.view(torch.int16)[: x.numel()].view_as(x), dropped - BITS // 2, out=kept)
     return kept.mul_(BITS / (BITS - dropped))

@@ -16,7 +16,7 @@ class ItemKNN(Limited, nn.Module):
         s_ij = n_ij / (sqrt(n_i n_j) + shrink),    score_j = sum over items i of the history of recency^k s_ij
 
     where n_ij is the number of users who had both items, k is the number of events after i, and only the `neighbours`
-    largest s_ij of each j are used.
+    largest s_ij of each j are used, and those that equal the last of them.
 
     Source: Deshpande & Karypis 2004, "Item-Based Top-N Recommendation Algorithms".
 

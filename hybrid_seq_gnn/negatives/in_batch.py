@@ -18,7 +18,7 @@ class InBatch(Limited, nn.Module):
     """K targets drawn uniformly from the rows of the batch, without items that the row's user has seen in training.
 
         log q_j = log(share of item j among the targets, which are all training events but each user's first, of items
-                      that the user has not seen)
+                      that the user has not seen); an item that is first everywhere counts as one target
 
     Popular items are drawn more often, which `loss=sampled_softmax` corrects with log q. A draw that still gives a seen
     item after ten rounds is replaced by a uniform one.
@@ -43,25 +43,23 @@ class InBatch(Limited, nn.Module):
         self.seen: Seen = self.uniform.seen
         first = sequences.items[sequences.indptr[:-1][split.train_end > 0]]
         targets = sequences.training_counts(split) - np.bincount(first, minlength=sequences.num_items + 1)
-        count = np.maximum(targets, 1e-9).astype(np.float64)
-        count[0] = 0.0
-        self.register_buffer("share", torch.from_numpy(count / count.sum()), persistent=False)
+        count = torch.from_numpy(targets.astype(np.float64))
+        self.register_buffer("unseen", self.seen.unseen(count).clamp(min=1.0), persistent=False)
+        self.register_buffer("count", count.clamp(min=1.0), persistent=False)  # BERT4Rec predicts first events too
 
-    share: Tensor
+    count: Tensor
+    unseen: Tensor
 
     def forward(
         self, users: Int[Tensor, "M"], targets: Int[Tensor, "M"], scores: object
     ) -> tuple[Int[Tensor, "M K"], Float[Tensor, "M K"]]:
         user = users.unsqueeze(1).expand(-1, self.num_negatives)
-        items = targets[torch.randint(len(targets), user.shape, device=users.device)]
-        for _ in range(ROUNDS):
-            rejected = self.seen.has(user, items)
-            if not rejected.any():
-                break
-            items[rejected] = targets[torch.randint(len(targets), (int(rejected.sum()),), device=users.device)]
-        row, seen_items = self.seen.of(users)
-        seen_share = self.share.new_zeros(len(users)).index_add_(0, row, self.share[seen_items])
-        log_q = (self.share[items] / (1 - seen_share).clamp(min=1e-9).unsqueeze(1)).log().float()
+
+        def draw(*shape: int) -> Tensor:
+            return targets[torch.randint(len(targets), shape, device=targets.device)]
+
+        items = self.seen.redraw(user, draw(*user.shape), draw, ROUNDS)
+        log_q = (self.count[items] / self.unseen[users, None]).log().float()
         rejected = self.seen.has(user, items)
         uniform, log_uniform = self.uniform(users, targets, scores)
         return torch.where(rejected, uniform, items), torch.where(rejected, log_uniform, log_q.clamp(max=0.0))

@@ -43,9 +43,11 @@ class Popularity(Limited, nn.Module):
         weight[0] = 0.0
         self.register_buffer("weight", torch.from_numpy(weight), persistent=False)
         self.register_buffer("cumulative", torch.from_numpy(np.cumsum(weight)), persistent=False)
+        self.register_buffer("unseen", self.seen.unseen(self.weight), persistent=False)
 
     weight: Tensor
     cumulative: Tensor
+    unseen: Tensor
 
     def draw(self, *shape: int) -> Int[Tensor, "..."]:
         """Draw items by weight, whether a user has seen them or not."""
@@ -56,17 +58,9 @@ class Popularity(Limited, nn.Module):
         self, users: Int[Tensor, "M"], targets: Int[Tensor, "M"], scores: object
     ) -> tuple[Int[Tensor, "M K"], Float[Tensor, "M K"]]:
         user = users.unsqueeze(1).expand(-1, self.num_negatives)
-        items = self.draw(*user.shape)
-        for _ in range(ROUNDS):
-            rejected = self.seen.has(user, items)
-            if not rejected.any():
-                break
-            items[rejected] = self.draw(int(rejected.sum()))
+        items = self.seen.redraw(user, self.draw(*user.shape), self.draw, ROUNDS)
         for row in self.seen.has(user, items).any(1).nonzero().squeeze(1).tolist():
             allowed = self.weight.clone()
-            allowed[self.seen.of(users[row : row + 1])[1]] = 0.0
+            allowed[self.seen.items_of(users[row])] = 0.0
             items[row] = torch.multinomial(allowed, self.num_negatives, replacement=True)
-        row, seen_items = self.seen.of(users)
-        seen_weight = self.weight.new_zeros(len(users)).index_add_(0, row, self.weight[seen_items])
-        total = (self.cumulative[-1] - seen_weight).unsqueeze(1)
-        return items, (self.weight[items] / total).log().float()
+        return items, (self.weight[items] / self.unseen[users, None]).log().float()

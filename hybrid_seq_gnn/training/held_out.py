@@ -18,7 +18,6 @@ from hybrid_seq_gnn.model.scores import MixtureScores
 from hybrid_seq_gnn.training.loop import MONITOR, NO_TARGETS
 from hybrid_seq_gnn.training.normaliser import interpolate, polynomial
 
-
 NEVER = -1e30  # score of an item that is no candidate; a mixture of two of them is one too
 
 

@@ -172,7 +172,7 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None, u
         if stage.validate is None:
             if epoch == until:
                 with average.in_place_of(model):
-                    now.best_weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
+                    now.best_weights = weights_of(model)
         elif epoch % settings.eval_every == 0 or epoch == settings.epochs:
             started = time.perf_counter()
             with average.in_place_of(model):
@@ -180,7 +180,7 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None, u
                 metric = metrics[MONITOR]
                 if metric is not None and metric > now.best_metric:
                     now.best_epoch, now.best_metric = epoch, metric
-                    now.best_weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
+                    now.best_weights = weights_of(model)
             now.evaluation_seconds += time.perf_counter() - started
             record["validation"] = metrics
         now.epoch = epoch
@@ -197,6 +197,11 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None, u
         raise UserError(NO_TARGETS)
     model.load_state_dict(now.best_weights)
     return now
+
+
+def weights_of(model: nn.Module) -> dict[str, Tensor]:
+    """A copy of all weights and buffers that are saved."""
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
 def evaluate_once(stage: Stage) -> Progress:

@@ -9,6 +9,7 @@ from torch import nn
 
 from hybrid_seq_gnn.graph.sparse import SparseMatrix
 from hybrid_seq_gnn.loss.cross_entropy import CrossEntropy
+from hybrid_seq_gnn.loss.unseen import Unseen
 from hybrid_seq_gnn.training.settings import TrainingSettings
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def advice(model: nn.Module, loss: nn.Module, settings: TrainingSettings) -> str
     """What would make an epoch shorter, the most promising first."""
     graph = any(isinstance(part, SparseMatrix) for part in model.modules())
     ways = {
-        "loss=sampled_softmax": isinstance(loss, CrossEntropy),
+        "loss=sampled_softmax": isinstance(loss, CrossEntropy | Unseen),
         "a lower graph.top_k": graph,
         f"a larger training.batch_size than {settings.batch_size}": True,
         "a lower model.max_length": True,

@@ -128,3 +128,9 @@ def test_gated_equals_its_formula_for_one_user_at_a_time():
         ]
         logit = sum(u * h for u, h in zip(fusion.out.weight[0].tolist(), hidden, strict=True)) + fusion.out.bias.item()
         assert fusion.alpha(torch.tensor([n]), state[None]).item() == pytest.approx(sigmoid(logit), abs=1e-6)
+
+
+def test_a_gate_whose_midpoint_has_gone_far_keeps_a_gradient():
+    gate = LengthGate(midpoint=1e40)  # float32 ends at 3e38
+    gate.alpha(torch.tensor([5])).sum().backward()
+    assert gate.slope.grad.isfinite() and gate.log_midpoint.grad.isfinite()

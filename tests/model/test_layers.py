@@ -110,3 +110,7 @@ def test_dropout_does_nothing_in_evaluation_or_with_share_0_and_leaves_bfloat16_
     expected = F.dropout(x.bfloat16(), 0.5)
     torch.manual_seed(2)
     assert torch.equal(Dropout(0.5)(x.bfloat16()), expected)
+
+
+def test_dropout_of_nearly_all_keeps_a_finite_scale():
+    assert Dropout(0.9999999)(torch.ones(1000, 4)).isfinite().all()

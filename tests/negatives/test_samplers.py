@@ -63,6 +63,15 @@ def test_in_batch_draws_follow_log_q_where_the_batch_is_all_of_training(world):
     assert np.abs(found / found.sum() - expected / expected.sum()).max() < 0.005
 
 
+def test_an_item_that_no_target_is_counts_once_in_log_q(world):
+    sequences, split = world
+    sampler = InBatch(sequences, split, num_negatives=5)
+    targets = torch.full((8,), int((sampler.count[1:] == 1).nonzero()[0, 0]) + 1)  # as BERT4Rec may predict it
+    user = next(u for u in range(sequences.num_users) if targets[0] not in sequences.history(u, split.train_end[u]))
+    _, log_q = draw(sampler, torch.full_like(targets, user), targets)
+    assert log_q.min().item() >= -np.log(sampler.count.sum().item())
+
+
 def test_hard_negatives_are_the_most_popular_that_the_user_has_not_had(world):
     sequences, split = world
     counts = sequences.training_counts(split)

@@ -12,6 +12,7 @@ from hybrid_seq_gnn.data.prepare import Prepared
 from hybrid_seq_gnn.evaluation.settings import EvaluationSettings
 from hybrid_seq_gnn.graph.sparse import SparseMatrix
 from hybrid_seq_gnn.loss.cross_entropy import CrossEntropy
+from hybrid_seq_gnn.loss.unseen import Unseen
 from hybrid_seq_gnn.training import measure, pace
 from hybrid_seq_gnn.training.measure import Measure, affordable
 from hybrid_seq_gnn.training.pace import advice, duration, foretell
@@ -46,6 +47,9 @@ def test_advice_names_only_what_would_help():
     assert advice(nn.Sequential(graph), CrossEntropy(), settings).startswith(
         "loss=sampled_softmax, a lower graph.top_k,"
     )
+    sequences = make_sequences([5, 6])
+    unseen = Unseen(sequences, leave_last_two_out(sequences))
+    assert advice(nn.Linear(1, 1), unseen, settings).startswith("loss=sampled_softmax")
     assert "graph" not in advice(nn.Linear(1, 1), nn.MSELoss(), settings)
     assert "sampled" not in advice(nn.Linear(1, 1), nn.MSELoss(), settings)
 

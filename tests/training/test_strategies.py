@@ -117,6 +117,15 @@ def test_bfloat16_is_near_the_full_precision():
         assert (a - b).abs().max() < 0.02 * a.abs().max() + 1e-4
 
 
+def test_a_loss_in_bfloat16_is_not_below_0():
+    torch.manual_seed(0)
+    query, table = 4 * torch.randn(50, 16), 4 * torch.randn(30, 16)
+    targets = (query @ table.T)[:, 1:].argmax(1) + 1  # the target is next to certain
+    with torch.autocast("cpu", torch.bfloat16):
+        each = [linear_cross_entropy(query[k : k + 1], table, targets[k : k + 1]).item() for k in range(50)]
+    assert min(each) >= 0
+
+
 def test_bfloat16_runs_end_well_with_a_graph(tmp_path):
     succeed(*SMALL, "+experiment=study/embeddings", "training.amp=bf16", "hydra.run.dir=run", cwd=tmp_path)
     assert 0 <= results(tmp_path / "run")["test_metrics"]["HR@10"] <= 1
