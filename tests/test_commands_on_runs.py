@@ -74,7 +74,7 @@ def test_compare_does_the_same_in_a_process_of_its_own_without_pytorch(outputs):
     }
     done = subprocess.run([*command, "--output", "here"], capture_output=True, text=True, env=environment, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert "model=hybrid: other than the baseline also in fusion=fixed" in done.stdout
+    assert "model=hybrid: also differs from the baseline in fusion=fixed" in done.stdout
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "pandas" in imported
     assert not imported & {"torch", "hydra", "omegaconf"}

@@ -22,8 +22,12 @@ EXTRAS = {"joblib": "parallel", "ray": "ray", "submitit_slurm": "slurm", "submit
 def explain_composition(error: BaseException, arguments: list[str]) -> str:
     """One message for an override that Hydra cannot apply."""
     text = str(error)
+    if several := re.search(r"(?:Ambiguous value for argument|Sweep parameters) '(\S+)'", text):
+        return f"{several.group(1)}: several values are a sweep; add -m."
     if unread := re.search(r"Error when parsing index: \d+, string: (.*?) out of \[", text, re.DOTALL):
-        key, _, value = unread.group(1).partition("=")
+        key, is_set, value = unread.group(1).partition("=")
+        if not is_set:
+            return f"{key}: expected a setting and its value, such as model=sasrec."
         reason = text.splitlines()[1] if "\n" in text else ""
         return f'{unread.group(1)}: {reason}. If the value is meant as it stands, quote it: "{key}={quoted(value)}"'
     if refused := re.search(r"Target '(.+?)'.*full_key: (hydra\S+)", text, re.DOTALL):
@@ -33,12 +37,16 @@ def explain_composition(error: BaseException, arguments: list[str]) -> str:
         )
     if option := re.search(r"Could not find '([^']+)'", text):
         group, _, name = option.group(1).rpartition("/")
+        if group.startswith("experiment"):  # it has options in folders
+            group, _, name = option.group(1).partition("/")
         if group == "hydra/launcher" and (extra := EXTRAS.get(name)):
             return f"{group}={name} needs pip install 'hybrid_seq_gnn[{extra}]'."
         known = LAUNCHERS if group == "hydra/launcher" else options(group)
         if not known:
             return f"{group or name}: there is no such group. Groups: {', '.join(groups())}."
-        return f"{group}={name}: there is no such option. {suggest(name, known)}Options of {group}: {', '.join(known)}."
+        group = group.replace("experiment", "+experiment")
+        hint = suggest(name, known, f"{group}=")
+        return f"{group}={name}: there is no such option. {hint}Options of {group}: {', '.join(known)}."
     if key := re.search(r"Could not (?:override|append to config|delete from config)\.?.*?'([^'=]+)", text, re.DOTALL):
         name = key.group(1).lstrip("+~")
         if re.search("not in struct|not in|No match in the defaults list", text + str(error.__cause__ or "")):
@@ -54,7 +62,10 @@ def unknown_key(name: str, arguments: list[str]) -> str:
     """Say what a key that does not exist may have meant: the same setting elsewhere, or a like name."""
     keys = list(known_keys([a for a in arguments if name not in a]))
     same_leaf = [k for k in keys if k.rpartition(".")[2] == name.rpartition(".")[2]]
-    near = same_leaf or difflib.get_close_matches(name, keys, n=3, cutoff=0.6)
+    near = same_leaf or nearest(name, keys)
+    if "." not in name and (groups_like := nearest(name, [*groups(), "sweeps"], 0.75)):
+        typed = [a.lstrip("+").partition("=") for a in arguments]
+        near = [f"{groups_like[0]}={value}" for key, _, value in typed if key == name]
     group = name.split(".", maxsplit=1)[0]
     siblings = [k for k in keys if k.startswith(f"{group}.")]
     message = f"{name}: there is no such setting."
@@ -63,6 +74,16 @@ def unknown_key(name: str, arguments: list[str]) -> str:
     if siblings:
         message += f" Settings of {group} here: {', '.join(siblings)}."
     return message + " (python -m hybrid_seq_gnn --cfg job shows all.)"
+
+
+def nearest(name: str, known: list[str], cutoff: float = 0.6) -> list[str]:
+    """Up to three names that are like another, and about as much as the first is."""
+
+    def like(one: str) -> float:
+        return difflib.SequenceMatcher(None, one, name).ratio()
+
+    found = difflib.get_close_matches(name, known, n=3, cutoff=cutoff)
+    return [one for one in found if like(one) > like(found[0]) - 0.1]
 
 
 def known_keys(arguments: list[str]) -> Iterator[str]:

@@ -79,8 +79,8 @@ def small_groups(frame: "pd.DataFrame") -> list[str]:
                     parts.append(f"{least:.4f} in {metric} ({100 * relative:.0f} % of the baseline)")
         if parts:
             said.append(
-                f"{group}: {users:,} users are too few to say anything about small differences. Found in 8 of 10 such "
-                f"samples, before any correction, would be {', '.join(parts)}."
+                f"{group}: {users:,} users are too few to say anything about small differences. Before any correction, "
+                f"8 of 10 such samples would show a true difference of {', '.join(parts)}."
             )
     if said:
         said.append("Where a group is too small, that nothing was found does not mean that there is nothing.")
@@ -101,7 +101,9 @@ def seeds(baseline: Configuration, others: Sequence[Configuration], two_level: b
     counts = {len(one.seeds) for one in every}
     many = f"{min(counts)} to {max(counts)} seeds" if len(counts) > 1 else f"{max(counts)} seeds"
     said = []
-    if two_level:
+    if two_level and counts == {1}:
+        said.append("--two-level had no seeds to draw: each configuration has one, so only users were drawn again.")
+    elif two_level:
         said.append(f"Seeds ({many} a configuration) and users were both drawn again for intervals and p-values.")
     elif counts != {1}:
         said.append(
@@ -152,5 +154,5 @@ def other_differences(baseline: Configuration, others: Sequence[Configuration]) 
         if unsaid == "nothing":
             said.append(f"{who}: the settings of the baseline, so what differs is the noise of training.")
         elif unsaid:
-            said.append(f"{who}: other than the baseline also in {unsaid}.")
+            said.append(f"{who}: also differs from the baseline in {unsaid}.")
     return said

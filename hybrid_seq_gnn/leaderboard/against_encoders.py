@@ -49,8 +49,10 @@ def against_encoders(runs: Iterable[FinishedRun]) -> str:
 
 def called(best: Pair) -> str:
     """The best hybrid on validation, and whether its encoder alone is better there."""
-    name, ours, theirs = f"Best on validation is {best.hybrid.name}", best.hybrid.validation, best.encoder.validation
-    return name if ours >= theirs else f"{name} of the hybrids, {ours:.4f}, below its encoder alone, {theirs:.4f}"
+    name, ours, theirs = best.hybrid.name, best.hybrid.validation, best.encoder.validation
+    if ours >= theirs:
+        return f"Best on validation is {name}"
+    return f"On validation the best hybrid, {name} ({ours:.4f}), is below its encoder alone ({theirs:.4f}). On test"
 
 
 def encoders_of(hybrids: Sequence[FinishedRun], beside: Sequence[FinishedRun]) -> dict[Path, FinishedRun]:

@@ -48,8 +48,8 @@ class Quick(PostHoc):
         counts = {name: group["count"] for name, group in results["grouped_metrics"].items()}
         points = [("groups are there", set(counts) == {"short", "medium", "long", "overall"}, str(counts))]
         points += [("the best model is saved", (folder / "model.pt").exists(), str(folder / "model.pt"))]
-        if first is not None:
-            points += [("the loss falls", last < first or len(history) == 1, f"{first:.4f} -> {last:.4f}")]
+        if len(history) > 1:
+            points += [("the loss falls", last < first, f"{first:.4f} -> {last:.4f}")]
         if alpha := results.get("alpha_stats"):
             low, high = alpha["overall"]["min"], alpha["overall"]["max"]
             points += [("alpha is in [0, 1]", 0 <= low <= high <= 1, f"{low:.4f} to {high:.4f}")]

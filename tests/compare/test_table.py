@@ -138,6 +138,7 @@ def test_the_same_ranks_are_a_gap_and_said(tmp_path):
     assert row["difference"] == 0 and row["ties"] == USERS
     assert np.isnan(row["p_t"]) and np.isnan(row["low"]) and row["significant"] is None
     assert "all users have the same difference in NDCG@10 overall" in said(frame, base, [other])
+    assert "--two-level had no seeds to draw" in said(frame, base, [other], two_level=True)
 
 
 def test_seeds_are_said_one_seed_too(tmp_path):
@@ -193,7 +194,7 @@ def test_what_a_name_does_not_say_is_said(tmp_path):
     write_run(tmp_path / "1", random_ranks(1), name="wide", model__dropout=0.5, training__lr=0.01)
     (base, *others), _ = configurations(load([tmp_path]).runs)
     text = said(compare(base, others, ["NDCG@10"], ["overall"], resamples=200), base, others)
-    assert "wide: other than the baseline also in model.dropout=0.5, training.lr=0.01." in text
+    assert "wide: also differs from the baseline in model.dropout=0.5, training.lr=0.01." in text
 
 
 def test_files_of_other_users_are_refused_though_their_hashes_agree(tmp_path):
@@ -244,5 +245,5 @@ def test_what_a_challenger_from_before_a_setting_does_not_say_is_said(tmp_path):
     (new, old), _ = configurations(load([tmp_path]).runs)
     frame = compare(new, [old], ["NDCG@10"], ["overall"], resamples=100)
     text = said(frame, new, [old])
-    assert "old: other than the baseline also in that it does not say model.init=cooccurrence" in text
+    assert "old: also differs from the baseline in that it does not say model.init=cooccurrence" in text
     assert "noise of training" not in text
