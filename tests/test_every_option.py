@@ -36,6 +36,7 @@ CASES = [
     ["fusion.alpha=null", "training.select=likelihood", "data.items=60"],
     ["fusion=discrete", "fusion.alpha_mid=null"],
     ["fusion=length_gate", "training.select=none"],
+    ["fusion=length_gate", "training.select=likelihood"],
     ["model.encoder=gru4rec"],
     ["model.encoder=bert4rec"],
     [*STUDY, "model.encoder=bert4rec", "fusion=gated", "fusion.level=score"],

@@ -21,6 +21,7 @@ EDGE = 1e-6  # alpha stays this far from 0 and 1 while it is fitted; at 0 and 1 
 STEPS = 100  # most L-BFGS steps
 FOLDS = 5
 TENTHS = tuple(k / 10 for k in range(11))
+SIDES = {"sequence": 1.0, "graph": 0.0}  # alpha of each side alone
 
 
 def check_chosen(fusion: object) -> None:
@@ -37,15 +38,15 @@ def fit(fusion: nn.Module, held: HeldOut, by: str, alphas: tuple[float, ...] = T
 
     Args:
         fusion: changed in place.
-        held: with gains, if `by` is ndcg.
-        by: `ndcg` or `likelihood`; fusions with weights are always fitted by likelihood.
+        held: with alphas and gains, if `by` is ndcg.
+        by: `ndcg` or `likelihood`.
         alphas: candidates for the constants, used if `held.alphas` is None.
 
     Returns:
         A record of the fit, see `choose` and `maximise`.
     """
     if not isinstance(fusion, Binned):
-        return maximise(fusion, held)
+        return maximise(fusion, held, by)
     if held.alphas is None:
         held = dataclasses.replace(held, alphas=torch.tensor(alphas, device=held.seq.device))
     return choose(fusion, held, by)
@@ -88,10 +89,12 @@ def choose(fusion: Binned, held: HeldOut, by: str) -> dict[str, Any]:
     return {"by": by, "candidates": candidates, "values": fusion.values.tolist()}
 
 
-def maximise(fusion: nn.Module, held: HeldOut) -> dict[str, Any]:
-    """Maximise the likelihood of the held-out items over the fusion's weights, by full-batch L-BFGS.
+def maximise(fusion: nn.Module, held: HeldOut, by: str) -> dict[str, Any]:
+    """Maximise a criterion of the held-out items over the fusion's weights, by full-batch L-BFGS.
 
-        loss = -mean over users of log p(item) + penalty,     p the mixture of `HeldOut.log_p`
+        loss = -criterion + penalty
+
+    The criterion is the log of the smoothed NDCG@10 (`HeldOut.log_gain`), or the mean log-likelihood.
 
     Five-fold cross-validation over users decides the number of steps: the fusion is fitted five times, each time
     without a fifth of the users, who evaluate it after every step. A fusion with a few weights runs nearly to
@@ -100,30 +103,36 @@ def maximise(fusion: nn.Module, held: HeldOut) -> dict[str, Any]:
     Args:
         fusion: has `alpha(length, states)` and `penalty()`; changed in place.
         held: of U users.
+        by: `ndcg` or `likelihood`.
 
     Returns:
-        The number of steps, and the mean log-likelihood of each side alone, before, after and in cross-validation.
+        The number of steps, and the criterion with each side alone, before, after and in cross-validation.
     """
     users = torch.arange(len(held.seq), device=held.seq.device)
-    steps, cross_validated = best_steps(fusion, held, users)
-    before = likelihood_of(fusion, held, users)
-    for _ in zip(range(steps), climb(fusion, held, users), strict=False):
+    steps, cross_validated = best_steps(fusion, held, users, by)
+    before = reached(fusion, held, users, by)
+    for _ in zip(range(steps), climb(fusion, held, users, by), strict=False):
         pass
+    alone = {side: torch.full_like(held.seq, alpha, dtype=torch.float64) for side, alpha in SIDES.items()}
     return {
-        "by": "likelihood",
+        "by": by,
         "steps": steps,
-        "log_likelihood": {
-            "sequence": finite(held.seq.double().mean().item()),
-            "graph": finite(held.graph.double().mean().item()),
+        "log_NDCG@10" if by == "ndcg" else "log_likelihood": {
+            **{side: finite(criterion(held, alpha, users, by).item()) for side, alpha in alone.items()},
             "before": before,
-            "after": likelihood_of(fusion, held, users),
+            "after": reached(fusion, held, users, by),
             "cross_validated": cross_validated,
         },
     }
 
 
-def best_steps(fusion: nn.Module, held: HeldOut, users: Tensor) -> tuple[int, float | None]:
-    """The number of steps with the best cross-validated log-likelihood, and that log-likelihood.
+def criterion(held: HeldOut, alpha: Float[Tensor, "R"], rows: Tensor, by: str) -> Float[Tensor, ""]:
+    """What is maximised, of the users in `rows`."""
+    return held.log_gain(alpha, rows) if by == "ndcg" else held.log_likelihood(alpha, rows)
+
+
+def best_steps(fusion: nn.Module, held: HeldOut, users: Tensor, by: str) -> tuple[int, float | None]:
+    """The number of steps with the best cross-validated criterion, and that criterion.
 
     With fewer than two users per fold: `STEPS` and None.
     """
@@ -132,19 +141,19 @@ def best_steps(fusion: nn.Module, held: HeldOut, users: Tensor) -> tuple[int, fl
     total = torch.zeros(STEPS + 1, dtype=torch.float64)
     for k in range(FOLDS):
         copied, fold = copy.deepcopy(fusion), users[users % FOLDS == k]
-        scores = [likelihood_of(copied, held, fold)]
-        for _ in climb(copied, held, users[users % FOLDS != k]):
-            scores.append(likelihood_of(copied, held, fold))
+        scores = [reached(copied, held, fold, by)]
+        for _ in climb(copied, held, users[users % FOLDS != k], by):
+            scores.append(reached(copied, held, fold, by))
         scores += scores[-1:] * (STEPS + 1 - len(scores))  # it converged before the last step
         total += torch.tensor(scores, dtype=torch.float64) * len(fold)
     best = int(total.argmax())
     return best, total[best].item() / len(users)
 
 
-def likelihood_of(fusion: nn.Module, held: HeldOut, rows: Tensor) -> float:
-    """Mean log-likelihood of the held-out items of the users in `rows` under the current fusion."""
+def reached(fusion: nn.Module, held: HeldOut, rows: Tensor, by: str) -> float:
+    """The criterion of the users in `rows` under the current fusion."""
     with torch.no_grad():
-        return held.log_likelihood(alpha_of(fusion, held, rows), rows).item()
+        return criterion(held, alpha_of(fusion, held, rows), rows, by).item()
 
 
 def alpha_of(fusion: nn.Module, held: HeldOut, rows: Tensor) -> Float[Tensor, "R"]:
@@ -153,7 +162,7 @@ def alpha_of(fusion: nn.Module, held: HeldOut, rows: Tensor) -> Float[Tensor, "R
     return alpha.double().clamp(EDGE, 1 - EDGE)
 
 
-def climb(fusion: nn.Module, held: HeldOut, rows: Tensor) -> Iterator[None]:
+def climb(fusion: nn.Module, held: HeldOut, rows: Tensor, by: str) -> Iterator[None]:
     """Run L-BFGS on the users in `rows` until it converges, one step per iteration.
 
     A step that does not lower the loss is undone, and L-BFGS restarts without its curvature history. If the first step
@@ -164,7 +173,7 @@ def climb(fusion: nn.Module, held: HeldOut, rows: Tensor) -> Iterator[None]:
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = penalty() - held.log_likelihood(alpha_of(fusion, held, rows), rows)
+        loss = penalty() - criterion(held, alpha_of(fusion, held, rows), rows, by)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 

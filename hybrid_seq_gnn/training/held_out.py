@@ -63,6 +63,19 @@ class HeldOut:
         """Mean of `log_p` over the users in `rows`, at one weight each."""
         return self.log_p(alpha.unsqueeze(1), rows).mean()
 
+    def log_gain(self, alpha: Float[Tensor, "R"], rows: Tensor | slice = slice(None)) -> Float[Tensor, ""]:
+        """log of the mean NDCG@10 of the users in `rows`, at one weight each, smoothed over those that were ranked.
+
+        NDCG(alpha) = sum_a k((alpha - a) / h) NDCG(a) / sum_a k((alpha - a) / h),     k(x) = exp(-x^2 / 2)
+
+        a: the weights that were ranked; h: their mean distance. Unlike that of a rank, the gradient is not 0.
+        """
+        assert self.alphas is not None and self.gains is not None
+        weights = self.alphas.to(alpha.dtype)
+        h = (weights.max() - weights.min()).clamp(min=1e-3) / max(len(weights) - 1, 1)
+        near = torch.softmax(-(((alpha.unsqueeze(1) - weights) / h) ** 2) / 2, 1)
+        return (near * self.gains[rows]).sum(1).mean().clamp(min=1e-12).log()
+
 
 def collect(
     hybrid: Hybrid,

@@ -46,11 +46,10 @@ class PostHoc(Strategy):
         encoders: folder of the shared encoder runs; null trains the encoder in the run's own folder, for this run only.
         encoder_checkpoint: model.pt of a run of the encoder alone (model=sasrec ...) or of a run with
             training=post_hoc; replaces the first stage.
-        select: criterion for fitting the fusion: the `likelihood` of the validation targets, or validation `ndcg`
-            (NDCG@10; only for null alphas of fusion=fixed and discrete, which are chosen from `alphas`). `auto` is ndcg
-            for these two and likelihood for learned fusions. `none` fits nothing: a learned fusion keeps its initial
-            values, so a search over these is a search over its curve.
-        alphas: candidates for alphas that are null, each in [0, 1].
+        select: criterion for fitting the fusion: validation `ndcg` (NDCG@10; smoothed where a fusion is learned), as
+            `auto`, or the `likelihood` of the validation targets. `none` fits nothing: a learned fusion keeps its
+            initial values, so a search over these is a search over its curve.
+        alphas: weights that are ranked: candidates for alphas that are null, each in [0, 1].
 
     Raises:
         ValueError: a value is out of range.
@@ -134,19 +133,13 @@ class PostHoc(Strategy):
         """The criterion for fitting the fusion, `ndcg` or `likelihood`; None if there is nothing to fit.
 
         Raises:
-            ValueError: training.select does not apply to this fusion.
+            ValueError: training.select=none, and an alpha is null.
         """
         if self.select == "none":
             check_chosen(fusion)
             return None
-        if any(p.requires_grad for p in fusion.parameters()):
-            if self.select == "ndcg":
-                raise UserError(
-                    "training.select=ndcg chooses null alphas of fusion=fixed or discrete; this fusion is "
-                    "fitted by likelihood. Use training.select=auto."
-                )
-            return "likelihood"
-        if not getattr(fusion, "unset", False):
+        learned = any(p.requires_grad for p in fusion.parameters())
+        if not (learned or getattr(fusion, "unset", False)):
             return None
         return "ndcg" if self.select == "auto" else self.select
 

@@ -11,7 +11,7 @@ from hybrid_seq_gnn.fusion.discrete import Discrete
 from hybrid_seq_gnn.fusion.fixed import Fixed
 from hybrid_seq_gnn.fusion.gated import Gated
 from hybrid_seq_gnn.fusion.learnable import Learnable
-from hybrid_seq_gnn.training.fusion_fit import choose, climb, fit, likelihood_of, maximise
+from hybrid_seq_gnn.training.fusion_fit import choose, climb, fit, maximise, reached
 from hybrid_seq_gnn.training.held_out import HeldOut, collect
 from tests.conftest import leave_last_two_out, make_sequences
 from tests.test_contracts import recommender
@@ -80,11 +80,41 @@ def test_without_a_ranking_the_candidates_are_those_that_are_given():
 
 def test_the_climb_ends_at_the_weight_of_each_bin_that_a_fine_grid_finds():
     seen, fusion = held_out(), Learnable(l2_weight=0.0)
-    assert len(list(climb(fusion, seen, torch.arange(400)))) > 1
+    assert len(list(climb(fusion, seen, torch.arange(400), "likelihood"))) > 1
     for place, rows in enumerate((seen.length <= 10, (seen.length > 10) & (seen.length <= 50), seen.length > 50)):
         fine = np.linspace(0.1, 0.9, 41)
         slow = [slow_likelihood(seen, alpha, rows.nonzero()[:, 0].tolist()) for alpha in fine]
         assert fusion.bins()[place].item() == pytest.approx(fine[int(np.argmax(slow))], abs=0.02)
+
+
+def peaks(users=400):
+    """NDCG@10 that is best at .2 for short histories, at .5 for medium and at .8 for long ones."""
+    seen = held_out(users)
+    best = torch.where(seen.length <= 10, 0.2, torch.where(seen.length <= 50, 0.5, 0.8))
+    return held_out(users, gains=1 - (GRID - best[:, None]) ** 2), best
+
+
+def test_learned_weights_go_where_ndcg_is_best():
+    seen, _ = peaks()
+    fusion = Learnable(l2_weight=0.0)
+    found = fit(fusion, seen, "ndcg")
+    assert fusion.bins().tolist() == pytest.approx([0.2, 0.5, 0.8], abs=0.03)
+    assert found["by"] == "ndcg"
+    ends = found["log_NDCG@10"]
+    assert max(ends["sequence"], ends["graph"], ends["before"]) < ends["after"] < 0
+
+
+def test_smoothed_ndcg_is_a_mean_of_near_weights_and_has_a_gradient():
+    seen, best = peaks(5)
+    alpha = torch.linspace(0.05, 0.95, 5, dtype=torch.float64, requires_grad=True)
+    slow = []
+    for u, at in enumerate(alpha.tolist()):
+        near = [np.exp(-(((at - a) / 0.1) ** 2) / 2) for a in GRID.tolist()]
+        slow.append(sum(k * g for k, g in zip(near, seen.gains[u].tolist(), strict=True)) / sum(near))
+    found = seen.log_gain(alpha)
+    assert found.exp().item() == pytest.approx(np.mean(slow), rel=1e-5)
+    found.backward()
+    assert (alpha.grad.sign() == (best - alpha).sign()).all()  # towards the best weight
 
 
 def test_users_who_are_left_out_say_when_to_stop():
@@ -92,10 +122,10 @@ def test_users_who_are_left_out_say_when_to_stop():
     noise = held_out()
     noise.states.copy_(torch.randn(noise.states.shape, generator=torch.Generator().manual_seed(1)))
     kept, learned = Gated(4), Gated(4)
-    found = maximise(kept, noise)["log_likelihood"]
-    for _ in climb(learned, noise, torch.arange(400)):
+    found = maximise(kept, noise, "likelihood")["log_likelihood"]
+    for _ in climb(learned, noise, torch.arange(400), "likelihood"):
         pass
-    by_heart = likelihood_of(learned, noise, torch.arange(400))
+    by_heart = reached(learned, noise, torch.arange(400), "likelihood")
     assert found["before"] - 1e-9 <= found["cross_validated"]
     assert found["after"] < found["before"] + 0.5 * (by_heart - found["before"])
     assert found["sequence"] == pytest.approx(noise.seq.mean().item())
@@ -103,7 +133,7 @@ def test_users_who_are_left_out_say_when_to_stop():
 
 def test_a_heavy_penalty_holds_the_weights_where_they_were():
     fusion = Learnable(l2_weight=1e4)
-    maximise(fusion, held_out())
+    maximise(fusion, held_out(), "likelihood")
     assert fusion.bins().tolist() == pytest.approx([0.4, 0.5, 0.6], abs=1e-3)
 
 
@@ -111,7 +141,7 @@ def test_a_side_that_is_never_right_breaks_nothing():
     seen = held_out()
     seen.graph.fill_(-torch.inf)
     fusion = Learnable(l2_weight=0.0)
-    maximise(fusion, seen)
+    maximise(fusion, seen, "likelihood")
     assert fusion.bins().tolist() == pytest.approx([0.9] * 3, abs=1e-3)
     fixed = Fixed(alpha=None)
     assert choose(fixed, seen, "likelihood")["candidates"][0]["log_likelihood"] is None

@@ -146,7 +146,6 @@ def test_only_a_post_hoc_training_chooses_an_alpha(tmp_path):
         (["training.encoder_checkpoint=results.json"], "cannot be read"),
         (["fusion.level=embedding"], "+experiment=study/embeddings"),
         (["gnn=lightgcn"], "or gnn=evidence"),
-        (["fusion=learnable", "training.select=ndcg"], "fitted by likelihood"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
