@@ -31,7 +31,7 @@ def findings(
     """A sentence for everything that a reader must know to take the table for what it is, most important first."""
     said = [summary(frame[frame["name"] == other.name], other, alpha) for other in others]
     said += empty_groups(frame) + small_groups(frame) + same_for_all(frame)
-    said += seeds(baseline, others, two_level)
+    said += seeds(baseline, others, two_level) + other_seeds(baseline, others)
     said += fewer_trials(baseline.trials, max(other.trials for other in others))
     return said + other_differences(baseline, others)
 
@@ -122,6 +122,14 @@ def seeds(baseline: Configuration, others: Sequence[Configuration], two_level: b
         who = "All configurations have" if len(single) == len(every) else f"{'; '.join(single)}:"
         said.append(f"{who} one seed only: how much another seed would change is not known.")
     return said
+
+
+def other_seeds(baseline: Configuration, others: Sequence[Configuration]) -> list[str]:
+    """Which configurations have other seeds than the baseline, so that a part of the difference is that of seeds."""
+    ours, *rest = (", ".join(map(str, one.seeds)) for one in (baseline, *others))
+    differ = [f"{one.name} ({its})" for one, its in zip(others, rest, strict=True) if its != ours]
+    what = "other seeds than the baseline"
+    return [f"{'; '.join(differ)}: {what} ({ours}), so the difference is also one of seeds."] if differ else []
 
 
 def fewer_trials(baseline: int, challenger: int) -> list[str]:

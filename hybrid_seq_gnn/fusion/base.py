@@ -25,7 +25,8 @@ class Fusion(Limited, nn.Module):
         score level, geometric: p(next) = p_seq(next)^alpha(n) * p_graph(next)^(1 - alpha(n)) / Z
 
     where Z normalises the sum over all items to 1. A linear mixture ranks an item high if either side does, a geometric
-    one if both do. A subclass defines `alpha`.
+    one if both do. Both sides are distributions over all items; a ranking takes the history out of the mixture. So in a
+    linear one, the side that gives the history more weighs less than alpha says. A subclass defines `alpha`.
 
     Args:
         level: `score` mixes the two distributions of the next item, `embedding` the two embeddings of an item.

@@ -9,6 +9,7 @@ from hybrid_seq_gnn.compare.sentences import (
     counted,
     fewer_trials,
     other_differences,
+    other_seeds,
     verdict,
 )
 from hybrid_seq_gnn.compare.table import PRIMARY
@@ -60,6 +61,7 @@ def sentences(facts: Facts) -> list[str]:
         the_others(facts),
         how_sure(base, best, row),
         *fewer_trials(tries(facts, base), tries(facts, best)),
+        *other_seeds(base, [best]),
         *other_differences(base, [best]),
     ]
 

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
 
 from hybrid_seq_gnn.compare.command import sides
-from hybrid_seq_gnn.compare.sentences import findings, verdict
+from hybrid_seq_gnn.compare.sentences import findings, other_seeds, verdict
 from hybrid_seq_gnn.compare.table import COLUMNS, compare
 from hybrid_seq_gnn.evaluation.metrics import per_user
 from hybrid_seq_gnn.evaluation.significance import combined_p, holm
@@ -139,6 +141,13 @@ def test_the_same_ranks_are_a_gap_and_said(tmp_path):
     assert np.isnan(row["p_t"]) and np.isnan(row["low"]) and row["significant"] is None
     assert "all users have the same difference in NDCG@10 overall" in said(frame, base, [other])
     assert "--two-level had no seeds to draw" in said(frame, base, [other], two_level=True)
+
+
+def test_other_seeds_than_those_of_the_baseline_are_said(tmp_path):
+    base, (other,) = world(tmp_path)
+    assert other_seeds(base, [other]) == []
+    (line,) = other_seeds(base, [replace(other, name="one", runs=other.runs[1:])])
+    assert line == "one (1): other seeds than the baseline (0, 1), so the difference is also one of seeds."
 
 
 def test_seeds_are_said_one_seed_too(tmp_path):
