@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from hybrid_seq_gnn.api.frames import Source, data_of, is_frame, plain, to_pandas
+from hybrid_seq_gnn.api.frames import Source, data_of, plain, to_pandas
 from hybrid_seq_gnn.compare.table import compare
 from hybrid_seq_gnn.data.titles import Titles
 from hybrid_seq_gnn.errors import UserError
@@ -139,9 +139,9 @@ class LoadedRun:
             folder: for its results; None is a folder below outputs/evaluate/.
         """
         with tempfile.TemporaryDirectory() as scratch:
-            base = None if is_frame(data) else self.config["data"]
-            name, node = data_of(data, Path(scratch), base)
+            name, node = data_of(data, Path(scratch), self.config["data"])
             ranked = rank_data(self.trained, node)
+            node = {**node, "path": None} if node["path"] and Path(scratch) in Path(node["path"]).parents else node
             config, place = {**self.config, "data": node}, None if folder is None else Path(folder)
             found = evaluate(self._run, config, name, ranked, place)
         return LoadedRun(found, self._device)
@@ -153,7 +153,7 @@ class LoadedRun:
             UserError: the two were not evaluated on the same users and items.
         """
         baseline, mine = name_configurations([[other._run], [self._run]])
-        return compare(baseline, [mine], metrics)
+        return compare(baseline, [mine], several(metrics))
 
 
 def several(given: Any) -> list[Any]:
@@ -167,4 +167,4 @@ def load_run(path: str | Path, device: str = "auto") -> LoadedRun:
     Raises:
         UserError: there is none.
     """
-    return LoadedRun(choose(path), device)
+    return LoadedRun(choose(conform("path", plain(path), str)), device)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.results.labels import counted
 from hybrid_seq_gnn.results.run_table import run_table
 from hybrid_seq_gnn.results.runs import FinishedRun
 from hybrid_seq_gnn.run.options import changed
@@ -34,12 +35,12 @@ def run(args: argparse.Namespace) -> str:
     said = [
         run_table(written.results),
         *found.data.get("filters", []),
-        f"{chosen.folder} on {len(found.users):,} users.",
+        f"{chosen.folder} on {counted(len(found.users), 'user')}.",
     ]
     if found.unknown or found.left_out:
         said.append(
-            f"Left out: {found.unknown:,} events of items that the model does not know, and {found.left_out:,} users "
-            "whose held-out item is one of them or has nothing known before it."
+            f"Left out: {counted(found.unknown, 'event')} of items that the model does not know, and "
+            f"{counted(found.left_out, 'user')} whose held-out item is one of them or has nothing known before it."
         )
     return "\n".join([*said, f"written to {written.folder}"])
 
@@ -53,7 +54,9 @@ def of_histories(args: argparse.Namespace, chosen: FinishedRun) -> Ranked:
         with tempfile.TemporaryDirectory(dir=args.scratch) as folder:
             on_ray([str(Path(path).resolve()) for path in paths], Rank, arguments, args.address, Path(folder) / "parts")
             frame = pd.read_parquet(Path(folder) / "parts")
+        candidates = load_trained(chosen, "cpu").item_ids
     else:
         rank = Rank(*arguments)
         frame = pd.concat([rank(part) for part in frames_in(paths)], ignore_index=True)
-    return summed_up(frame.drop(columns="unknown"), int(frame["unknown"].sum()))
+        candidates = rank.trained.item_ids
+    return summed_up(candidates, frame.drop(columns="unknown"), int(frame["unknown"].sum()))

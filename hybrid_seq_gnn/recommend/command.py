@@ -4,7 +4,6 @@ import argparse
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 
 from hybrid_seq_gnn.bars import tqdm
 from hybrid_seq_gnn.errors import UserError, reading
+from hybrid_seq_gnn.results.labels import counted
 from hybrid_seq_gnn.run.options import changed, read_setting
 from hybrid_seq_gnn.use.histories import EVERYONE, Histories, of_source, of_training, typed
 from hybrid_seq_gnn.use.load import Trained, choose, load_trained
@@ -34,13 +34,13 @@ def run(args: argparse.Namespace) -> str:
         arguments = (str(chosen.folder.resolve()), args.k, args.include_seen, args.explain, args.titles, args.device)
         with new_folder(args.out) as folder:
             on_ray([str(Path(path).resolve()) for path in paths], Recommend, arguments, args.address, folder)
-        return f"{chosen.folder}: {args.k} items for {users:,} users.\nwritten to {args.out}"
+        return f"{chosen.folder}: {counted(args.k, 'item')} for {counted(users, 'user')}.\nwritten to {args.out}"
     trained = load_trained(chosen, args.device)
     titles = titles_of(trained.config["data"], args.titles, trained.item_ids)
     histories, total = asked(args, trained)
     if args.out is None:
         first = next(histories)
-        some = replace(first.take(np.arange(min(SHOWN, len(first)))), unknown=first.unknown)
+        some = first.take(np.arange(min(SHOWN, len(first))))
         tally = Tally(args, trained, titles, len(some))
         shown = pd.concat(list(tally.frames(iter([some])))).to_string(index=False, float_format="{:.3f}".format)
         more = f" The first of {total:,}; --out FILE writes all." if len(some) < total else ""
@@ -144,7 +144,7 @@ class Tally:
 
     def __init__(self, args: argparse.Namespace, trained: Trained, titles: dict[int | str, str], total: int) -> None:
         self.args, self.trained, self.titles, self.total = args, trained, titles, total
-        self.empty = self.unknown = 0
+        self.empty = self.unknown = self.short = 0
 
     def frames(self, parts: Iterator[Histories]) -> Iterator[pd.DataFrame]:
         """Rows of recommendations, part by part."""
@@ -154,14 +154,21 @@ class Tally:
                 self.unknown += part.unknown
                 for found in recommend(self.trained, part, self.args.k, include_seen=include_seen):
                     self.empty += int((found.histories.lengths == 0).sum())
+                    self.short += int((found.items == 0).any(1).sum())
                     bar.update(len(found.histories))
                     yield rows_of(self.trained, found, self.titles, self.args.explain)
 
     def sentence(self) -> str:
         """What was done."""
-        said = [f"{self.args.k} items for {self.total:,} user{'' if self.total == 1 else 's'}"]
+        up_to, k = "up to " if self.short else "", self.args.k
+        said = [f"{up_to}{counted(k, 'item')} for {counted(self.total, 'user')}"]
+        if self.short:
+            helps = "" if self.args.include_seen else " (--include-seen adds those of the history)"
+            said.append(f"{counted(self.short, 'user')} had fewer than {counted(k, 'candidate')} left{helps}")
         if self.unknown:
-            said.append(f"{self.unknown:,} events of items that the model does not know were left out")
+            were = "was" if self.unknown == 1 else "were"
+            said.append(f"{counted(self.unknown, 'event')} of items that the model does not know {were} left out")
         if self.empty:
-            said.append(f"{self.empty:,} histories were empty and got the most popular items")
+            were = "was" if self.empty == 1 else "were"
+            said.append(f"{counted(self.empty, 'history')} {were} empty and got the most popular items")
         return "; ".join(said) + "."

@@ -97,6 +97,17 @@ def value_in_words(value: Any, exact: bool = False) -> str:
     return str(value)
 
 
+def counted(number: int, name: str) -> str:
+    """A number of things: 1 user, 2 users, 1,000 histories.
+
+    Example:
+        >>> counted(1, "history"), counted(1000, "history")
+        ('1 history', '1,000 histories')
+    """
+    many = f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"
+    return f"{number:,} {name if number == 1 else many}"
+
+
 class Number(str):
     """A number that is formatted already."""
 

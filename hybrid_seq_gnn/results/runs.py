@@ -67,13 +67,23 @@ class FinishedRun:
         statistics = self.results.get("alpha_stats")
         return statistics[OVERALL]["mean"] if statistics else None
 
+    @property
+    def trained_on(self) -> str | None:
+        """The hash of data and split of the training; None where they are those of the ranking."""
+        trained: str | None = (self.results.get("evaluated") or {}).get("trained_on")
+        return None if trained == self.split_hash else trained
+
     @cached_property
     def every_setting(self) -> dict[str, Any]:
-        """Its name if it has one, the options of the groups in use, and their settings, all but the logger's."""
+        """Its name if it has one, the options of the groups in use, and their settings, all but the logger's.
+
+        Of what `evaluate` wrote also `trained_on`, where the model was trained on other data than it ranks.
+        """
         config = {key: value for key, value in self.results["config"].items() if key != "logger"}
         options = {group: option for group, option in self.results["options"].items() if config.get(group)}
         settings = {key: value for key, value in flatten(config) if "." in key or key == "seed"}
-        return ({"name": self.given_name} if self.given_name else {}) | options | settings
+        named = {"name": self.given_name} if self.given_name else {}
+        return named | options | settings | ({"trained_on": self.trained_on[:12]} if self.trained_on else {})
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -88,7 +98,7 @@ class FinishedRun:
     @cached_property
     def identity(self) -> str:
         """What all repeats of a configuration have in common."""
-        return identity(self.results["config"], self.split_hash, seed=False)
+        return identity({**self.results["config"], "trained_on": self.trained_on}, self.split_hash, seed=False)
 
     @cached_property
     def per_user(self) -> "pd.DataFrame":
@@ -144,7 +154,8 @@ def require_comparable(runs: Sequence[FinishedRun]) -> None:
         both = f"{first.folder} and {run.folder} cannot be compared:"
         if run.split_hash != first.split_hash:
             raise UserError(
-                f"{both} they have other data or another split ({data_of(first)} and {data_of(run)}). Name runs of one."
+                f"{both} they have other data, another split or, evaluated elsewhere, other candidates "
+                f"({data_of(first)} and {data_of(run)}). Name runs of one."
             )
         for key, one, other in zip(RANKING, first.ranking[1:], run.ranking[1:], strict=True):
             if one != other:

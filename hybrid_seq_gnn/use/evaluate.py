@@ -1,7 +1,8 @@
 """A trained model, ranked on other data whose items have the same ids: next month's log, say."""
 
-import hashlib
 from dataclasses import dataclass, replace
+from hashlib import blake2b
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from hybrid_seq_gnn.evaluation.ranks import rank_of_target
 from hybrid_seq_gnn.results.runs import FinishedRun
 from hybrid_seq_gnn.run.build import build
 from hybrid_seq_gnn.run.folder import lock_folder
-from hybrid_seq_gnn.run.identity import Config, identity
+from hybrid_seq_gnn.run.identity import Config, digest, identity
 from hybrid_seq_gnn.use.histories import Histories, cut, known
 from hybrid_seq_gnn.use.load import Trained
 from hybrid_seq_gnn.use.recommend import batches, require_users
@@ -46,6 +47,8 @@ class Ranked:
 def rank(trained: Trained, histories: Histories, targets: np.ndarray) -> pd.DataFrame:
     """The rank of each user's held-out item: a row per user, as in per_user.parquet, and rank 0 where there is none.
 
+    One more column, `before`, is a hash of the ids of the history.
+
     Args:
         histories: what came before.
         targets: (U,) numbers of the held-out items; 0 is unknown.
@@ -62,7 +65,15 @@ def rank(trained: Trained, histories: Histories, targets: np.ndarray) -> pd.Data
     groups = build(trained.config["evaluation"]).groups.group_of(histories.lengths)
     ids = np.concatenate([trained.item_ids[:1], trained.item_ids])[targets]
     columns = {"user": histories.users, "target": ids, "length": histories.lengths, "group": groups}
-    return pd.DataFrame({**columns, "rank": np.where(targets > 0, ranks, 0), "alpha": alpha})
+    columns |= {"rank": np.where(targets > 0, ranks, 0), "alpha": alpha, "before": hashes(trained, histories)}
+    return pd.DataFrame(columns)
+
+
+def hashes(trained: Trained, histories: Histories) -> list[str]:
+    """A hash of the ids of each history, which does not depend on their numbers."""
+    codes = pd.util.hash_array(trained.item_ids.astype(str).astype(object))[histories.items - 1]
+    ends = histories.indptr.tolist()
+    return [blake2b(codes[a:b].tobytes(), digest_size=16).hexdigest() for a, b in pairwise(ends)]
 
 
 def rank_data(trained: Trained, node: Config) -> Ranked:
@@ -83,28 +94,36 @@ def rank_data(trained: Trained, node: Config) -> Ranked:
     histories = known(before.users, before.indptr, before.items)
     same = prepared.split_hash == trained.split_hash
     histories = replace(histories, rows=rows) if same else histories
-    found = summed_up(rank(trained, histories, numbers[first + test[rows]]), histories.unknown)
+    found = summed_up(trained.item_ids, rank(trained, histories, numbers[first + test[rows]]), histories.unknown)
     found.data["filters"] = list(prepared.log)
     if same:  # it can be compared with runs
         found.data.update(hash=prepared.data_hash, split_hash=prepared.split_hash)
     return found
 
 
-def summed_up(frame: pd.DataFrame, unknown: int) -> Ranked:
+def summed_up(candidates: np.ndarray, frame: pd.DataFrame, unknown: int) -> Ranked:
     """The rows of `rank` that have a rank, and a card of the data.
 
+    Its hash is that of users, histories, held-out items and candidates: results with another one cannot be compared.
+
+    Args:
+        candidates: ids of all items of the model.
+
     Raises:
-        UserError: there is none.
+        UserError: there is none, or a user is there twice.
     """
+    if len(twice := frame["user"][frame["user"].duplicated()]):
+        raise UserError(f"the user {twice.iloc[0]} is there twice; a user is evaluated once. Leave a row out.")
     users = frame[frame["rank"] > 0].reset_index(drop=True)
     if users.empty:
         raise UserError(
             f"no user can be evaluated: of {len(frame):,} held-out items, none is an item of the training data with "
             "such an item before it. Do both logs use the same item ids?"
         )
-    what = users[["user", "target", "length"]].sort_values("user", kind="stable")
-    digest = hashlib.sha256(what.to_csv(index=False).encode()).hexdigest()
-    card: dict[str, Any] = {"hash": digest, "split_hash": digest, "users": len(users)}
+    what = users[["user", "target", "length", "before"]].sort_values("user", kind="stable").to_csv(index=False)
+    mine = digest([what, sorted(candidates.astype(str).tolist())])
+    users = users.drop(columns="before")
+    card: dict[str, Any] = {"hash": mine, "split_hash": mine, "users": len(users)}
     card |= {"items": users["target"].nunique(), "events": int(users["length"].sum()) + len(users)}
     card |= {"groups": {name: int(count) for name, count in users["group"].value_counts().items()}}
     return Ranked(users, card, unknown, len(frame) - len(users))
@@ -123,7 +142,7 @@ def evaluate(run: FinishedRun, config: Config, option: str, ranked: Ranked, fold
         UserError: the folder holds something else.
     """
     groups = build(config["evaluation"]).groups
-    of_both = identity(config, ranked.data["split_hash"])
+    of_both = digest([identity(config, ranked.data["split_hash"]), run.results["identity"]])
     folder = folder or Path("outputs") / "evaluate" / f"{run.folder.resolve().name}-{of_both[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
     lengths = ranked.users["length"].to_numpy()
@@ -143,7 +162,12 @@ def evaluate(run: FinishedRun, config: Config, option: str, ranked: Ranked, fold
             "test_metrics": {key: value for key, value in grouped[OVERALL].items() if key != "count"},
             "grouped_metrics": grouped,
             "sha256": {"per_user.parquet": files.checksum(folder / "per_user.parquet")},
-            "evaluated": {"run": str(run.folder), "unknown_events": ranked.unknown, "users_left_out": ranked.left_out},
+            "evaluated": {
+                "run": str(run.folder),
+                "trained_on": run.split_hash,
+                "unknown_events": ranked.unknown,
+                "users_left_out": ranked.left_out,
+            },
         }
         if "alpha_stats" in results:
             results["alpha_stats"] = alpha_statistics(ranked.users["alpha"].to_numpy(), lengths, groups)

@@ -34,14 +34,14 @@ class Histories:
         indptr: (U + 1,) user u's events are `items[indptr[u]:indptr[u + 1]]`.
         items: numbers 1..N.
         rows: (U,) their rows in the training data; None for users of other data.
-        unknown: events of items that the model does not know, which are left out.
+        lost: (U,) events of items that the model does not know, which are left out; None is none.
     """
 
     users: np.ndarray
     indptr: np.ndarray
     items: np.ndarray
     rows: np.ndarray | None = None
-    unknown: int = 0
+    lost: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -51,6 +51,11 @@ class Histories:
         """(U,) events of each user."""
         return np.diff(self.indptr)
 
+    @property
+    def unknown(self) -> int:
+        """Events that are left out, of all users."""
+        return 0 if self.lost is None else int(self.lost.sum())
+
     def parts(self, size: int) -> Iterator["Histories"]:
         """Parts of `size` users."""
         for start in range(0, len(self), size):
@@ -58,10 +63,9 @@ class Histories:
 
     def take(self, chosen: np.ndarray) -> "Histories":
         """Some users, in the given order."""
-        ends = self.indptr[chosen + 1]
-        return cut(
-            self.users[chosen], self.indptr[chosen], ends, self.items, None if self.rows is None else self.rows[chosen]
-        )
+        rows, lost = (None if part is None else part[chosen] for part in (self.rows, self.lost))
+        some = cut(self.users[chosen], self.indptr[chosen], self.indptr[chosen + 1], self.items, rows)
+        return replace(some, lost=lost)
 
 
 def cut(users: np.ndarray, first: np.ndarray, end: np.ndarray, items: np.ndarray, rows: np.ndarray | None) -> Histories:
@@ -83,7 +87,7 @@ def of_lists(trained: Trained, users: Iterable[Any], lists: Sequence[Collection[
 def known(users: np.ndarray, indptr: np.ndarray, numbers: np.ndarray) -> Histories:
     """Histories without unknown items, whose number is 0."""
     kept = np.concatenate([[0], np.cumsum(numbers > 0)])
-    return Histories(users, kept[indptr], numbers[numbers > 0], unknown=int((numbers == 0).sum()))
+    return Histories(users, kept[indptr], numbers[numbers > 0], lost=np.diff(indptr) - np.diff(kept[indptr]))
 
 
 def typed(trained: Trained, ids: Iterable[Any]) -> Histories:

@@ -31,6 +31,7 @@ from hybrid_seq_gnn.use.titles import titles_of
 COLUMNS = ["user", "history"]
 LISTS = [pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list, pa.types.is_list_view, pa.types.is_null]
 TEXT = [pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view]
+BYTES = [pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view]
 USERS = 1 << 13  # at a time
 
 
@@ -40,7 +41,8 @@ def files_of(path: Path) -> list[str]:
     Raises:
         UserError: there is none.
     """
-    found = sorted(glob.glob(f"{path}/*.parquet") if path.is_dir() else glob.glob(str(path)))
+    there = glob.escape(str(path)) if path.exists() else str(path)  # a name may hold what a glob has
+    found = sorted(glob.glob(f"{there}/*.parquet" if path.is_dir() else there))
     if not found:
         raise UserError(f"--histories {path}: there is no such file, nor a folder or glob of .parquet files.")
     return found
@@ -50,7 +52,8 @@ def rows_in(paths: list[str]) -> int:
     """Rows of Parquet files with the two columns.
 
     Raises:
-        UserError: one cannot be read or lacks a column, or users are text in one and numbers in another.
+        UserError: there is none, one cannot be read or lacks a column, users are neither whole numbers nor text, or are
+            text in one and numbers in another.
     """
     total, users = 0, {}
     for path in paths:
@@ -58,16 +61,27 @@ def rows_in(paths: list[str]) -> int:
             file = pq.ParquetFile(path)
             if missing := {*COLUMNS} - {*file.schema_arrow.names}:
                 raise UserError(f"--histories {path} lacks the column {', '.join(sorted(missing))}.")
+            if not file.metadata.num_rows:
+                continue  # its columns may have any type
             kind = file.schema_arrow.field("history").type
             if not any(is_kind(kind) for is_kind in LISTS):
                 raise UserError(f"--histories {path}: the column history holds {kind}, and not lists of item ids.")
-            user = file.schema_arrow.field("user").type
-            user = user.value_type if pa.types.is_dictionary(user) else user
-            users[any(is_kind(user) for is_kind in TEXT)] = f"{user} in {path}"
             total += file.metadata.num_rows
+            user = value_type(file.schema_arrow.field("user").type)
+            text = any(is_kind(user) for is_kind in (*TEXT, *BYTES))
+            if not text and not pa.types.is_integer(user):
+                raise UserError(f"--histories {path}: the column user holds {user}; expected whole numbers or text.")
+            users[text] = f"{user} in {path}"
+    if not total:
+        raise UserError(f"--histories {', '.join(paths[:3])}: there is no row. Write a row per user.")
     if len(users) > 1:
         raise UserError(f"--histories: the column user holds {' and '.join(users.values())}. Write all as text.")
     return total
+
+
+def value_type(kind: pa.DataType) -> pa.DataType:
+    """The type of a column's values, also where it has a dictionary of them."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def lists_of(frame: pd.DataFrame) -> list[Any]:
@@ -116,8 +130,7 @@ class Rank:
         targets = self.trained.numbers([one[-1] if one else "" for one in lists])
         before = [one[:-1] for one in lists]
         histories = of_lists(self.trained, frame["user"], before)
-        unknown = np.array([len(one) for one in before]) - histories.lengths
-        return rank(self.trained, histories, targets).assign(unknown=unknown)
+        return rank(self.trained, histories, targets).assign(unknown=histories.lost)
 
 
 Job = Recommend | Rank
@@ -156,13 +169,17 @@ def frame_of(rows: pa.RecordBatch | pa.Table | pd.DataFrame, path: str = "FILES"
     """Rows as a frame. Where a list holds a null, pandas would make floats of its numbers; they stay what they are.
 
     Raises:
-        UserError: a row has no user.
+        UserError: a row has no user, or one that is bytes and no UTF-8.
     """
     if isinstance(rows, pd.DataFrame):
         return rows
     if rows["user"].null_count:
         raise UserError(f"--histories {path}: a row has no user. Fill it, or leave the row out.")
     frame: pd.DataFrame = rows.to_pandas(ignore_metadata=True)  # pandas may have written a column as an index
+    kind = value_type(rows["user"].type)
+    if any(is_kind(kind) for is_kind in BYTES):
+        with reading(f"--histories {path}: the column user holds bytes that are no UTF-8"):
+            frame["user"] = rows["user"].cast(kind).cast(pa.string()).to_pandas()
     lists = rows["history"]
     if not pa.types.is_null(lists.type) and pc.list_flatten(lists).null_count:
         frame["history"] = pd.Series(lists.to_pylist(), dtype=object)

@@ -68,7 +68,7 @@ def writer(path: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
             first = file is None
             if path.suffix == ".parquet":
                 rows = pa.Table.from_pandas(frame, preserve_index=False)
-                file = file or held.enter_context(pq.ParquetWriter(temporary, rows.schema))
+                file = file or held.enter_context(pq.ParquetWriter(temporary, with_text(rows.schema)))
                 file.write_table(rows.cast(file.schema))
                 return
             file = file or held.enter_context(temporary.open("w", encoding="utf-8", newline=""))
@@ -79,6 +79,11 @@ def writer(path: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
                 file.writelines(json.dumps(one, ensure_ascii=False) + "\n" for one in records)
 
         yield append
+
+
+def with_text(schema: pa.Schema) -> pa.Schema:
+    """A schema in which the columns of text have that type also where there is no row yet to show it."""
+    return pa.schema([one.with_type(pa.string()) if pa.types.is_null(one.type) else one for one in schema])
 
 
 def check_ending(path: Path) -> None:

@@ -57,7 +57,7 @@ def test_histories_are_streamed_from_parquet(run, tmp_path, capsys, monkeypatch)
     text = said(
         capsys, recommend, run.folder, "--histories", tmp_path / "in.parquet", "--k", 4, "--out", tmp_path / "o.csv"
     )
-    assert "for 23 users; 1 events of items that the model does not know were left out; 6 histories" in text
+    assert "for 23 users; 1 event of items that the model does not know was left out; 6 histories were" in text
     found = pd.read_csv(tmp_path / "o.csv")
     assert list(dict.fromkeys(found["user"])) == [f"ü {k}" for k in range(23)]
     for part in ("1/2", "2/2"):  # every other row, also where a batch has an odd number of them
@@ -100,7 +100,7 @@ def test_users_of_another_log_need_no_training(run, tmp_path, capsys):
         "data.timestamp=when",
     ]
     text = said(capsys, recommend, run.folder, *columns, "--k", 2)
-    assert "for 2 users; 1 events of items" in text
+    assert "for 2 users; 1 event of items" in text
     expected = [*run.recommend(history=items[[1, 3]], k=2)["item"], *run.recommend(history=items[[2]], k=2)["item"]]
     assert [line.split()[2] for line in text.splitlines()[1:5]] == [str(one) for one in expected]
 
@@ -250,7 +250,7 @@ def test_another_log_is_ranked_by_its_known_items(run, tmp_path, capsys):
     text = said(
         capsys, evaluate, run.folder, "data=table", f"data.path={tmp_path / 'log.csv'}", "--output", tmp_path / "o"
     )
-    assert "Left out: 2 events of items that the model does not know, and 1 users" in text
+    assert "Left out: 2 events of items that the model does not know, and 1 user whose" in text
     found = load_run(tmp_path / "o")
     assert found.per_user["user"].tolist() == [
         "user 0",

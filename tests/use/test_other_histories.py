@@ -62,3 +62,55 @@ def test_a_path_that_is_no_utf_8_is_refused_before_anything_is_done(command, giv
     monkeypatch.chdir(tmp_path)
     assert "\\udce9" in (message := refused(command, run.folder, given)) and "expected UTF-8" in message
     assert not [*tmp_path.iterdir()]
+
+
+UNREADABLE = {
+    "floats": [1.0, 2.5],
+    "dates": list(pd.to_datetime(["2026-01-01", "2026-01-02"])),
+    "lists": [[1], [2]],
+    "bytes": [b"\xff", b"\xfe"],
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_users_that_are_neither_numbers_nor_text_are_refused(name, run, tmp_path):
+    lists = [run.items[:3].tolist()] * 2
+    pd.DataFrame({"user": UNREADABLE[name], "history": lists}).to_parquet(tmp_path / "h.parquet")
+    for command, out in ((recommend, "--out"), (evaluate, "--output")):
+        message = refused(command, run.folder, "--histories", tmp_path / "h.parquet", out, tmp_path / "x.jsonl")
+        assert f"{tmp_path / 'h.parquet'}: the column user holds " in message
+    assert [path.name for path in tmp_path.iterdir()] == ["h.parquet"]
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+def test_users_that_are_bytes_are_text(ending, run, tmp_path):
+    lists = [run.items[:3].tolist()] * 2
+    pd.DataFrame({"user": pd.Categorical([b"u1", "ü".encode()]), "history": lists}).to_parquet(tmp_path / "h.parquet")
+    out = tmp_path / f"x.{ending}"
+    recommend([str(run.folder), "--histories", str(tmp_path / "h.parquet"), "--k", "1", "--out", str(out)])
+    read = {"parquet": pd.read_parquet, "csv": pd.read_csv, "jsonl": lambda path: pd.read_json(path, lines=True)}
+    assert read[ending](out)["user"].tolist() == ["u1", "ü"]
+
+
+@pytest.mark.parametrize("kind", ["int64", "float64", "object"])
+def test_a_file_without_rows_is_refused_and_may_lie_among_others(kind, run, tmp_path, capsys):
+    empty = pd.DataFrame({"user": pd.Series([], dtype=kind), "history": []})
+    empty.to_parquet(tmp_path / "a.parquet")
+    for command in (recommend, evaluate):
+        assert "a.parquet: there is no row" in refused(command, run.folder, "--histories", tmp_path / "a.parquet")
+    pd.DataFrame({"user": ["u"], "history": [run.items[:3].tolist()]}).to_parquet(tmp_path / "b.parquet")
+    assert "on 1 user." in said(capsys, evaluate, run.folder, "--histories", tmp_path, "--output", tmp_path / "e")
+
+
+@pytest.mark.parametrize("name", ["h[1].parquet", "part [a]/x.parquet", "h?.parquet", "h*.parquet"])
+@pytest.mark.parametrize("asked", ["file", "folder"])
+def test_a_file_whose_name_reads_as_a_glob_is_itself(name, asked, run, tmp_path, capsys):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    for other, user in ((tmp_path / "h1.parquet", "wrong"), (path, "right")):
+        pd.DataFrame({"user": [user], "history": [run.items[:3].tolist()]}).to_parquet(other)
+    if asked == "folder":
+        (tmp_path / "h1.parquet").unlink()
+    given = path if asked == "file" else path.parent
+    shown = said(capsys, recommend, run.folder, "--histories", given, "--k", 1)
+    assert "right" in shown and "wrong" not in shown and "for 1 user." in shown
