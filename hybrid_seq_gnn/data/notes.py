@@ -17,7 +17,7 @@ UNITS = {
     "ns": ("nanoseconds", 10**9),
 }
 RECENT = (6e8, 6e9)  # seconds, from 1989 to 2160
-MOST_REPEATS = 0.1  # of held-out items that repeat the event before
+MOST_REPEATS = 0.1  # of held-out items that repeat an event before
 MOST_TIES = 0.2  # of held-out items that have the time of the event before
 
 
@@ -85,17 +85,33 @@ def newest_first(events: Events) -> bool:
     return int((same & (times[1:] < times[:-1])).sum()) > int((same & (times[1:] > times[:-1])).sum())
 
 
-def easy_targets(sequences: Sequences, split: Split, duplicates: str) -> list[str]:
-    """A line where more than a tenth of the held-out items repeat the event before them."""
+def repeated_targets(sequences: Sequences, split: Split, duplicates: str) -> list[str]:
+    """A line where more than a tenth of the held-out items are among the events before them."""
     at = targets(sequences, split)
-    share = float((sequences.items[at] == sequences.items[at - 1]).mean()) if len(at) else 0.0
+    share = float(repeated(sequences, split).mean()) if len(at) else 0.0
     if share <= MOST_REPEATS:
         return []
-    helps = "; data.duplicates=drop helps if the file has events twice"
+    said = f"warning: {100 * share:.0f} % of the held-out items are in the user's history already"
+    last = float((sequences.items[at] == sequences.items[at - 1]).mean())
+    if last > MOST_REPEATS:
+        said += f" ({100 * last:.0f} % repeat the event before them, so a model that repeats the last item looks good"
+        twice = duplicates == "keep" and sequences.timestamps is not None
+        said += "; data.duplicates=drop helps if the file has events twice)" if twice else ")"
     return [
-        f"warning: {100 * share:.0f} % of the held-out items repeat the event before them, so a model that repeats the "
-        "last item looks good" + (helps if duplicates == "keep" and sequences.timestamps is not None else "")
+        f"{said}, of which recommend shows none: for items that are used again, set evaluation.mask_history=false "
+        "(and loss=cross_entropy)"
     ]
+
+
+def repeated(sequences: Sequences, split: Split) -> np.ndarray:
+    """Whether each test target is among the events before it."""
+    users = np.flatnonzero(split.test > 0)
+    target = np.zeros(sequences.num_users, dtype=sequences.items.dtype)
+    target[users] = sequences.items[targets(sequences, split)]
+    same = np.flatnonzero(sequences.items == np.repeat(target, sequences.lengths))  # the targets, and few others
+    user = np.searchsorted(sequences.indptr, same, side="right") - 1
+    before = user[same - sequences.indptr[user] < split.test[user]]
+    return np.isin(users, before)
 
 
 def targets(sequences: Sequences, split: Split) -> np.ndarray:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from hybrid_seq_gnn.data import cache
 from hybrid_seq_gnn.data.filters import filter_events
-from hybrid_seq_gnn.data.notes import easy_targets, missing_ids, tied_targets, time_span
+from hybrid_seq_gnn.data.notes import missing_ids, repeated_targets, tied_targets, time_span
 from hybrid_seq_gnn.data.raw import Part
 from hybrid_seq_gnn.data.sequences import Sequences, by_user
 from hybrid_seq_gnn.data.source import Source
@@ -99,7 +99,7 @@ def make(source: Source, content: list[Part]) -> cache.Arrays:
     else:
         split = leave_one_out(sequences)
     lines += tied_targets(events, sequences, split)
-    lines += easy_targets(sequences, split, source.duplicates)
+    lines += repeated_targets(sequences, split, source.duplicates)
     data_hash = sequences.hash()
     arrays = {name: getattr(sequences, name) for name in SEQUENCES} | {name: getattr(split, name) for name in SPLIT}
     arrays["log"] = np.array(lines, dtype=object)

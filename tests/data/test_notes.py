@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from hybrid_seq_gnn.data.events import events
-from hybrid_seq_gnn.data.notes import missing_ids, time_span
+from hybrid_seq_gnn.data.notes import missing_ids, repeated, time_span
 from hybrid_seq_gnn.data.prepare import prepare
+from hybrid_seq_gnn.data.sequences import Sequences
+from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.data.table import Table
 from tests.data.test_real_files import HEADER, parquet, table
 from tests.data.test_sources import read
@@ -90,3 +92,32 @@ def test_dates_written_as_digits_that_do_not_sort_are_said(times, time_format, t
     if time_format:
         found = read(Table(path=str(tmp_path / "log.csv"), time_format=time_format)).timestamp
         assert (np.diff(found) > 0).all()
+
+
+def walks(history, users=20):
+    return HEADER + "".join(
+        f"{user},{user * 10 + item},{k}\n" for user in range(users) for k, item in enumerate(history)
+    )
+
+
+@pytest.mark.parametrize(
+    ("history", "last"), [((1, 2, 3, 4, 5, 1), False), ((1, 2, 1, 2, 3, 2, 4, 2), False), ((1, 2, 3, 4, 5, 5), True)]
+)
+def test_held_out_items_of_the_history_are_told_once(history, last, tmp_path):
+    for others, told in ((0, True), (170, True), (190, False)):  # of 20 who repeat, among others who do not
+        new = walks(range(100, 106), 20 + others).replace(HEADER, "").splitlines(keepends=True)[120:]
+        log = of(table(tmp_path, walks(history) + "".join(new), f"{others}.csv"))
+        assert log.count("of the held-out items are in the user's history already") == told
+        assert log.count("evaluation.mask_history=false") == told
+        assert ("repeat the event before them" in log) == (told and last)
+
+
+def test_an_item_is_in_the_history_if_it_comes_before_and_by_the_same_user():
+    items = [[1, 2, 3], [4, 1, 4, 4], [5, 3], [7, 8, 7, 9, 9], [2]]
+    ends = np.cumsum([0, *map(len, items)])
+    sequences = Sequences(ends, np.concatenate(items), None, np.arange(5), np.arange(1, 10))
+    split = Split(*np.array([[1, 1, 1, 1, 1], [-1] * 5, [2, 1, 1, 3, -1]]))
+    expected = [items[u][at] in items[u][:at] for u, at in enumerate(split.test) if at > 0]
+    assert repeated(sequences, split).tolist() == expected == [False, False, False, False]
+    split = Split(split.train_end, split.valid, np.array([2, 2, 1, 4, -1]))
+    assert repeated(sequences, split).tolist() == [False, True, False, True]

@@ -135,7 +135,7 @@ def test_without_times_dropping_duplicates_is_refused_and_not_advised(source, tm
     text += "".join(f"{user} {item}\n" * 2 for user in range(30) for item in "abc")
     path.write_text(text.replace(" ", ",") if source is Table else text)
     warning = prepare(source(path=str(path), **settings)).log[-1]
-    assert "100 % of the held-out items repeat" in warning
+    assert "100 % repeat the event before them" in warning
     assert "data.duplicates" not in warning
     with pytest.raises(ValueError, match=r"data\.duplicates=drop: these data have no times") as error:
         prepare(source(path=str(path), duplicates="drop", **settings))
@@ -146,7 +146,7 @@ def test_dropping_duplicates_is_not_advised_where_they_are_dropped(tmp_path):
     path, rows = tmp_path / "log.csv", [f"{user},{item // 2},{item}\n" for user in range(30) for item in range(6)]
     path.write_text("user,item,timestamp\n" + "".join(rows))
     last = [prepare(Table(path=str(path), duplicates=what)).log[-1] for what in ("keep", "drop")]
-    assert all("100 % of the held-out items repeat" in line for line in last)
+    assert all("100 % repeat the event before them" in line for line in last)
     assert ["data.duplicates=drop helps" in line for line in last] == [True, False]
 
 
