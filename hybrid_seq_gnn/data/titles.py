@@ -20,6 +20,7 @@ from hybrid_seq_gnn.errors import UserError, reading
 from hybrid_seq_gnn.files import expanded
 
 MOVIELENS = ("movies.dat", "u.item", "movies.csv")  # files with titles in the data sets of GroupLens
+EVENTS = re.compile(r"(?i)((user|session|visitor|customer)[ _]?(id)?|uid|rating|timestamp)(:.*)?")  # columns of a log
 MAX_BYTES = 1 << 32
 KINDS = "a CSV, TSV or Parquet file with the columns item and title, or movies.dat, u.item or movies.csv of MovieLens"
 
@@ -159,10 +160,15 @@ def places(names: list[str], where: str) -> tuple[int, int]:
     """Where `item` and `title` are; of those that are missing, the first other column.
 
     Raises:
-        UserError: there are fewer than two columns, or they are no names.
+        UserError: there are fewer than two columns, they are no names, or they are those of a log of events.
     """
     if len(names) < 2 or re.fullmatch(r"-?\d+", names[0].strip()):
         raise UserError(f"{where}: expected a header with the columns item and title, got {shown(','.join(names))}.")
     item = names.index("item") if "item" in names else int(names[0] == "title")
     title = names.index("title") if "title" in names else int(item == 0)
+    for what, column in (("item", names[item]), ("title", names[title])):
+        if EVENTS.fullmatch(column):
+            raise UserError(
+                f"{where}: the column read as {what} is {column!r}, as in a log of events. Expected {KINDS}."
+            )
     return item, title

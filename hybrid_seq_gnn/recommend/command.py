@@ -101,10 +101,16 @@ def of_somebody(rows: np.ndarray, shard: str | None) -> np.ndarray:
 
 
 def read_history(trained: Trained, words: Sequence[str]) -> list[str]:
-    """Item ids from `--history`: one text with spaces between them, or one id each."""
-    if len(words) > 1 or trained.numbers([words[0]])[0]:
-        return list(words)
-    return words[0].split()
+    """Item ids from `--history`: one text with spaces between them, or one id each.
+
+    An unknown one of several is a text too if all ids in it are known, also with commas between them.
+    """
+    found: list[str] = []
+    for word in words:
+        ways = [[word], word.split(), re.findall(r"[^,\s]+", word)]
+        known = [way for way in ways if way and (trained.numbers(way) > 0).all()]
+        found += known[0] if known else ways[len(words) == 1]
+    return found
 
 
 def read_users(text: str | None) -> list[str] | None:

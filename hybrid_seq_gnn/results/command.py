@@ -60,7 +60,7 @@ def run(module: str, args: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         sys.exit("\ninterrupted.")
     except Exception as error:
-        end(error, in_words(error))
+        end(error, in_words(error, "--out" if hasattr(args, "out") else "--output"))
 
 
 def names(text: str) -> list[str]:

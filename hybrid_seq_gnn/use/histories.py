@@ -133,9 +133,11 @@ def require_some(trained: Trained, known: int, ids: list[Any], what: str) -> Non
     """Refuse item ids of which none is known, since everybody would get what is popular."""
     if ids and not known:
         some = ", ".join(map(str, trained.item_ids[:SHOWN].tolist()))
+        commas = what == "history" and any("," in str(one) for one in ids)
         raise UserError(
             f"{what}: this model knows none of {', '.join(map(str, ids[:SHOWN]))}. It knows the items of its training "
             f"data, such as {some}."
+            + (" --history takes ids with spaces between them (and --users with commas)." if commas else "")
         )
 
 
@@ -163,7 +165,8 @@ def of_training(trained: Trained, users: Iterable[Any] | None = None, before: Be
             )
             raise UserError(
                 f"users: {', '.join(names)} {'is' if len(lost) == 1 else 'are'} not in the training data, whose users "
-                f"are {some}, … Give the history of a new user instead."
+                f"are {some}, … Give the history of a new user instead. --users takes ids with commas between them, or "
+                "a file that is there, with one id per line and neither header nor quotes."
             )
     first, end = sequences.indptr[rows], sequences.indptr[rows + 1]
     if before != "now":

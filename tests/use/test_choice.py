@@ -3,10 +3,12 @@
 import subprocess
 import sys
 
+import jaxtyping
 import pandas as pd
 import pytest
 
-from hybrid_seq_gnn import load_run, load_study
+from hybrid_seq_gnn import load_run, load_study, train
+from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluate.__main__ import main as evaluate
 from hybrid_seq_gnn.recommend.__main__ import main as recommend
 from tests.use.test_commands import copy, said
@@ -68,4 +70,23 @@ def test_what_evaluate_wrote_is_no_model(some, caplog, capsys, tmp_path):
     assert "evaluated" in load_run(one).results  # named by itself
     (tmp_path / "outputs" / "evaluate").rename(tmp_path / "outputs" / "a0")  # read first
     assert load_study("outputs").best().folder == load_run("outputs").folder
-    assert load_study("outputs/a0").best().folder.parent.name == "a0"
+    with pytest.raises(UserError, match="cannot be compared: they have other data"):  # of the two evaluations
+        load_study("outputs/a0").best()
+    assert load_study(f"outputs/a0/{one.name}").best().folder.parent.name == "a0"
+
+
+def test_a_study_of_several_data_has_no_best_run(some, tmp_path):
+    train({"option": "synthetic", "users": 40}, model="popularity", folder=tmp_path / "outputs" / "d")
+    study = load_study("outputs")
+    assert repr(study).startswith("<study of 4 runs")
+    for refused in (study.best, lambda: load_run("outputs")):
+        with pytest.raises(UserError, match="cannot be compared: they have other data"):
+            refused()
+
+
+@pytest.mark.parametrize("path", [5, None, ["outputs"], {}])
+def test_a_path_that_is_none_is_refused(path, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # it would refuse such a path
+    for load in (load_run, load_study):
+        with pytest.raises(UserError, match="5: there is no such folder" if path == 5 else "path=.*: expected text"):
+            load(path)

@@ -174,3 +174,26 @@ def test_titles_change_neither_the_data_nor_what_a_run_is():
     assert not counts("data.titles")
     one, other = Table(path="x"), Table(path="x", titles="movies.dat")
     assert isinstance(one, Source) and one.key([]) == other.key([])
+
+
+@pytest.mark.parametrize(
+    ("header", "wrong"),
+    [
+        ("userId,movieId,rating,timestamp", "item is 'userId'"),
+        ("user,item,timestamp", "title is 'user'"),
+        ("item,rating,name", "title is 'rating'"),
+        ("user_id:token,item_id:token", "item is 'user_id:token'"),
+        ("User ID,Item", "item is 'User ID'"),
+        ("session_id,aid", "item is 'session_id'"),
+    ],
+)
+def test_a_log_of_events_has_no_titles(header, wrong, tmp_path):
+    (tmp_path / "log.csv").write_text(header + "\n" + ",".join("1234"[: header.count(",") + 1]) + "\n")
+    with pytest.raises(UserError, match=f"log.csv, line 1: the column read as {wrong}, as in a log of events"):
+        titles_of(TABLE, tmp_path / "log.csv")
+
+
+@pytest.mark.parametrize("header", ["sku,name", "item,title,user", "movieId,ratingless", "usercode,username"])
+def test_other_headers_are_read_as_titles(header, tmp_path):
+    (tmp_path / "t.csv").write_text(header + "\n" + ",".join("1234"[: header.count(",") + 1]) + "\n")
+    assert titles_of(TABLE, tmp_path / "t.csv") == {"1": "2", 1: "2"}
