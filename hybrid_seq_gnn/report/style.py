@@ -8,6 +8,7 @@ In the page a figure is an SVG with real text and CSS variables for colours, so 
 import io
 import re
 import textwrap
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,8 @@ LINES = ((0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (8, 2)), (0, (3, 1, 
 TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 WIDTH, HEIGHT = 5.0, 3.3  # inches: readable on a phone, two side by side on a desktop
 INKED = ("axes.edgecolor", "axes.labelcolor", "legend.labelcolor", "text.color", "xtick.color", "ytick.color")
+CJK = ["Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Zen Hei"]
+CJK += ["Droid Sans Fallback", "Microsoft YaHei", "PingFang SC", "Yu Gothic", "Hiragino Sans", "Malgun Gothic"]
 RC: dict[Any, Any] = dict.fromkeys(INKED, INK) | {
     "axes.axisbelow": True,
     "axes.facecolor": "none",
@@ -95,9 +98,13 @@ def style() -> Iterator[None]:
         import matplotlib
     except ImportError as error:
         raise UserError(needs("matplotlib")) from error
-    with matplotlib.rc_context():
+    from matplotlib.font_manager import fontManager
+
+    here = {font.name for font in fontManager.ttflist}
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)  # the page's tables have the name
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(RC)
+        matplotlib.rcParams.update(RC | {"font.family": [*RC["font.family"], *(font for font in CJK if font in here)]})
         yield
 
 

@@ -2,8 +2,10 @@ import json
 import re
 import subprocess
 import sys
+import warnings
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from hybrid_seq_gnn.report.sections.cost import pareto_front
@@ -128,3 +130,23 @@ def test_complete_is_what_the_other_tests_stand_on(tmp_path):
     run = write_run(tmp_path / "0", random_ranks(0, 8))
     complete(run, 0.5)
     assert json.loads((run / "results.json").read_text())["alpha_curve"]["alpha"][0] == 0.5
+
+
+@pytest.mark.parametrize("name", ["模型", "モデル", "모델", "\U0001f600"])
+def test_names_in_any_script_are_drawn_without_a_word(name, tmp_path):
+    with style():
+        fig, ax = figure()
+        ax.plot([1, 2], label=name)
+        ax.legend()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        svg = save(fig, tmp_path, "x")
+    assert not said and name in svg and "Sans" not in svg
+
+
+def test_a_font_for_such_names_is_used_where_there_is_one(monkeypatch):
+    from matplotlib import rcParams
+
+    monkeypatch.setattr("hybrid_seq_gnn.report.style.CJK", ("No Such Font", "DejaVu Serif"))
+    with style():
+        assert rcParams["font.family"] == ["DejaVu Sans", "DejaVu Serif"]
