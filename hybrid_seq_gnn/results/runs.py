@@ -154,7 +154,7 @@ def require_comparable(runs: Sequence[FinishedRun]) -> None:
         both = f"{first.folder} and {run.folder} cannot be compared:"
         if run.split_hash != first.split_hash:
             raise UserError(
-                f"{both} they have other data, another split or, evaluated elsewhere, other candidates "
+                f"{both} they have other data, another split or other candidates "
                 f"({data_of(first)} and {data_of(run)}). Name runs of one."
             )
         for key, one, other in zip(RANKING, first.ranking[1:], run.ranking[1:], strict=True):

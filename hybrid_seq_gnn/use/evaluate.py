@@ -1,7 +1,7 @@
 """A trained model, ranked on other data whose items have the same ids: next month's log, say."""
 
 from dataclasses import dataclass, replace
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,7 @@ def summed_up(candidates: np.ndarray, frame: pd.DataFrame, unknown: int) -> Rank
             "such an item before it. Do both logs use the same item ids?"
         )
     what = users[["user", "target", "length", "before"]].sort_values("user", kind="stable").to_csv(index=False)
-    mine = digest([what, sorted(candidates.astype(str).tolist())])
+    mine = digest([sha256(what.encode()).hexdigest(), sorted(candidates.astype(str).tolist())])
     users = users.drop(columns="before")
     card: dict[str, Any] = {"hash": mine, "split_hash": mine, "users": len(users)}
     card |= {"items": users["target"].nunique(), "events": int(users["length"].sum()) + len(users)}

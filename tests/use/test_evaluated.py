@@ -58,7 +58,7 @@ def test_models_with_other_candidates_are_not_compared(place, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     both = [evaluated(place, name) for name in ("jan", "wide")]
     assert both[0].per_user["target"].tolist() == both[1].per_user["target"].tolist()
-    with pytest.raises(UserError, match="or, evaluated elsewhere, other candidates"):
+    with pytest.raises(UserError, match="another split or other candidates"):
         both[0].compare(both[1])
     alike = evaluated(place, "jan").compare(evaluated(place, "feb"), "NDCG@10")
     assert {*alike["metric"]} == {"NDCG@10"}
