@@ -98,8 +98,7 @@ def repeated_targets(sequences: Sequences, split: Split, duplicates: str) -> lis
         twice = duplicates == "keep" and sequences.timestamps is not None
         said += "; data.duplicates=drop helps if the file has events twice)" if twice else ")"
     return [
-        f"{said}, of which recommend shows none: for items that are used again, set evaluation.mask_history=false "
-        "(and loss=cross_entropy)"
+        f"{said}; recommend shows none of these unless evaluation.mask_history=false (best with loss=cross_entropy)"
     ]
 
 

@@ -111,6 +111,7 @@ BROKEN = {
     "a.dat": ("1::Up::x\n2;Heat\n", "line 2: expected item::title, got '2;Heat'"),
     "u.item": ("1|Up|x\n\n|Heat|\n", "line 3: expected item|title, got '|Heat|'"),
     "a.csv": ("item,title\n1,Up\n2,Up, up\n", "line 3: expected item,title, got '2,Up, up'. Quote titles"),
+    "ratings.dat": ("1::1193::5::978300760\n", "line 1: expected item::title, got '1::1193::5::978300760'"),
     "b.csv": ('item,title\n1,"U\np"\n\n,Heat\n', "line 5: expected item,title, got ',Heat'"),
     "c.csv": ('item,title\n1,Up\n2,"Heat\n3,Her\n', "line 3: expected a closed quote or none"),
     "d.csv": ("1,Up\n2,Heat\n", "line 1: expected a header with the columns item and title, got '1,Up'"),
