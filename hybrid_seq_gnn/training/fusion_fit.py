@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 EDGE = 1e-6  # alpha stays this far from 0 and 1 while it is fitted; at 0 and 1 its gradient is not finite
 STEPS = 100  # most L-BFGS steps
 FOLDS = 5
+FEW = 10  # weights, with which a fusion cannot learn the users by heart
 TENTHS = tuple(k / 10 for k in range(11))
 SIDES = {"sequence": 1.0, "graph": 0.0}  # alpha of each side alone
 
@@ -96,9 +97,9 @@ def maximise(fusion: nn.Module, held: HeldOut, by: str) -> dict[str, Any]:
 
     The criterion is the log of the smoothed NDCG@10 (`HeldOut.log_gain`), or the mean log-likelihood.
 
-    Five-fold cross-validation over users decides the number of steps: the fusion is fitted five times, each time
-    without a fifth of the users, who evaluate it after every step. A fusion with a few weights runs nearly to
-    convergence. `gated`, with a thousand weights, stops after a few steps; run to convergence, it would overfit.
+    A fusion with a few weights is fitted until it converges, as constants are chosen. For `gated`, with a thousand,
+    five-fold cross-validation over users decides the number of steps: it is fitted five times, each time without a
+    fifth of the users, who evaluate it after every step. Run to convergence, it would overfit.
 
     Args:
         fusion: has `alpha(length, states)` and `penalty()`; changed in place.
@@ -106,7 +107,7 @@ def maximise(fusion: nn.Module, held: HeldOut, by: str) -> dict[str, Any]:
         by: `ndcg` or `likelihood`.
 
     Returns:
-        The number of steps, and the criterion with each side alone, before, after and in cross-validation.
+        The most steps, and the criterion with each side alone, before, after and in cross-validation (or None).
     """
     users = torch.arange(len(held.seq), device=held.seq.device)
     steps, cross_validated = best_steps(fusion, held, users, by)
@@ -134,9 +135,9 @@ def criterion(held: HeldOut, alpha: Float[Tensor, "R"], rows: Tensor, by: str) -
 def best_steps(fusion: nn.Module, held: HeldOut, users: Tensor, by: str) -> tuple[int, float | None]:
     """The number of steps with the best cross-validated criterion, and that criterion.
 
-    With fewer than two users per fold: `STEPS` and None.
+    With few weights, or fewer than two users per fold: `STEPS` and None.
     """
-    if len(users) < 2 * FOLDS:
+    if len(users) < 2 * FOLDS or sum(p.numel() for p in fusion.parameters() if p.requires_grad) <= FEW:
         return STEPS, None
     total = torch.zeros(STEPS + 1, dtype=torch.float64)
     for k in range(FOLDS):
