@@ -137,7 +137,7 @@ def best_steps(fusion: nn.Module, held: HeldOut, users: Tensor, by: str) -> tupl
 
     With few weights, or fewer than two users per fold: `STEPS` and None.
     """
-    if len(users) < 2 * FOLDS or sum(p.numel() for p in fusion.parameters() if p.requires_grad) <= FEW:
+    if len(users) < 2 * FOLDS or num_weights(fusion) <= FEW:
         return STEPS, None
     total = torch.zeros(STEPS + 1, dtype=torch.float64)
     for k in range(FOLDS):
@@ -149,6 +149,11 @@ def best_steps(fusion: nn.Module, held: HeldOut, users: Tensor, by: str) -> tupl
         total += torch.tensor(scores, dtype=torch.float64) * len(fold)
     best = int(total.argmax())
     return best, total[best].item() / len(users)
+
+
+def num_weights(fusion: nn.Module) -> int:
+    """How many numbers a fusion learns."""
+    return sum(p.numel() for p in fusion.parameters() if p.requires_grad)
 
 
 def reached(fusion: nn.Module, held: HeldOut, rows: Tensor, by: str) -> float:

@@ -26,7 +26,7 @@ from hybrid_seq_gnn.model.encoder import Encoder
 from hybrid_seq_gnn.model.ensemble import Ensemble
 from hybrid_seq_gnn.model.hybrid import Hybrid
 from hybrid_seq_gnn.training import checkpoint
-from hybrid_seq_gnn.training.fusion_fit import check_chosen, fit
+from hybrid_seq_gnn.training.fusion_fit import FEW, check_chosen, fit, num_weights
 from hybrid_seq_gnn.training.held_out import collect
 from hybrid_seq_gnn.training.joint import Joint
 from hybrid_seq_gnn.training.loop import Progress, evaluate_once
@@ -46,9 +46,10 @@ class PostHoc(Strategy):
         encoders: folder of the shared encoder runs; null trains the encoder in the run's own folder, for this run only.
         encoder_checkpoint: model.pt of a run of the encoder alone (model=sasrec ...) or of a run with
             training=post_hoc; replaces the first stage.
-        select: criterion for fitting the fusion: validation `ndcg` (NDCG@10; smoothed where a fusion is learned), as
-            `auto`, or the `likelihood` of the validation targets. `none` fits nothing: a learned fusion keeps its
-            initial values, so a search over these is a search over its curve.
+        select: criterion for fitting the fusion: validation `ndcg` (NDCG@10; smoothed where a fusion is learned), or
+            the `likelihood` of the validation targets. `auto` is ndcg, but likelihood for fusion=gated: ndcg is too
+            coarse to teach a thousand weights. `none` fits nothing: a learned fusion keeps its initial values, so a
+            search over these is a search over its curve.
         alphas: weights that are ranked: candidates for alphas that are null, each in [0, 1].
 
     Raises:
@@ -138,10 +139,12 @@ class PostHoc(Strategy):
         if self.select == "none":
             check_chosen(fusion)
             return None
-        learned = any(p.requires_grad for p in fusion.parameters())
+        learned = num_weights(fusion)
         if not (learned or getattr(fusion, "unset", False)):
             return None
-        return "ndcg" if self.select == "auto" else self.select
+        if self.select != "auto":
+            return self.select
+        return "ndcg" if learned <= FEW else "likelihood"
 
 
 def members_of(hybrid: Hybrid) -> list[Encoder]:

@@ -13,6 +13,7 @@ from hybrid_seq_gnn.fusion.gated import Gated
 from hybrid_seq_gnn.fusion.learnable import Learnable
 from hybrid_seq_gnn.training.fusion_fit import choose, climb, fit, maximise, reached
 from hybrid_seq_gnn.training.held_out import HeldOut, collect
+from hybrid_seq_gnn.training.post_hoc import PostHoc
 from tests.conftest import leave_last_two_out, make_sequences
 from tests.test_contracts import recommender
 
@@ -102,6 +103,15 @@ def test_learned_weights_go_where_ndcg_is_best():
     assert found["by"] == "ndcg"
     ends = found["log_NDCG@10"]
     assert max(ends["sequence"], ends["graph"], ends["before"]) < ends["after"] < 0
+
+
+@pytest.mark.parametrize(
+    ("fusion", "by"), [(Learnable(), "ndcg"), (Fixed(alpha=None), "ndcg"), (Gated(4), "likelihood")]
+)
+def test_what_decides_by_default(fusion, by):
+    assert PostHoc().criterion(fusion) == by
+    assert PostHoc(select="likelihood").criterion(fusion) == "likelihood"
+    assert PostHoc().criterion(Fixed(alpha=0.5)) is None
 
 
 def test_smoothed_ndcg_is_a_mean_of_near_weights_and_has_a_gradient():
