@@ -26,6 +26,7 @@ from tests.commands import SMALL, command, fail
         (["training.epoch=3"], ["Did you mean training.epochs? "]),
         (["+experiment=study/embedings"], ["Did you mean +experiment=study/embeddings?"]),
         (["fusion.alpha=0.3,0.5"], ["fusion.alpha=0.3,0.5: several values are a sweep; add -m."]),
+        (["fusion.alpha=0.3, 0.5"], ["fusion.alpha=0.3, 0.5: several values are a sweep; add -m."]),
         (["fusion.alpha=interval(0,1)"], ["fusion.alpha=interval(0,1): several values are a sweep; add -m."]),
         (["model", "sasrec"], ["model: expected a setting and its value, such as model=sasrec."]),
         (["model=popularity", "model.width=8", "model.depth=8"], ["model.width: there is no such setting. ("]),

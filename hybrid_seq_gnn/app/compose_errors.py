@@ -22,7 +22,7 @@ EXTRAS = {"joblib": "parallel", "ray": "ray", "submitit_slurm": "slurm", "submit
 def explain_composition(error: BaseException, arguments: list[str]) -> str:
     """One message for an override that Hydra cannot apply."""
     text = str(error)
-    if several := re.search(r"(?:Ambiguous value for argument|Sweep parameters) '(\S+)'", text):
+    if several := re.search(r"(?:Ambiguous value for argument|Sweep parameters) '(.+?)'(?:\n| requires)", text):
         return f"{several.group(1)}: several values are a sweep; add -m."
     if unread := re.search(r"Error when parsing index: \d+, string: (.*?) out of \[", text, re.DOTALL):
         key, is_set, value = unread.group(1).partition("=")

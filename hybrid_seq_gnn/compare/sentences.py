@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hybrid_seq_gnn.results.configurations import Configuration
-from hybrid_seq_gnn.results.labels import differing, words
+from hybrid_seq_gnn.results.labels import counted, differing, words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,14 +137,10 @@ def fewer_trials(baseline: int, challenger: int) -> list[str]:
     if challenger <= baseline:
         return []
     return [
-        f"The baseline got fewer tuning trials than a challenger: {counted(baseline)} of its model against "
-        f"{counted(challenger)}. The best of many looks better than it is; give the baseline as many."
+        f"The baseline got fewer tuning trials than a challenger: {counted(baseline, 'configuration')} of its model "
+        f"against {counted(challenger, 'configuration')}. The best of many looks better than it is; give the baseline "
+        "as many."
     ]
-
-
-def counted(number: int) -> str:
-    """1 configuration, 2 configurations."""
-    return f"{number} configuration{'s' if number != 1 else ''}"
 
 
 def other_differences(baseline: Configuration, others: Sequence[Configuration]) -> list[str]:

@@ -98,7 +98,8 @@ def repeated_targets(sequences: Sequences, split: Split, duplicates: str) -> lis
         twice = duplicates == "keep" and sequences.timestamps is not None
         said += "; data.duplicates=drop helps if the file has events twice)" if twice else ")"
     return [
-        f"{said}; recommend shows none of these unless evaluation.mask_history=false (best with loss=cross_entropy)"
+        f"{said}; recommend shows none of these, unless with --include-seen or evaluation.mask_history=false "
+        "loss=cross_entropy"
     ]
 
 

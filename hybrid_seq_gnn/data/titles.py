@@ -131,7 +131,7 @@ def plain_rows(part: Part, text: str, separator: str) -> Iterator[tuple[str, str
     for number, line in enumerate(text.split("\n"), start=1):
         if line := line.rstrip("\r"):
             item, *rest = line.split(separator)
-            log = len(rest) > 1 and all(part.isdecimal() for part in (item, *rest))  # user::item::rating::timestamp
+            log = len(rest) > 2 and all(part.isdecimal() for part in (item, *rest))  # user::item::rating::timestamp
             if not item or not rest or log:
                 raise UserError(f"{part.name}, line {number}: expected item{separator}title, got {shown(line)}.")
             yield item, rest[0]

@@ -101,15 +101,16 @@ def of_somebody(rows: np.ndarray, shard: str | None) -> np.ndarray:
 
 
 def read_history(trained: Trained, words: Sequence[str]) -> list[str]:
-    """Item ids from `--history`: one text with spaces between them, or one id each.
+    """Item ids from `--history`: one id each, or texts with spaces or commas between them, whichever are known."""
 
-    An unknown one of several is a text too if all ids in it are known, also with commas between them.
-    """
+    def known(way: list[str]) -> int:
+        return int((trained.numbers(way) > 0).sum())
+
     found: list[str] = []
     for word in words:
-        ways = [[word], word.split(), re.findall(r"[^,\s]+", word)]
-        known = [way for way in ways if way and (trained.numbers(way) > 0).all()]
-        found += known[0] if known else ways[len(words) == 1]
+        spaces, commas = word.split(), re.findall(r"[^,\s]+", word)
+        parts = commas if known(commas) > known(spaces) else spaces
+        found += [word] if known([word]) or (len(words) > 1 and not known(parts)) else parts
     return found
 
 
@@ -169,8 +170,8 @@ class Tally:
         up_to, k = "up to " if self.short else "", self.args.k
         said = [f"{up_to}{counted(k, 'item')} for {counted(self.total, 'user')}"]
         if self.short:
-            helps = "" if self.args.include_seen else " (--include-seen adds those of the history)"
-            said.append(f"{counted(self.short, 'user')} had fewer than {counted(k, 'candidate')} left{helps}")
+            few = f"{counted(self.short, 'user')} had fewer than {counted(k, 'candidate')} left"
+            said.append(f"{few} (--include-seen adds those of the history)")
         if self.unknown:
             were = "was" if self.unknown == 1 else "were"
             said.append(f"{counted(self.unknown, 'event')} of items that the model does not know {were} left out")

@@ -6,7 +6,6 @@ import numpy as np
 
 from hybrid_seq_gnn.compare.sentences import (
     WORTH_FINDING,
-    counted,
     fewer_trials,
     other_differences,
     other_seeds,
@@ -17,7 +16,7 @@ from hybrid_seq_gnn.evaluation.groups import GROUPS, OVERALL
 from hybrid_seq_gnn.report.facts import METRIC, Facts
 from hybrid_seq_gnn.report.page import Section
 from hybrid_seq_gnn.results.configurations import Configuration
-from hybrid_seq_gnn.results.labels import p_value
+from hybrid_seq_gnn.results.labels import counted, p_value
 
 FEW = 30  # users: below, no mean says anything
 
@@ -129,7 +128,7 @@ def for_whom(row: dict[Any, Any]) -> str:
 def the_others(facts: Facts) -> str:
     verdicts = {one.name: verdict(facts.row(one.name)) for one in facts.tested}
     better, worse = ([name for name in verdicts if verdicts[name] == word] for word in ("better", "worse"))
-    text = f"Of {counted(len(verdicts))} compared with the baseline on {METRIC} of all users, "
+    text = f"Of {counted(len(verdicts), 'configuration')} compared with the baseline on {METRIC} of all users, "
     listed = f" ({'; '.join(better[:5])}{'; …' if better[5:] else ''})" if better else ""
     return f"{text}{len(better)} are significantly better{listed}, {len(worse)} significantly worse."
 

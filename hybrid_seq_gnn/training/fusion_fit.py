@@ -20,7 +20,6 @@ log = logging.getLogger(__name__)
 EDGE = 1e-6  # alpha stays this far from 0 and 1 while it is fitted; at 0 and 1 its gradient is not finite
 STEPS = 100  # most L-BFGS steps
 FOLDS = 5
-FEW = 10  # weights, with which a fusion cannot learn the users by heart
 TENTHS = tuple(k / 10 for k in range(11))
 SIDES = {"sequence": 1.0, "graph": 0.0}  # alpha of each side alone
 
@@ -71,14 +70,15 @@ def choose(fusion: Binned, held: HeldOut, by: str) -> dict[str, Any]:
     assert held.alphas is not None
     bins, alphas = fusion.bin_of(held.length), held.alphas.double()
     log_p = held.log_p(alphas.expand(len(bins), -1))  # (U, A)
-    criterion = held.gains if by == "ndcg" and held.gains is not None else log_p
+    values = held.gains if by == "ndcg" else log_p
+    assert values is not None
     candidates: list[dict[str, Any]] = []
     for index in fusion.values.isnan().nonzero()[:, 0].tolist():
         rows = bins == index
         users = int(rows.sum())
         if not users:
             rows = torch.ones_like(rows)
-        scores = criterion[rows].double().mean(0)
+        scores = values[rows].double().mean(0)
         ties = torch.where(scores >= scores.max() - 1e-12, (alphas - 0.5).abs(), torch.inf)
         fusion.values[index] = held.alphas[ties.argmin()]
         for a, alpha in enumerate(alphas.tolist()):
@@ -97,9 +97,9 @@ def maximise(fusion: nn.Module, held: HeldOut, by: str) -> dict[str, Any]:
 
     The criterion is the log of the smoothed NDCG@10 (`HeldOut.log_gain`), or the mean log-likelihood.
 
-    A fusion with a few weights is fitted until it converges, as constants are chosen. For `gated`, with a thousand,
-    five-fold cross-validation over users decides the number of steps: it is fitted five times, each time without a
-    fifth of the users, who evaluate it after every step. Run to convergence, it would overfit.
+    A fusion by length has a few weights, and is fitted until it converges, as constants are chosen. One that reads the
+    state (`gated`) has a thousand, and would overfit. Five-fold cross-validation over users decides its number of
+    steps: it is fitted five times, each time without a fifth of the users, who evaluate it after every step.
 
     Args:
         fusion: has `alpha(length, states)` and `penalty()`; changed in place.
@@ -135,9 +135,9 @@ def criterion(held: HeldOut, alpha: Float[Tensor, "R"], rows: Tensor, by: str) -
 def best_steps(fusion: nn.Module, held: HeldOut, users: Tensor, by: str) -> tuple[int, float | None]:
     """The number of steps with the best cross-validated criterion, and that criterion.
 
-    With few weights, or fewer than two users per fold: `STEPS` and None.
+    With a fusion by length, or fewer than two users per fold: `STEPS` and None.
     """
-    if len(users) < 2 * FOLDS or num_weights(fusion) <= FEW:
+    if len(users) < 2 * FOLDS or not getattr(fusion, "reads_state", False):
         return STEPS, None
     total = torch.zeros(STEPS + 1, dtype=torch.float64)
     for k in range(FOLDS):
@@ -149,11 +149,6 @@ def best_steps(fusion: nn.Module, held: HeldOut, users: Tensor, by: str) -> tupl
         total += torch.tensor(scores, dtype=torch.float64) * len(fold)
     best = int(total.argmax())
     return best, total[best].item() / len(users)
-
-
-def num_weights(fusion: nn.Module) -> int:
-    """How many numbers a fusion learns."""
-    return sum(p.numel() for p in fusion.parameters() if p.requires_grad)
 
 
 def reached(fusion: nn.Module, held: HeldOut, rows: Tensor, by: str) -> float:

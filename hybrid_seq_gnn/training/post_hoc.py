@@ -26,7 +26,7 @@ from hybrid_seq_gnn.model.encoder import Encoder
 from hybrid_seq_gnn.model.ensemble import Ensemble
 from hybrid_seq_gnn.model.hybrid import Hybrid
 from hybrid_seq_gnn.training import checkpoint
-from hybrid_seq_gnn.training.fusion_fit import FEW, check_chosen, fit, num_weights
+from hybrid_seq_gnn.training.fusion_fit import TENTHS, check_chosen, fit
 from hybrid_seq_gnn.training.held_out import collect
 from hybrid_seq_gnn.training.joint import Joint
 from hybrid_seq_gnn.training.loop import Progress, evaluate_once
@@ -46,11 +46,11 @@ class PostHoc(Strategy):
         encoders: folder of the shared encoder runs; null trains the encoder in the run's own folder, for this run only.
         encoder_checkpoint: model.pt of a run of the encoder alone (model=sasrec ...) or of a run with
             training=post_hoc; replaces the first stage.
-        select: criterion for fitting the fusion: validation `ndcg` (NDCG@10; smoothed where a fusion is learned), or
-            the `likelihood` of the validation targets. `auto` is ndcg, but likelihood for fusion=gated: ndcg is too
-            coarse to teach a thousand weights. `none` fits nothing: a learned fusion keeps its initial values, so a
-            search over these is a search over its curve.
-        alphas: weights that are ranked: candidates for alphas that are null, each in [0, 1].
+        select: criterion for fitting the fusion: validation `ndcg` (NDCG@10; smoothed where one is learned), or the
+            `likelihood` of the validation targets. `auto` is ndcg, but likelihood for a fusion that reads the state
+            (gated): ndcg is too coarse to teach a thousand weights. `none` fits nothing: a learned fusion keeps its
+            initial values, so a search over these is a search over its curve.
+        alphas: candidates for alphas that are null, each in [0, 1].
 
     Raises:
         ValueError: a value is out of range.
@@ -106,7 +106,7 @@ class PostHoc(Strategy):
         started = time.perf_counter()
         if by is not None:
             batches = run.measure.batches(run.measure.valid_positions, hybrid.max_length)
-            alphas = self.alphas if by == "ndcg" else None
+            alphas = None if by != "ndcg" else TENTHS if learned(fusion) else self.alphas
             held_out = collect(
                 hybrid, batches, mask=run.measure.settings.mask_history, alphas=alphas, device=run.device
             )
@@ -139,12 +139,16 @@ class PostHoc(Strategy):
         if self.select == "none":
             check_chosen(fusion)
             return None
-        learned = num_weights(fusion)
-        if not (learned or getattr(fusion, "unset", False)):
+        if not (learned(fusion) or getattr(fusion, "unset", False)):
             return None
         if self.select != "auto":
             return self.select
-        return "ndcg" if learned <= FEW else "likelihood"
+        return "likelihood" if getattr(fusion, "reads_state", False) else "ndcg"
+
+
+def learned(fusion: nn.Module) -> bool:
+    """Whether a fusion has weights to learn."""
+    return any(p.requires_grad for p in fusion.parameters())
 
 
 def members_of(hybrid: Hybrid) -> list[Encoder]:

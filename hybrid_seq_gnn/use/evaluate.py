@@ -71,7 +71,7 @@ def rank(trained: Trained, histories: Histories, targets: np.ndarray) -> pd.Data
 
 def hashes(trained: Trained, histories: Histories) -> list[str]:
     """A hash of the ids of each history, which does not depend on their numbers."""
-    codes = pd.util.hash_array(trained.item_ids.astype(str).astype(object))[histories.items - 1]
+    codes = trained.codes[histories.items - 1]
     ends = histories.indptr.tolist()
     return [blake2b(codes[a:b].tobytes(), digest_size=16).hexdigest() for a, b in pairwise(ends)]
 

@@ -88,6 +88,11 @@ class Trained:
         index: pd.Index[Any] = pd.Index(self.item_ids)
         return index
 
+    @cached_property
+    def codes(self) -> np.ndarray:
+        """(N,) a hash of each item id, as text."""
+        return np.asarray(pd.util.hash_array(self.item_ids.astype(str).astype(object)))
+
     def numbers(self, ids: Any) -> np.ndarray:
         """The number of each item id, 0 for unknown ones, see `places`."""
         return places(self._index, ids) + 1

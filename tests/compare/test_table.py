@@ -146,8 +146,9 @@ def test_the_same_ranks_are_a_gap_and_said(tmp_path):
 def test_other_seeds_than_those_of_the_baseline_are_said(tmp_path):
     base, (other,) = world(tmp_path)
     assert other_seeds(base, [other]) == []
-    (line,) = other_seeds(base, [replace(other, name="one", runs=other.runs[1:])])
+    (line,) = other_seeds(base, [one := replace(other, name="one", runs=other.runs[1:])])
     assert line == "one (1): other seeds than the baseline (0, 1), so the difference is also one of seeds."
+    assert line in said(compare(base, [one], ["NDCG@10"], ["overall"], resamples=20), base, [one])
 
 
 def test_seeds_are_said_one_seed_too(tmp_path):
