@@ -145,6 +145,12 @@ def test_a_half_written_run_among_others_is_said_and_alone_is_an_error(study, tm
     assert not (tmp_path / "q").exists()
 
 
+def test_other_seeds_than_those_of_the_baseline_are_said(study, tmp_path):
+    shutil.copytree(study, tmp_path / "o")
+    shutil.rmtree(tmp_path / "o/base/1")
+    assert "fusion.alpha=0.3 (0, 1): other seeds than the baseline (0)" in report(tmp_path / "r", tmp_path / "o").text
+
+
 def test_missing_parts_are_marked_gaps(tmp_path):
     for k, model in enumerate(("sasrec", "hybrid")):
         write_run(tmp_path / f"o/{k}", random_ranks(k, 20), lengths=np.full(20, 5), model=model)
