@@ -183,12 +183,12 @@ def test_max_failures_ends_a_sweep_early(tmp_path):
 def test_a_mistyped_setting_is_said_before_the_first_run(tmp_path):
     message = fail(*ONE, "model=sasrec,hybird", cwd=tmp_path)
     assert "model=hybird" in message
-    assert "Did you mean hybrid" in message
+    assert "Did you mean model=hybrid?" in message
     assert not list(tmp_path.glob("sweep/*/train.log"))
     assert "fusion.alpha" in fail(*ONE, "fusion.alhpa=0.1,0.2", cwd=tmp_path)
     assert "fusion.alpha" in fail(*ONE, "fusion.alhpa=interval(0.1,0.2)", cwd=tmp_path)
     message = fail(*ONE, "model=sasrec,hybird", "training.lr=interval(0.001,0.01)", cwd=tmp_path)
-    assert "Did you mean hybrid" in message
+    assert "Did you mean model=hybrid?" in message
     assert not (tmp_path / "sweep" / "study.journal").exists()
 
 
