@@ -71,6 +71,13 @@ def test_an_encoder_can_be_used_again_by_path_also_from_a_post_hoc_run(alone, tm
         assert ours["stages"]["encoder"]["path"].endswith("model.pt")
 
 
+def test_a_learned_fusion_is_ranked_at_all_weights_whatever_the_candidates_of_constants(alone, tmp_path):
+    encoder = f"training.encoder_checkpoint={alone / 'sasrec' / 'model.pt'}"
+    succeed(*HYBRID, encoder, "fusion=learnable", "training.alphas=[0.5]", "hydra.run.dir=run", cwd=tmp_path)
+    found = results(tmp_path / "run")["stages"]["fusion"]["log_NDCG@10"]
+    assert found["sequence"] != found["graph"] and found["after"] >= found["before"]
+
+
 def test_what_is_held_out_for_test_has_no_part_in_the_fit(alone, tmp_path):
     """Other test items, same training and validation part: the same encoder and the same alpha."""
     rng = np.random.default_rng(0)
