@@ -18,6 +18,7 @@ from hybrid_seq_gnn.model.encoder import Init, Prior, Reading
 from hybrid_seq_gnn.model.encoders import Name, make_encoder, standalone_config
 from hybrid_seq_gnn.model.ensemble import Ensemble
 from hybrid_seq_gnn.model.memory_scores import MemoryScores
+from hybrid_seq_gnn.model.once import OncePerRanking
 from hybrid_seq_gnn.model.scores import DotScores, MixtureScores, item_scores
 
 
@@ -109,6 +110,7 @@ class Hybrid(Limited, nn.Module):
         self.graph_recency = graph_recency
         self.gnn = gnn
         self.fusion = fusion
+        self.once: OncePerRanking[Tensor] = OncePerRanking()
         self.remembers = fusion.level == "score" and isinstance(gnn, Memory)
         self.graph_items: nn.Embedding | None = None
         if members > 1 and not self.remembers:
@@ -134,7 +136,8 @@ class Hybrid(Limited, nn.Module):
 
     def graph_table(self) -> Float[Tensor, "N D"] | None:
         """G, or None if the graph side is a memory."""
-        return None if self.graph_items is None else self.gnn(self.graph_items.weight)
+        graph_items = self.graph_items
+        return None if graph_items is None else self.once(self, lambda: self.gnn(graph_items.weight))
 
     def mixed_table(self, seq: Float[Tensor, "N D"], graph: Float[Tensor, "N D"]) -> Float[Tensor, "N D"] | None:
         """alpha E + (1 - alpha) G; None if alpha is adaptive, so that one table does not serve all histories."""

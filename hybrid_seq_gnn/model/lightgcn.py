@@ -13,6 +13,7 @@ from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.graph.bipartite import Bipartite
 from hybrid_seq_gnn.graph.sparse import propagated
 from hybrid_seq_gnn.limits import AtLeast1, Limited, Positive
+from hybrid_seq_gnn.model.once import OncePerRanking
 from hybrid_seq_gnn.model.scores import DotScores
 
 
@@ -54,6 +55,7 @@ class LightGCNRecommender(Limited, nn.Module):
         graph = Bipartite().build(sequences, split)
         self.adjacency = graph.adjacency()
         self.num_nodes, self.num_layers, self.scale = num_items + 1, num_layers, scale
+        self.once: OncePerRanking[tuple[Tensor, Tensor]] = OncePerRanking()
         self.nodes = nn.Parameter(0.1 / scale * torch.randn(graph.nodes, embedding_dim))
 
     def tables(self) -> tuple[Float[Tensor, "N D"], Float[Tensor, "users D"]]:
@@ -71,5 +73,5 @@ class LightGCNRecommender(Limited, nn.Module):
         return DotScores(users[of_positions], items), targets, of_positions
 
     def next_item_scores(self, batch: Batch) -> DotScores:
-        items, users = self.tables()
+        items, users = self.once(self, self.tables)
         return DotScores(users[batch.users], items)
