@@ -29,16 +29,9 @@ def padded(table: Tensor) -> Tensor:
 
 
 def table_bias(bias: Tensor | None, table: Tensor) -> Tensor:
-    """A number, or several, for each row of the padded table; without a bias 0, which costs nothing in a product."""
+    """A number for each row of the padded table; without a bias 0, which costs nothing in a product."""
     bias = table.new_zeros(len(table)) if bias is None else bias.to(table.dtype)
     return F.pad(bias, (0, -len(table) % ALIGNED))
-
-
-def bias_at(targets: Tensor, bias: Tensor, bias_weight: Tensor | None) -> Tensor:
-    """(M, 1) the bias in the logit of each target."""
-    if bias_weight is None:
-        return bias[targets, None]
-    return (bias_weight * bias[:, targets].T).sum(1, keepdim=True)
 
 
 ChunkExtra = tuple[Tensor, Tensor]  # (rows, 1) weights of (rows, N) numbers that are added to the logits of a chunk
@@ -56,8 +49,8 @@ class ItemSoftmax:
 
     Attributes:
         query, table: in the type of the table, whose row 0 is padding.
-        own: (M, 1) logit of each target.
-        bias: (N padded,), or (P, N padded) with weights (M, P) in each row.
+        target_logit: (M, 1).
+        bias: (N padded,), by a weight (M, 1) in each row if one is given.
         query_grad: (M, D), of the chunks whose gradients were added.
     """
 
@@ -66,40 +59,43 @@ class ItemSoftmax:
     ) -> None:
         self.query, self.table, self.targets = query.to(table.dtype), table, targets
         self.bias = table_bias(bias, table)
-        self.own = (self.query * table[targets]).sum(1, keepdim=True) + bias_at(targets, self.bias, bias_weight)
+        weight = self.query.new_ones(len(targets), 1) if bias_weight is None else bias_weight
+        self.target_logit = (self.query * table[targets]).sum(1, keepdim=True) + weight * self.bias[targets, None]
         self.half = torch.is_autocast_enabled(query.device.type)
         self.relative = query.device.type in RELATIVE and not self.half and table.dtype.itemsize >= 4
         dtype = torch.bfloat16 if self.half else table.dtype
         self.rows = self.query.to(dtype)
         self.padded = padded(table).to(dtype)
-        self.columns, self.start = self.padded.T.contiguous(), self.bias.to(dtype)
-        if self.relative or bias_weight is not None:  # biases are more dimensions of the product, at next to no cost
-            weight = torch.ones_like(self.own) if bias_weight is None else bias_weight
+        self.columns = self.padded.T.contiguous()
+        self.added: Tensor | None = self.bias.to(dtype)  # to the product of rows and columns
+        if self.relative or bias_weight is not None:  # the bias is a dimension of the product, at next to no cost
             self.rows = torch.cat([self.rows, weight.to(dtype)], 1)
             ones = self.columns.new_ones(int(self.relative), len(self.padded))  # for what `logits` takes off
-            self.columns = torch.cat([self.columns, self.start.view(-1, len(self.padded)), ones])
-            self.start = self.start.new_zeros(1)
+            self.columns, self.added = torch.cat([self.columns, self.bias[None].to(dtype), ones]), None
         self.buffer = self.padded.new_empty(0)
-        self.query_grad, self.sums = torch.empty_like(self.query), table.new_zeros(self.padded.shape)
+        self.query_grad, self.padded_table_grad = torch.empty_like(self.query), table.new_zeros(self.padded.shape)
 
     @property
     def table_grad(self) -> Tensor:
         """(N, D), of the chunks whose gradients were added."""
-        return self.sums[: len(self.table)]
+        return self.padded_table_grad[: len(self.table)]
 
-    def logits(self, chunk: slice, extra: ChunkExtra | None, less: Tensor) -> Tensor:
+    def logits(self, chunk: slice, extra: ChunkExtra | None, subtracted: Tensor) -> Tensor:
         """(rows, N padded) logits, in memory that the next chunk overwrites.
 
         Args:
-            less: (rows, 1) what is taken off them where they are relative.
+            subtracted: (rows, 1) what is taken off them where they are relative.
         """
         rows = self.rows[chunk]
         if self.relative:
-            rows = torch.cat([rows, -less], 1)
+            rows = torch.cat([rows, -subtracted], 1)
         if len(rows) > len(self.buffer):
             self.buffer = self.padded.new_empty(len(rows), len(self.padded))
         out = self.buffer[: len(rows)]
-        torch.addmm(self.start, rows, self.columns, beta=float(len(self.start) > 1), out=out)
+        if self.added is None:
+            torch.mm(rows, self.columns, out=out)
+        else:
+            torch.addmm(self.added, rows, self.columns, out=out)
         logits = out.float() if self.half else out
         if extra is not None:
             logits[:, : len(self.table)].addcmul_(*extra)
@@ -109,26 +105,26 @@ class ItemSoftmax:
         self, chunk: slice, extra: ChunkExtra | None = None, excluded: Excluded | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """(rows, N padded) e, (rows, 1) its sum and (rows, 1) the log-probability of each target."""
-        own, targets, size = self.own[chunk], self.targets[chunk], len(self.table)
+        target_logit, targets, size = self.target_logit[chunk], self.targets[chunk], len(self.table)
         if self.relative:
             if extra is not None:
-                own = own + extra[0] * extra[1].gather(1, targets[:, None])
-            e = self.logits(chunk, extra, own).exp_()
+                target_logit = target_logit + extra[0] * extra[1].gather(1, targets[:, None])
+            e = self.logits(chunk, extra, target_logit).exp_()
             e[:, 0] = e[:, size:] = 0.0
             if excluded is not None:
                 excluded.remove(e, chunk, targets, 0.0)
             total = e.sum(1, keepdim=True)
             if bool(((total > 0.5) & (total < LARGEST)).all()):  # at least 1, but for rounding
                 return e, total, -total.log()
-        logits = self.logits(chunk, extra, torch.zeros_like(own))
-        own = logits.gather(1, targets[:, None])  # rounded as the others are
+        logits = self.logits(chunk, extra, torch.zeros_like(target_logit))
+        target_logit = logits.gather(1, targets[:, None])  # rounded as the others are
         logits[:, 0] = logits[:, size:] = -torch.inf
         if excluded is not None:
             excluded.remove(logits, chunk, targets)
         peak = logits.amax(1, keepdim=True)
         p = torch.softmax(logits, 1, out=logits)
         total = peak - p.amax(1, keepdim=True).log_()  # the largest p is exp(peak) / sum
-        return p, torch.ones_like(total), own - total
+        return p, torch.ones_like(total), target_logit - total
 
     def add_gradients(self, chunk: slice, e: Tensor, scale: Tensor) -> None:
         """Those of scale * (e - one_hot(target)) but for its second term, by the logits of a chunk."""
@@ -136,8 +132,8 @@ class ItemSoftmax:
         e = e.to(self.padded.dtype)
         if self.half:
             grad.copy_(e @ self.padded)
-            self.sums += (e.T @ part.bfloat16()).to(self.sums.dtype)
+            self.padded_table_grad += (e.T @ part.bfloat16()).to(self.padded_table_grad.dtype)
         else:
             torch.mm(e, self.padded, out=grad)
-            self.sums.addmm_(e.T, part)
+            self.padded_table_grad.addmm_(e.T, part)
         grad *= scale

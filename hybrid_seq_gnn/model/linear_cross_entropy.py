@@ -51,7 +51,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         full, query_grad, table_grad = side.query, side.query_grad, side.table_grad
         weight_grad = torch.empty_like(weight) if weight is not None and ctx.needs_input_grad[4] else None
         bias_grad = torch.empty_like(bias_weight) if bias_weight is not None and ctx.needs_input_grad[8] else None
-        log_p = torch.empty_like(side.own)
+        log_p = torch.empty_like(side.target_logit)
         for chunk in chunks(len(query), table):
             extra = None if weight is None or of_rows is None else (weight[chunk, None], of_rows(chunk))
             e, total, log_p[chunk] = side.softmax(chunk, extra, excluded)
@@ -60,18 +60,18 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 weight_grad[chunk] = (e[:, : items + 1] * extra[1]).sum(1) / total[:, 0]
                 weight_grad[chunk] -= extra[1].gather(1, targets[chunk, None])[:, 0]
             if bias_grad is not None:
-                bias_grad[chunk] = (e @ side.bias.T) / total
+                bias_grad[chunk] = (e @ side.bias[:, None]) / total
             side.add_gradients(chunk, e, 1 / total)
         own, loss = table[targets], -log_p
         query_grad.sub_(own, alpha=1 - smoothing)
         table_grad.index_add_(0, targets, full, alpha=smoothing - 1)
         if smoothing:
             mean = table[1:].mean(0)
-            loss = loss + smoothing * (side.own - (full @ mean + side.bias[1 : items + 1].mean())[:, None])
+            loss = loss + smoothing * (side.target_logit - (full @ mean + side.bias[1 : items + 1].mean())[:, None])
             query_grad.sub_(mean, alpha=smoothing)
             table_grad[1:].sub_(full.sum(0), alpha=smoothing / items)
         if bias_grad is not None:
-            bias_grad -= side.bias[:, targets].T
+            bias_grad -= side.bias[targets, None]
         ctx.save_for_backward(query_grad, table_grad, weight_grad, bias_grad)
         return loss.mean()
 
@@ -89,18 +89,18 @@ def linear_cross_entropy(
     smoothing: float = 0.0,
     extra: Extra | None = None,
     excluded: Excluded | None = None,
-    bias: Float[Tensor, "*P N"] | None = None,
-    bias_weight: Float[Tensor, "M P"] | None = None,
+    bias: Float[Tensor, "N"] | None = None,
+    bias_weight: Float[Tensor, "M 1"] | None = None,
 ) -> Float[Tensor, ""]:
     """`F.cross_entropy(query @ table[1:].T + bias[1:], targets - 1)`, faster on a CPU and without its (M, N) memory.
 
         loss = mean over rows of log sum_j exp(score_j) - score_target         sum over items, 0 is padding
         score_j = query . table_j + bias_j                                     the bias has no gradient
 
-    With `bias_weight`, which has a gradient, bias_j is a sum of P biases by weight in each row. With label smoothing e,
-    the target's score is replaced by (1 - e) times it plus e times the mean score. With `extra`, weight * extra_j is
-    added to every score; it is not smoothed. Excluded items are not in the sum over items. Neither they nor a
-    `bias_weight` go with smoothing.
+    With `bias_weight`, which has a gradient, bias_j is multiplied by the weight of the row. With label smoothing e, the
+    target's score is replaced by (1 - e) times it plus e times the mean score. With `extra`, weight * extra_j is added
+    to every score; it is not smoothed. Excluded items are not in the sum over items. Neither they nor a `bias_weight`
+    go with smoothing.
 
     Source: Wijmans et al. 2024, "Cut Your Losses" (arXiv:2411.09009). Ours differs: theirs is a GPU kernel that
     recomputes the logits for the gradient, ours computes the gradient in the forward pass.
@@ -133,10 +133,10 @@ class _LinearMixtureLoss(torch.autograd.Function):
         targets: Tensor,
         other: Tensor | None,
         excluded: Excluded | None,
-        bias: tuple[Tensor | None, Tensor | None],
+        bias: Tensor | None,
         *sides: Tensor,
     ) -> Tensor:
-        pairs = zip(sides[::2], sides[1::2], bias, strict=False)
+        pairs = zip(sides[::2], sides[1::2], (bias, None), strict=False)
         both = [ItemSoftmax(query, table, targets, each) for query, table, each in pairs]
         logs = alpha.new_empty(2, len(targets))
         if other is not None:
@@ -169,7 +169,7 @@ def linear_mixture_loss(
     other: Float[Tensor, "M"] | None,
     *sides: Tensor,
     excluded: Excluded | None = None,
-    bias: tuple[Float[Tensor, "N"] | None, Float[Tensor, "N"] | None] = (None, None),
+    bias: Float[Tensor, "N"] | None = None,
 ) -> Float[Tensor, ""]:
     """Mean over rows of -log(alpha p_1(target) + (1 - alpha) p_2(target)), without (M, N) memory.
 
@@ -179,7 +179,7 @@ def linear_mixture_loss(
         other: log p_2(target) if the second side has no gradient.
         sides: query (M, D) and table (N, D) of the first side, and of the second unless `other` is given; p is the
             softmax of query @ table.T.
-        bias: added to the scores of either side, without gradient.
+        bias: added to the scores of the first side, without gradient.
     """
     with torch.autocast(alpha.device.type, enabled=False):  # products are added in place, in one type
         loss: Tensor = _LinearMixtureLoss.apply(alpha, targets, other, excluded, bias, *sides)  # type: ignore[no-untyped-call]

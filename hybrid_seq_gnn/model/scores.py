@@ -158,19 +158,17 @@ class MixtureScores:
         query, table, bias = seq.query, seq.table, seq.bias
         if not self.geometric:
             if isinstance(graph, DotScores):
-                sides, biases = (query, table, graph.query, graph.table), (bias, graph.bias)
-                return linear_mixture_loss(alpha, targets, None, *sides, excluded=excluded, bias=biases)
+                sides = (query, table, graph.query, graph.table)
+                return linear_mixture_loss(alpha, targets, None, *sides, excluded=excluded, bias=bias)
             other = graph.log_probability(targets)
-            return linear_mixture_loss(alpha, targets, other, query, table, excluded=excluded, bias=(bias, None))
-        query, extra, parts = alpha[:, None] * query, None, [(alpha, bias)]
+            return linear_mixture_loss(alpha, targets, other, query, table, excluded=excluded, bias=bias)
+        query, extra = alpha[:, None] * query, None
         if isinstance(graph, DotScores):
             query = torch.cat([query, (1 - alpha)[:, None] * graph.query], dim=1)
             table = torch.cat([table, graph.table], dim=1)
-            parts.append((1 - alpha, graph.bias))
         else:
             extra = Extra(1 - alpha, graph.all)
-        weights, rows = [w for w, b in parts if b is not None], [b for _, b in parts if b is not None]
-        bias, weight = (torch.stack(rows), torch.stack(weights, 1)) if rows else (None, None)
+        weight = None if bias is None else alpha[:, None]
         return linear_cross_entropy(
             query, table, targets, extra=extra, excluded=excluded, bias=bias, bias_weight=weight
         )

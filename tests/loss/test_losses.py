@@ -50,14 +50,14 @@ def test_chunked_cross_entropy_equals_pytorchs_in_value_and_gradient(bias):
 
 @pytest.mark.usefixtures("everywhere")
 @pytest.mark.parametrize("rows", [1, 300])
-def test_biases_by_weight_are_added_in_value_and_gradient(rows):
+def test_a_bias_by_weight_is_added_in_value_and_gradient(rows):
     query, table, targets = problem(rows)
-    biases, weights = torch.randn(2, 23, dtype=torch.float64), torch.rand(rows, 2, dtype=torch.float64).requires_grad_()
-    ours = linear_cross_entropy(query, table, targets, bias=biases, bias_weight=weights)
-    theirs = F.cross_entropy((query @ table.T + weights @ biases)[:, 1:], targets - 1)
+    bias, weights = torch.randn(23, dtype=torch.float64), torch.rand(rows, 1, dtype=torch.float64).requires_grad_()
+    ours = linear_cross_entropy(query, table, targets, bias=bias, bias_weight=weights)
+    theirs = F.cross_entropy((query @ table.T + weights * bias)[:, 1:], targets - 1)
     assert torch.allclose(ours, theirs)
     with torch.no_grad():
-        assert torch.allclose(linear_cross_entropy(query, table, targets, bias=biases, bias_weight=weights), theirs)
+        assert torch.allclose(linear_cross_entropy(query, table, targets, bias=bias, bias_weight=weights), theirs)
     grads = (torch.autograd.grad(loss, (query, table, weights)) for loss in (ours, theirs))
     for a, b in zip(*grads, strict=True):
         assert torch.allclose(a, b)
