@@ -78,8 +78,6 @@ class Fusion(Protocol):
 
     def penalty(self) -> Float[Tensor, ""]: ...
 
-    def curve(self, lengths: Int[Tensor, "n"]) -> Float[Tensor, "n"]: ...
-
 
 @runtime_checkable
 class GraphNetwork(Protocol):

@@ -132,9 +132,9 @@ def planted(alpha, geometric, users=20_000, items=50):
 )
 def test_a_planted_alpha_by_length_is_found_to_a_tenth(alpha, fusion, geometric):
     fusion = copy.deepcopy(fusion)  # one that is not fitted yet
-    before = fusion.curve(torch.arange(1, 101)).clone()
+    before = fusion.alpha(torch.arange(1, 101)).detach().clone()
     fit(fusion, planted(alpha, geometric), "likelihood")
-    found, true = fusion.curve(torch.arange(1, 101)), torch.tensor([alpha(n) for n in range(1, 101)])
+    found, true = fusion.alpha(torch.arange(1, 101)), torch.tensor([alpha(n) for n in range(1, 101)])
     assert (found - true).abs().max() < 0.1
     assert not (before - true).abs().max() < 0.1  # it was not there from the start
 

@@ -1,6 +1,5 @@
 """The base class of fusions: how the two views are mixed, and at which level."""
 
-import itertools
 import math
 from collections.abc import Iterable
 from typing import ClassVar, Literal
@@ -15,6 +14,7 @@ from hybrid_seq_gnn.limits import Limited
 Side = Literal["both", "input", "candidate"]
 Level = Literal["embedding", "score"]
 Mix = Literal["linear", "geometric"]
+LOW, HIGH = 0.1, 0.9  # bounds of alpha where a fusion keeps both sides in
 
 
 class Fusion(Limited, nn.Module):
@@ -82,11 +82,6 @@ class Fusion(Limited, nn.Module):
         """Term that the fusion adds to the loss."""
         return torch.zeros(())
 
-    def curve(self, lengths: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
-        """alpha at each length, without gradients; fusions that use the state get zeros."""
-        with torch.no_grad():
-            return self.alpha(lengths)
-
 
 class Binned(Fusion):
     """A constant weight for each bin of lengths: alpha(n) = values[bin_of(n)]. A subclass defines `bin_of`.
@@ -115,9 +110,12 @@ class Binned(Fusion):
         return self.values[self.bin_of(length)]
 
 
-def check_increasing(**values: float) -> None:
-    """Raise ValueError, in the words of the command line, if lengths are not positive and increasing."""
-    ordered = list(values.values())
-    if ordered[0] <= 0 or any(a >= b for a, b in itertools.pairwise(ordered)):
-        settings = " ".join(f"fusion.{name}={value}" for name, value in values.items())
-        raise UserError(f"{settings}: expected 0 < {' < '.join(values)}, in events.")
+def length_limits(L_short: int, L_long: int) -> Int[Tensor, "2"]:
+    """The longest short and the longest medium history, in events.
+
+    Raises:
+        UserError: not 0 < L_short < L_long.
+    """
+    if not 0 < L_short < L_long:
+        raise UserError(f"fusion.L_short={L_short} fusion.L_long={L_long}: expected 0 < L_short < L_long, in events.")
+    return torch.tensor([L_short, L_long])

@@ -1,13 +1,11 @@
-"""A smooth function of the log history length, as in the plan of the study."""
+"""A smooth function of the log history length, as in the first study of this project."""
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.errors import UserError
-from hybrid_seq_gnn.fusion.base import Fusion, Level, Mix, Side
-
-LOW, HIGH = 0.1, 0.9
+from hybrid_seq_gnn.fusion.base import HIGH, LOW, Fusion, Level, Mix, Side
 
 
 class Continuous(Fusion):
@@ -15,8 +13,8 @@ class Continuous(Fusion):
 
         alpha(n) = clamp(sigmoid(w * log(n + 1) + b) * scale + offset, 0.1, 0.9)
 
-    w and b are learned, scale and offset are not. With w < 0 alpha FALLS with length (the plan's comment says it
-    rises): from 0.82 at n = 1 to 0.80 at n = 50. `fusion=length_gate` has parameters that are easier to interpret.
+    w and b are learned, scale and offset are not. With w < 0, the default, alpha falls with length: from 0.82 at n = 1
+    to 0.80 at n = 50. `fusion=length_gate` has parameters that are easier to interpret.
 
     Args:
         w, b: initial slope per unit of log length, and initial intercept.

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from hybrid_seq_gnn.fusion.base import Binned, Level, Mix, Side, check_increasing
+from hybrid_seq_gnn.fusion.base import Binned, Level, Mix, Side, length_limits
 from hybrid_seq_gnn.limits import Weight
 
 
@@ -12,8 +12,6 @@ class Discrete(Binned):
     """A step function of the length, not learned.
 
         alpha(n) = alpha_short if n <= L_short, alpha_mid if n <= L_long, else alpha_long
-
-    As in the plan of the study.
 
     Args:
         alpha_short, alpha_mid, alpha_long: weights of the sequence side, in [0, 1]; None is chosen on the validation
@@ -38,8 +36,7 @@ class Discrete(Binned):
         mix: Mix = "geometric",
     ) -> None:
         super().__init__([alpha_short, alpha_mid, alpha_long], level, side, mix)
-        check_increasing(L_short=L_short, L_long=L_long)
-        self.register_buffer("limits", torch.tensor([L_short, L_long]), persistent=False)
+        self.register_buffer("limits", length_limits(L_short, L_long), persistent=False)
 
     limits: Tensor
 

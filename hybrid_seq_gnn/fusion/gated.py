@@ -1,4 +1,4 @@
-"""A small network that computes alpha for each user; not in the plan of the study."""
+"""A small network that computes alpha for each user."""
 
 from typing import ClassVar
 

@@ -8,10 +8,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from hybrid_seq_gnn.errors import UserError
-from hybrid_seq_gnn.fusion.base import Fusion, Level, Mix, Side, check_increasing
+from hybrid_seq_gnn.fusion.base import HIGH, LOW, Fusion, Level, Mix, Side, length_limits
 from hybrid_seq_gnn.limits import NotNegative
 
-LOW, HIGH = 0.1, 0.9
 Bounded = Annotated[float, Interval(ge=LOW, le=HIGH)]
 
 
@@ -23,9 +22,9 @@ class Learnable(Fusion):
 
         loss = ... + l2_weight * sum_b (alpha_b - towards_b)^2,  towards_b = init_b or 0
 
-    The plan of the study has `clamp` and a penalty towards `zero`. Both have a flaw: a clamp has no gradient beyond its
-    limits, so an alpha that gets there stays there; and a penalty towards zero pulls every alpha to the graph side,
-    however good the sequence side is. The defaults avoid both.
+    The first study of this project used `clamp` and a penalty towards `zero`. Both have a flaw: a clamp has no gradient
+    beyond its limits, so an alpha that gets there stays there; and a penalty towards zero pulls every alpha to the
+    graph side, however good the sequence side is. The defaults avoid both.
 
     Args:
         init_short, init_mid, init_long: initial weights of the sequence side, in [0.1, 0.9] (strictly inside for
@@ -60,11 +59,10 @@ class Learnable(Fusion):
         for name, value in start.items():
             if constraint == "sigmoid" and value in (LOW, HIGH):
                 raise UserError(f"fusion.{name}={value}: must lie strictly between {LOW} and {HIGH} to be learned.")
-        check_increasing(L_short=L_short, L_long=L_long)
         init = torch.tensor(list(start.values()))
         self.constraint, self.l2_weight = constraint, l2_weight
         self.theta = nn.Parameter(torch.logit((init - LOW) / (HIGH - LOW)) if constraint == "sigmoid" else init.clone())
-        self.register_buffer("limits", torch.tensor([L_short, L_long]), persistent=False)
+        self.register_buffer("limits", length_limits(L_short, L_long), persistent=False)
         self.register_buffer("towards", init if l2_towards == "init" else torch.zeros(3), persistent=False)
 
     limits: Tensor

@@ -79,8 +79,7 @@ class SparseMatrix(nn.Module):
         return DroppedEdges(self, keep / (1 - share))
 
     def forward(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-        product: Tensor = _Product.apply(x, self)  # type: ignore[no-untyped-call]
-        return product
+        return propagated(x, self, [0.0, 1.0])
 
 
 class DroppedEdges:
@@ -100,35 +99,26 @@ class DroppedEdges:
         return self.full.matrix(prefix, dtype, values)
 
 
-class _Product(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, sparse: SparseMatrix) -> Tensor:
-        ctx.sparse = sparse
-        return product(sparse, "", x.detach())  # embedding_bag prepares for gradients otherwise
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return product(ctx.sparse, "" if ctx.sparse.symmetric else "back_", grads[0].contiguous()), None
-
-
 class _Propagation(torch.autograd.Function):
-    """The layers are summed from the last, a_0 X + A (a_1 X + A (a_2 X + ...)); the gradient is the same with A.T."""
+    """Horner's scheme: a_0 X + A (a_1 X + A (a_2 X + ...)); the gradient is the same with A.T."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, sparse: "SparseMatrix | DroppedEdges", weights: list[float]) -> Tensor:
         ctx.sparse, ctx.weights = sparse, weights
-        return _Propagation.sum(x.detach(), sparse, weights, "")
+        return _Propagation.horner(x.detach(), sparse, weights, "")  # embedding_bag prepares for gradients otherwise
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         prefix = "" if ctx.sparse.symmetric else "back_"
-        return _Propagation.sum(grads[0].contiguous(), ctx.sparse, ctx.weights, prefix), None, None
+        return _Propagation.horner(grads[0].contiguous(), ctx.sparse, ctx.weights, prefix), None, None
 
     @staticmethod
-    def sum(x: Tensor, sparse: "SparseMatrix | DroppedEdges", weights: list[float], prefix: str) -> Tensor:
+    def horner(x: Tensor, sparse: "SparseMatrix | DroppedEdges", weights: list[float], prefix: str) -> Tensor:
         out = x * weights[-1]
         for weight in reversed(weights[:-1]):
-            out = product(sparse, prefix, out).add_(x, alpha=weight)
+            out = product(sparse, prefix, out)
+            if weight:
+                out.add_(x, alpha=weight)
         return out
 
 

@@ -37,7 +37,7 @@ class GraphSide(nn.Module):
 
     def graph_table(self) -> Float[Tensor, "N D"]:
         """G of the hybrid."""
-        return self.once(self, lambda: self.gnn(self.graph_items.weight))
+        return self.once.call(self, lambda: self.gnn(self.graph_items.weight))
 
     def training_scores(
         self, batch: Batch, targets: Int[Tensor, "M"]

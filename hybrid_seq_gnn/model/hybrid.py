@@ -137,7 +137,7 @@ class Hybrid(Limited, nn.Module):
     def graph_table(self) -> Float[Tensor, "N D"] | None:
         """G, or None if the graph side is a memory."""
         graph_items = self.graph_items
-        return None if graph_items is None else self.once(self, lambda: self.gnn(graph_items.weight))
+        return None if graph_items is None else self.once.call(self, lambda: self.gnn(graph_items.weight))
 
     def mixed_table(self, seq: Float[Tensor, "N D"], graph: Float[Tensor, "N D"]) -> Float[Tensor, "N D"] | None:
         """alpha E + (1 - alpha) G; None if alpha is adaptive, so that one table does not serve all histories."""
@@ -241,4 +241,6 @@ class Hybrid(Limited, nn.Module):
         return self.fusion.penalty()
 
     def alpha_curve(self, lengths: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
-        return self.fusion.curve(lengths)
+        """alpha at each length, without gradient, and with a state of zeros where it depends on one."""
+        with torch.no_grad():
+            return self.fusion.alpha(lengths)

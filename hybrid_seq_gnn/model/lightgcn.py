@@ -73,5 +73,5 @@ class LightGCNRecommender(Limited, nn.Module):
         return DotScores(users[of_positions], items), targets, of_positions
 
     def next_item_scores(self, batch: Batch) -> DotScores:
-        items, users = self.once(self, self.tables)
+        items, users = self.once.call(self, self.tables)
         return DotScores(users[batch.users], items)

@@ -26,7 +26,7 @@ class OncePerRanking(nn.Module, Generic[T]):
         self.result = None
         return super().train(mode)
 
-    def forward(self, module: nn.Module, function: Callable[[], T]) -> T:
+    def call(self, module: nn.Module, function: Callable[[], T]) -> T:
         if not torch.is_inference_mode_enabled():
             return function()
         weights = [(weight.data_ptr(), weight._version) for weight in module.parameters()]

@@ -16,8 +16,8 @@ class Hard(Limited, nn.Module):
 
         log q = -log(size of the user's pool)
 
-    As in the plan of the study, which draws from the 100 most popular items. There, a user who has seen them all has no
-    negative; here the pool is filled with the next popular ones. The pools are computed once: `pool` items per user.
+    Source: ours. In the place of popular items that a user has seen, the next popular ones are in the pool. The pools
+    are computed once: `pool` items per user.
 
     Args:
         sequences, split: give the items that each user has seen in training, and their popularity.
