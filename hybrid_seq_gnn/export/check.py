@@ -76,7 +76,7 @@ def random_histories(trained: Trained, lengths: np.ndarray) -> Histories:
 
 def asked(run: Run, trained: Trained, histories: Histories, row: int) -> tuple[np.ndarray, np.ndarray]:
     """What the file gives for one history, whose latest events it reads."""
-    whole = histories.items[histories.indptr[row] : histories.indptr[row + 1]].astype(np.int64)
+    whole = histories.of(row).astype(np.int64)
     items, scores = run(whole[None, -trained.max_length :], whole[None], np.array([len(whole)]))
     return items[0], scores[0]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.groups import GROUPS, OVERALL
 from hybrid_seq_gnn.run.identity import counts, flatten, identity
-from hybrid_seq_gnn.run.per_user import change_of, read_per_user
-from hybrid_seq_gnn.run.record import read_results
+from hybrid_seq_gnn.run.per_user import read_per_user
+from hybrid_seq_gnn.run.record import change_of, read_results
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,7 +112,7 @@ class FinishedRun:
     @property
     def change(self) -> str | None:
         """What to say if per_user.parquet is not the one that the run wrote."""
-        return change_of(self.folder, self.results)
+        return change_of(self.folder / "per_user.parquet", self.results)
 
     def metric(self, name: str) -> float | None:
         """`NDCG@10`, `HR@10/short` of the test split, or `validation NDCG@10`; None for a group without users."""

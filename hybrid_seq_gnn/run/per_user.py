@@ -5,21 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 from hybrid_seq_gnn.errors import UserError, reading
 from hybrid_seq_gnn.evaluation.groups import GROUPS, OVERALL, in_group
-from hybrid_seq_gnn.files import checksum
+from hybrid_seq_gnn.run.record import change_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NAME = "per_user.parquet"
 COLUMNS = ("user", "target", "length", "group", "rank", "alpha")
-
-
-def change_of(folder: Path, results: dict[str, Any]) -> str | None:
-    """What to say if the file is not the one that the run wrote; None if it is, or if nothing is known."""
-    path, recorded = folder / NAME, (results.get("sha256") or {}).get(NAME)
-    if recorded is None or not path.exists() or recorded == checksum(path):
-        return None
-    return f"{path} was changed after the run: its checksum is not the one in results.json."
 
 
 def read_per_user(folder: Path, results: dict[str, Any]) -> "pd.DataFrame":
@@ -33,7 +25,7 @@ def read_per_user(folder: Path, results: dict[str, Any]) -> "pd.DataFrame":
     path = folder / NAME
     if not path.exists():
         raise UserError(f"{folder} has no {NAME}, without which nothing can be tested; run it again.")
-    if change := change_of(folder, results):
+    if change := change_of(path, results):
         raise UserError(change)
     with reading(f"{path} cannot be read"):
         file = pq.ParquetFile(path)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.alpha import alpha_statistics
 from hybrid_seq_gnn.evaluation.groups import OVERALL, grouped_metrics
-from hybrid_seq_gnn.files import read_json
+from hybrid_seq_gnn.files import checksum, read_json
 from hybrid_seq_gnn.limits import conform
 from hybrid_seq_gnn.run.schema import Results
 
@@ -46,6 +46,14 @@ def read_results(folder: Path) -> dict[str, Any] | None:
     except ValueError as error:
         raise UserError(f"{path} is damaged: {error}") from error
     return found
+
+
+def change_of(path: Path, results: dict[str, Any]) -> str | None:
+    """What to say if a file is not the one that the run wrote; None if it is, or if nothing is known."""
+    recorded = (results.get("sha256") or {}).get(path.name)
+    if recorded is None or not path.exists() or recorded == checksum(path):
+        return None
+    return f"{path} was changed after the run: its checksum is not the one in results.json."
 
 
 OF_VALIDATION = ("validation_metrics", "validation_grouped_metrics", "best_epoch", "best_val_metric", "epochs")

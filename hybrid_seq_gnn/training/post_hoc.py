@@ -59,7 +59,7 @@ class PostHoc(Strategy):
     encoders: str | None = "outputs/encoders"
     encoder_checkpoint: str | None = None
     select: Literal["auto", "ndcg", "likelihood", "none"] = "auto"
-    alphas: tuple[Weight, ...] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+    alphas: tuple[Weight, ...] = TENTHS
     alone: ClassVar[str | None] = f"{Joint.__module__}.{Joint.__qualname__}"
 
     def __post_init__(self) -> None:
@@ -94,14 +94,7 @@ class PostHoc(Strategy):
         fusion = hybrid.fusion
         assert isinstance(fusion, nn.Module)
         by = self.criterion(fusion)
-        members = members_of(hybrid)
-        if self.encoder_checkpoint is None:
-            paths = [run.encoder(ahead) / "model.pt" for ahead in range(len(members))]
-        else:
-            paths = [expanded(self.encoder_checkpoint)]
-            if len(members) > 1:
-                raise UserError(f"training.encoder_checkpoint is one encoder; model.members={len(members)} needs more.")
-        stages = load_members(members, paths, run)
+        encoder, stages = load_members(hybrid, run, self.encoder_checkpoint)
         hybrid.encoder.requires_grad_(False)
         started = time.perf_counter()
         if by is not None:
@@ -117,18 +110,16 @@ class PostHoc(Strategy):
         stage = replace(stage_of(run, hybrid, run.loss), validate=lambda: run.measure.metrics_of(valid))
         progress = evaluate_once(stage)
         progress.training_seconds = time.perf_counter() - started - progress.evaluation_seconds
-        return Outcome(progress, stages, run_of(paths[0]), valid if run.measure.validates_all else None)
+        return Outcome(progress, stages, run_of(encoder), valid if run.measure.validates_all else None)
 
     def refit(self, run: Run, first: Path) -> Outcome:
         """Take refitted encoders, and the fusion as it was fitted on validation."""
         hybrid = fit_for_post_hoc(run.model)
-        members = members_of(hybrid)
-        paths = [run.encoder(ahead) / "model.pt" for ahead in range(len(members))]
-        stages = load_members(members, paths, run)
+        encoder, stages = load_members(hybrid, run)
         weights = checkpoint.load(first / "model.pt", run.device)["model"]
         fitted = {name: value for name, value in weights.items() if name.startswith("fusion.")}
         hybrid.load_state_dict(fitted, strict=False)
-        return Outcome(Progress(), stages, run_of(paths[0]))
+        return Outcome(Progress(), stages, run_of(encoder))
 
     def criterion(self, fusion: nn.Module) -> str | None:
         """The criterion for fitting the fusion, `ndcg` or `likelihood`; None if there is nothing to fit.
@@ -151,17 +142,20 @@ def learned(fusion: nn.Module) -> bool:
     return any(p.requires_grad for p in fusion.parameters())
 
 
-def members_of(hybrid: Hybrid) -> list[Encoder]:
-    """The encoders of a hybrid."""
+def load_members(hybrid: Hybrid, run: Run, given: str | None = None) -> tuple[Path, dict[str, Any]]:
+    """Load the encoders of a hybrid: a `given` model.pt, or those of runs of their own.
+
+    Returns:
+        The path of the first, and what results.json says of all.
+    """
     one = hybrid.encoder
-    return list(one.members) if isinstance(one, Ensemble) else [one]  # type: ignore[arg-type]
-
-
-def load_members(members: list[Encoder], paths: list[Path], run: Run) -> dict[str, Any]:
-    """Load the encoders; returns what results.json says of them."""
+    members: list[Encoder] = list(one.members) if isinstance(one, Ensemble) else [one]  # type: ignore[arg-type]
+    if given is not None and len(members) > 1:
+        raise UserError(f"training.encoder_checkpoint is one encoder; model.members={len(members)} needs more.")
+    paths = [run.encoder(ahead) / "model.pt" for ahead in range(len(members))] if given is None else [expanded(given)]
     for member, path in zip(members, paths, strict=True):
         checkpoint.load_encoder(member, path, run)
-    return {"encoder": {"path": str(paths[0]), "others": [str(path) for path in paths[1:]]}}
+    return paths[0], {"encoder": {"path": str(paths[0]), "others": [str(path) for path in paths[1:]]}}
 
 
 def can_be_fitted(model: nn.Module) -> bool:

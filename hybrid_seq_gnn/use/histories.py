@@ -46,6 +46,10 @@ class Histories:
     def __len__(self) -> int:
         return len(self.users)
 
+    def of(self, row: int) -> np.ndarray:
+        """The events of one user."""
+        return self.items[self.indptr[row] : self.indptr[row + 1]]
+
     @property
     def lengths(self) -> np.ndarray:
         """(U,) events of each user."""

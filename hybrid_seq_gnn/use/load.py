@@ -22,13 +22,13 @@ from hybrid_seq_gnn.data.events import text_of
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.errors import UserError, printable
-from hybrid_seq_gnn.files import checksum
 from hybrid_seq_gnn.graph.sparse import SparseMatrix
 from hybrid_seq_gnn.results.load import load
 from hybrid_seq_gnn.results.runs import FinishedRun, require_comparable
 from hybrid_seq_gnn.run.build import build_parts
 from hybrid_seq_gnn.run.check import check_node, settings_of, target_class
 from hybrid_seq_gnn.run.identity import Config
+from hybrid_seq_gnn.run.record import change_of
 from hybrid_seq_gnn.training import checkpoint
 from hybrid_seq_gnn.training.settings import device_of
 
@@ -193,9 +193,8 @@ def read_state(run: FinishedRun, device: torch.device) -> dict[str, Any]:
     path = run.folder / "model.pt"
     if not path.is_file():
         raise UserError(f"{run.folder} has no model.pt; it is needed to score items. Run it again to make one.")
-    recorded = (run.results.get("sha256") or {}).get("model.pt")
-    if recorded is not None and recorded != checksum(path):
-        raise UserError(f"{path} was changed after the run: its checksum is not the one in results.json.")
+    if change := change_of(path, run.results):
+        raise UserError(change)
     return checkpoint.load(path, device, "Run it again to make another one.")
 
 

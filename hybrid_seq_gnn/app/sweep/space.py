@@ -21,12 +21,12 @@ from hybrid_seq_gnn.limits import conform
 from hybrid_seq_gnn.results.labels import words
 from hybrid_seq_gnn.run.build import GROUPS, TOP_LEVEL, checked
 from hybrid_seq_gnn.run.check import check_node
+from hybrid_seq_gnn.run.identity import Config
 from hybrid_seq_gnn.study.space import Space, choices, ends
 
 VARIANT = "variant"  # the parameter that chooses among the variants of a study
 MOST_TRIED = 1000  # combinations of values, before the first run
 NEVER_SWEPT = ("study", "hydra", "debug", "name", "logger")
-Config = dict[str, Any]
 
 
 def parse(arguments: list[str], variants: Mapping[str, str], loader: ConfigLoader | None = None) -> Space:

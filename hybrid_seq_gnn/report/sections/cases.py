@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hybrid_seq_gnn.data.titles import Titles
 from hybrid_seq_gnn.errors import UserError, reading
 from hybrid_seq_gnn.report.facts import Facts
 from hybrid_seq_gnn.report.page import Section
@@ -22,8 +23,6 @@ OPEN = 4  # of these, not folded away
 BEST = 5  # items of a recommendation
 EVENTS = 8  # latest events
 LETTERS = 48  # of a title
-
-Names = dict[int | str, str]
 
 
 def write(section: Section, facts: Facts) -> None:
@@ -100,7 +99,7 @@ def shown(people: Sequence[Any], ours: FinishedRun, theirs: FinishedRun) -> tupl
     users, targets = [person.user for person in people], model.numbers([person.target for person in people])
     histories = of_training(model, users, before="test")
     best, before = (recommended(each, histories, targets) for each in (model, other))
-    note, titles = "", Names()
+    note, titles = "", Titles()
     try:
         titles = titles_of(model.config["data"])
     except UserError as error:
@@ -112,7 +111,7 @@ def shown(people: Sequence[Any], ours: FinishedRun, theirs: FinishedRun) -> tupl
 
     cards = []
     for u, (person, target) in enumerate(zip(people, targets.tolist(), strict=True)):
-        events = histories.items[histories.indptr[u] : histories.indptr[u + 1]].tolist()
+        events = histories.of(u).tolist()
         first, share = int(best[u, 0]), float(why.share[u, 0])
         said = [because(why.reasons[u, k], why.weights[u, k], name) for k in range(2)]
         lists = [[(name(item), item == target) for item in one[u].tolist() if item] for one in (before, best)]
@@ -145,17 +144,13 @@ def recommended(model: "Trained", histories: "Histories", targets: np.ndarray) -
     k = min(BEST + int(histories.lengths.max()), model.num_items)
     best = np.zeros((len(histories), BEST), dtype=np.int64)
     for u, items in enumerate(next(recommend(model, histories, k, include_seen=True)).items):
-        had = (
-            histories.items[histories.indptr[u] : histories.indptr[u + 1]]
-            if model.mask_history
-            else histories.items[:0]
-        )
+        had = histories.of(u) if model.mask_history else histories.items[:0]
         left = items[~np.isin(items, had) | (items == targets[u])][:BEST]
         best[u, : len(left)] = left
     return best
 
 
-def name_of(item: Any, titles: Names) -> str:
+def name_of(item: Any, titles: Titles) -> str:
     """The title of an item, or its id."""
     plain = item.item() if isinstance(item, np.generic) else item
     title = titles.get(plain, f"item {plain}" if isinstance(plain, int) else str(plain))
