@@ -14,6 +14,7 @@ from hybrid_seq_gnn.api.frames import Source, data_of, plain, to_pandas
 from hybrid_seq_gnn.compare.table import compare
 from hybrid_seq_gnn.data.titles import Titles
 from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.evaluation.metrics import METRICS
 from hybrid_seq_gnn.limits import AtLeast1, conform
 from hybrid_seq_gnn.results.configurations import name_configurations
 from hybrid_seq_gnn.results.runs import FinishedRun
@@ -146,7 +147,7 @@ class LoadedRun:
             found = evaluate(self._run, config, name, ranked, place)
         return LoadedRun(found, self._device)
 
-    def compare(self, other: "LoadedRun", metrics: Sequence[str] = ("NDCG@10", "HR@10", "MRR@10")) -> pd.DataFrame:
+    def compare(self, other: "LoadedRun", metrics: Sequence[str] = METRICS) -> pd.DataFrame:
         """This run against another, the baseline: a row per metric and length group, with intervals and p.
 
         Raises:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from hybrid_seq_gnn.evaluation.metrics import METRICS
 from hybrid_seq_gnn.results import command
 
 
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="the baseline is the configuration with this option or setting, of all that are named: model=sasrec. May "
         "be repeated",
     )
-    parser.add_argument("--metrics", default="NDCG@10,HR@10,MRR@10", help="HR, NDCG or MRR @5, @10, @20 (%(default)s)")
+    parser.add_argument("--metrics", default=",".join(METRICS), help="HR, NDCG or MRR @5, @10, @20 (%(default)s)")
     parser.add_argument("--groups", default="overall,short,medium,long", help="by length of the history (%(default)s)")
     between = command.argument_type(float, lambda value: 0 < value < 1, "a number between 0 and 1")
     parser.add_argument("--alpha", type=between, default=0.05, help="level of significance (%(default)s)")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from hybrid_seq_gnn.compare.sentences import findings, verdict
 from hybrid_seq_gnn.compare.table import BY_LENGTH, EXPLORATORY, FAMILIES, PRIMARY
 from hybrid_seq_gnn.results.configurations import Configuration
-from hybrid_seq_gnn.results.labels import interval, number, p_value, percent
+from hybrid_seq_gnn.results.labels import counted, interval, number, p_value, percent
 from hybrid_seq_gnn.results.tables import latex, left_out_paragraphs, markdown
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def report(
     """
     folders = [str(run.folder) for run in baseline.runs]
     where = ", ".join([*folders[:3], *(["…"] if folders[3:] else [])])
-    seeds = f"{len(folders)} seed{'s' if folders[1:] else ''} ({where})"
+    seeds = f"{counted(len(folders), 'seed')} ({where})"
     parts = [f"Baseline: {baseline.name}, {seeds}. Test split; all differences are to the baseline, user by user."]
     for metric, rows in found.groupby("metric", sort=False):
         parts += [f"{metric}:", markdown(*cells(rows, alpha, whole=whole))]
@@ -51,7 +51,7 @@ def families(found: "pd.DataFrame") -> str:
     first = found["metric"].iloc[0]
     notes = {PRIMARY: f"{first} overall; ", BY_LENGTH: f"{first}; ", EXPLORATORY: ""}
     counts = [(name, int((tested["family"] == name).sum())) for name in FAMILIES]
-    return ", ".join(f"{name} ({notes[name]}{n} test{'s' if n != 1 else ''})" for name, n in counts if n) or "none"
+    return ", ".join(f"{name} ({notes[name]}{counted(n, 'test')})" for name, n in counts if n) or "none"
 
 
 def cells(rows: "pd.DataFrame", alpha: float, *, whole: bool) -> tuple[list[str], list[list[Any]]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hybrid_seq_gnn.results.configurations import Configuration
-from hybrid_seq_gnn.results.labels import counted, differing, words
+from hybrid_seq_gnn.results.labels import counted, differing, interval, percent, words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,10 +42,10 @@ def summary(rows: "pd.DataFrame", other: Configuration, alpha: float) -> str:
     for row in rows.to_dict("records"):
         what = f"{row['metric']} {row['group']}"
         if row["significant"]:
-            low, high = (f"{100 * row[end]:+.1f}" for end in ("relative_low", "relative_high"))
-            relative = "" if np.isnan(row["relative"]) else f"{100 * row['relative']:+.1f} %"
-            if relative and not np.isnan(row["relative_low"]):
-                relative += f", {100 * (1 - alpha):g} % interval {low} to {high} %"
+            low, high = (100 * row[end] for end in ("relative_low", "relative_high"))
+            relative = "" if np.isnan(row["relative"]) else percent(row["relative"])
+            if relative and not np.isnan(low):
+                relative += f", {100 * (1 - alpha):g} % interval {interval(low, high, '+.1f', ' %')}"
             what += f" ({relative or format(row['difference'], '+.4f')})"
         by_verdict.setdefault(verdict(row), []).append(what)
     parts = []

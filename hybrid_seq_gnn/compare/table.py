@@ -36,7 +36,7 @@ import numpy as np
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation import significance
 from hybrid_seq_gnn.evaluation.groups import GROUPS, OVERALL, in_group
-from hybrid_seq_gnn.evaluation.metrics import NAMES, per_user
+from hybrid_seq_gnn.evaluation.metrics import METRICS, NAMES, per_user
 from hybrid_seq_gnn.results.configurations import Configuration
 from hybrid_seq_gnn.results.runs import FinishedRun, require_comparable
 
@@ -55,7 +55,7 @@ COLUMNS = (
 def compare(
     baseline: Configuration,
     others: Sequence[Configuration],
-    metrics: Sequence[str] = ("NDCG@10", "HR@10", "MRR@10"),
+    metrics: Sequence[str] = METRICS,
     groups: Sequence[str] = GROUPS,
     *,
     resamples: int = 10_000,

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+METRIC = "NDCG@10"  # by which models are chosen on validation and compared on test
+METRICS = (METRIC, "HR@10", "MRR@10")  # compared where no others are asked for
 CUTOFFS = (5, 10, 20)
 NAMES = tuple(f"{metric}@{k}" for metric in ("HR", "NDCG", "MRR") for k in CUTOFFS)
 

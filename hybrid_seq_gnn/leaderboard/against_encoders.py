@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 from hybrid_seq_gnn.compare.table import by_family, compare
 from hybrid_seq_gnn.evaluation.groups import OVERALL
+from hybrid_seq_gnn.evaluation.metrics import METRIC
 from hybrid_seq_gnn.evaluation.significance import combined_p
 from hybrid_seq_gnn.results.configurations import Configuration, group_seeds, name_configurations
 from hybrid_seq_gnn.results.labels import Number
-from hybrid_seq_gnn.results.run_table import METRIC, answer, difference_cells
+from hybrid_seq_gnn.results.run_table import answer, difference_cells
 from hybrid_seq_gnn.results.runs import FinishedRun, read_run
 from hybrid_seq_gnn.results.tables import markdown
 from hybrid_seq_gnn.run.encoders import OUTPUTS, asked_alone, config_alone

@@ -9,6 +9,7 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from hybrid_seq_gnn.evaluation.groups import LengthGroups
+from hybrid_seq_gnn.evaluation.metrics import METRIC, METRICS
 from hybrid_seq_gnn.files import shown, write_text
 from hybrid_seq_gnn.results.labels import Number, number, spread, value_in_words, words
 from hybrid_seq_gnn.results.load import by_number
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-OBJECTIVES = ("NDCG@10",)
+OBJECTIVES = (METRIC,)
 TITLES = {
     "running": "Running:",
     "pruned": "Pruned:",
@@ -169,9 +170,8 @@ def show(frame: "pd.DataFrame", objectives: Sequence[str] = OBJECTIVES) -> str:
         mixes = any(row["alpha"] is not None for row in done) and "fusion.alpha" not in keys
         settings = [*keys, *(["seeds"] if repeated else []), *(["alpha"] if mixes else [])]
         front = ["front"] if len(aims) > 1 and not repeated else []
-        headline = ("NDCG@10", "HR@10", "MRR@10")
-        overall = list(dict.fromkeys([*settings, *aims, *front, *headline, "best epoch", "seconds", "folder"]))
-        grouped = [*settings, *(f"{name}/{group}" for name in headline for group in LengthGroups.names)]
+        overall = list(dict.fromkeys([*settings, *aims, *front, *METRICS, "best epoch", "seconds", "folder"]))
+        grouped = [*settings, *(f"{name}/{group}" for name in METRICS for group in LengthGroups.names)]
         parts += [ranked_table(lines, overall, keys), "The same test metrics @10 by length of the history:"]
         parts += [ranked_table(lines, grouped, keys)]
         if len(set(splits)) == 1 and len(lines) > 1 and keys and "/" not in objectives[0]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hybrid_seq_gnn.evaluation.groups import LengthGroups
-from hybrid_seq_gnn.evaluation.metrics import NAMES
+from hybrid_seq_gnn.evaluation.metrics import METRIC, NAMES
 from hybrid_seq_gnn.leaderboard.board import known
 from hybrid_seq_gnn.results.command import require, select
 from hybrid_seq_gnn.results.configurations import Configuration, configurations
@@ -67,8 +67,8 @@ def of_data(run: FinishedRun) -> dict[str, Any]:
 
 def show(table: Sequence[Configuration], first: str) -> str:
     """The table to read: overall metrics, then NDCG@10 or what is sorted by for short, medium and long histories."""
-    chosen = "NDCG@10" if first == VALIDATION else first.split("/")[0]
-    columns = [VALIDATION, *dict.fromkeys((chosen, "NDCG@10", "HR@10"))]
+    chosen = METRIC if first == VALIDATION else first.split("/")[0]
+    columns = [VALIDATION, *dict.fromkeys((chosen, METRIC, "HR@10"))]
     columns += [f"{chosen}/{group}" for group in LengthGroups.names]
     mixes = any(alpha_of(one) is not None for one in table)
     header = ["rank", "configuration", "seeds", *(["alpha"] if mixes else []), *columns, "folder"]

@@ -12,6 +12,7 @@ import numpy as np
 from hybrid_seq_gnn.compare.table import compare, values
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.groups import GROUPS, OVERALL
+from hybrid_seq_gnn.evaluation.metrics import METRIC, METRICS
 from hybrid_seq_gnn.report.studies import Sweep, sweeps
 from hybrid_seq_gnn.results.command import same, select
 from hybrid_seq_gnn.results.configurations import Configuration, configurations
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
     from hybrid_seq_gnn.report.criteria import Criteria
 
-METRICS = ("NDCG@10", "HR@10", "MRR@10")
-METRIC = METRICS[0]
 MOST = 6  # series in one figure: as many as there are colours
 
 

@@ -13,10 +13,11 @@ from hybrid_seq_gnn.compare.sentences import (
 )
 from hybrid_seq_gnn.compare.table import PRIMARY
 from hybrid_seq_gnn.evaluation.groups import GROUPS, OVERALL
-from hybrid_seq_gnn.report.facts import METRIC, Facts
+from hybrid_seq_gnn.evaluation.metrics import METRIC
+from hybrid_seq_gnn.report.facts import Facts
 from hybrid_seq_gnn.report.page import Section
 from hybrid_seq_gnn.results.configurations import Configuration
-from hybrid_seq_gnn.results.labels import counted, p_value
+from hybrid_seq_gnn.results.labels import counted, interval, p_value, percent
 
 FEW = 30  # users: below, no mean says anything
 
@@ -78,13 +79,11 @@ def how_chosen(facts: Facts, best: Configuration) -> str:
 def overall(row: dict[Any, Any], comparisons: int) -> str:
     if row["significant"] is None:
         return f"All users: {METRIC} {row['mean']:.4f} against {row['baseline']:.4f}; nothing can be tested."
-    p = str(p_value(row["p_holm"]))
-    p = f"< {p[1:]}" if p.startswith("<") else f"= {p}"
     corrected = f" after Holm's correction for {comparisons} configurations" if comparisons > 1 else ""
     sure = "" if row["significant"] else f" This is not significant: it may be chance.{uncorrected(row)}"
     return (
         f"All {row['users']:,} users: {METRIC} {row['mean']:.4f} against {row['baseline']:.4f}, {difference(row)}; "
-        f"p {p}{corrected}.{sure}"
+        f"p {p_value(row['p_holm'])}{corrected}.{sure}"
     )
 
 
@@ -99,15 +98,15 @@ def uncorrected(row: dict[Any, Any]) -> str:
 
 def difference(row: dict[Any, Any]) -> str:
     """A difference with its interval, and relative to the baseline where that exists."""
-    text = f"a difference of {row['difference']:+.4f} (95 % interval {row['low']:+.4f} to {row['high']:+.4f}"
-    return text + (")" if np.isnan(row["relative"]) else f"; {100 * row['relative']:+.1f} %)")
+    text = f"a difference of {row['difference']:+.4f} (95 % interval {interval(row['low'], row['high'])}"
+    return text + (")" if np.isnan(row["relative"]) else f"; {percent(row['relative'])})")
 
 
 def for_whom(row: dict[Any, Any]) -> str:
     who = f"{row['group'].capitalize()} histories"
     if row["users"] == 0:
         return f"{who}: no test user has one, so nothing is known about them."
-    users = f"{row['users']:,} user{'s' if row['users'] != 1 else ''}"
+    users = counted(row["users"], "user")
     if row["significant"] is None:
         return f"{who} ({users}): nothing can be tested."
     word = {"better": "significantly better", "worse": "significantly worse"}.get(verdict(row), "not significant")

@@ -140,10 +140,6 @@ def spread(values: Sequence[float | None]) -> Number:
     return Number(f"{mean(there):.4f}" + (f" ± {stdev(there):.4f}" if len(there) > 1 else ""))
 
 
-def p_value(p: float) -> Number:
-    return Number("<0.0001") if p < 0.00005 else number(p)
-
-
-def short_p(p: float | None) -> Number:
+def p_value(p: float | None) -> Number:
     """As papers print it: .041, < .001."""
-    return Number("–" if p is None else "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0") if p < 1 else "1")
+    return Number("–" if p is None or p != p else "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0") if p < 1 else "1")

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from hybrid_seq_gnn.evaluation.groups import GROUPS, OVERALL, LengthGroups
-from hybrid_seq_gnn.results.labels import Number, cell, interval, percent, short_p
+from hybrid_seq_gnn.evaluation.metrics import METRIC
+from hybrid_seq_gnn.results.labels import Number, cell, interval, p_value, percent
 from hybrid_seq_gnn.results.runs import HEADLINE
 from hybrid_seq_gnn.results.tables import markdown
 
 ALPHA = 0.05
-METRIC = "NDCG@10"
 ROWS = (*GROUPS[1:], OVERALL)
 
 
@@ -22,7 +22,7 @@ def run_table(results: dict[str, Any]) -> str:
         found = results["grouped_metrics"][group]
         row = [group, found["count"], *(found[name] for name in HEADLINE)]
         rows.append([*row, alpha[group]["mean"]] if alpha else row)
-    best = f"best epoch {results['best_epoch']}, validation NDCG@10 {cell(results['best_val_metric'])}"
+    best = f"best epoch {results['best_epoch']}, validation {METRIC} {cell(results['best_val_metric'])}"
     parts = [f"{markdown(header, rows)}\n{best}, {results['seconds']['total']:.0f} s"]
     if (baseline := results.get("baseline")) is not None:
         parts += [baseline_table(baseline), answer(baseline["metrics"][METRIC], "The hybrid")]
@@ -43,7 +43,7 @@ def baseline_table(baseline: dict[str, Any]) -> str:
 def difference_cells(row: Mapping[Any, Any]) -> list[Number]:
     """+8.1 %, +5.3 to +11.0 %, p after Holm's correction: a hybrid against its encoder alone."""
     low, high = (None if row[end] is None else 100 * row[end] for end in ("low", "high"))
-    return [percent(row["relative"]), interval(low, high, "+.1f", " %"), short_p(row["p_holm"])]
+    return [percent(row["relative"]), interval(low, high, "+.1f", " %"), p_value(row["p_holm"])]
 
 
 def answer(rows: Mapping[Any, Mapping[Any, Any]], who: str) -> str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.groups import GROUPS, OVERALL
+from hybrid_seq_gnn.evaluation.metrics import METRIC
+from hybrid_seq_gnn.results.labels import counted
 from hybrid_seq_gnn.run.identity import counts, flatten, identity
 from hybrid_seq_gnn.run.per_user import read_per_user
 from hybrid_seq_gnn.run.record import change_of, read_results
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HEADLINE = ("HR@10", "NDCG@10", "MRR@10")
-VALIDATION = "validation NDCG@10"
+VALIDATION = f"validation {METRIC}"
 RANKING = {  # what is ranked, for whom, and after learning from what; runs from before a setting have the value here
     "evaluation.groups.short": None,
     "evaluation.groups.long": None,
@@ -35,6 +37,12 @@ class FinishedRun:
     @property
     def seed(self) -> int:
         return int(self.results["seed"])
+
+    @property
+    def machine(self) -> str:
+        """What it was trained on: `cpu, 1 thread`."""
+        device, threads = self.results.get("device"), self.results.get("threads")
+        return f"{device or 'unknown device'}, {counted(threads, 'thread') if threads else 'unknown threads'}"
 
     @property
     def split_hash(self) -> str:

@@ -17,6 +17,7 @@ from hybrid_seq_gnn.allocator import keep_freed_memory, releasing
 from hybrid_seq_gnn.bars import tqdm
 from hybrid_seq_gnn.data.batches import TrainingWindows
 from hybrid_seq_gnn.errors import UserError
+from hybrid_seq_gnn.evaluation.metrics import METRIC
 from hybrid_seq_gnn.model.item_table import ItemTable
 from hybrid_seq_gnn.training import checkpoint, distributed
 from hybrid_seq_gnn.training.average import WeightAverage
@@ -26,7 +27,7 @@ from hybrid_seq_gnn.training.settings import TrainingSettings
 log = logging.getLogger(__name__)
 
 NO_TARGETS = "there is no validation metric, because no user has a validation target; see data.split."
-MONITOR = "NDCG@10"  # on the validation split; training never sees the test split
+MONITOR = METRIC  # on the validation split; training never sees the test split
 LARGE = 20_000  # rows of an item table from which collecting its gradient is worth it
 READ_EVERY = 50  # steps whose losses are read together, so that the CPU need not wait for the GPU
 
@@ -228,7 +229,7 @@ def describe(record: dict[str, Any], now: Progress) -> str:
     """The log line of an epoch."""
     line = f"epoch {record['epoch']:3d}  loss {record['loss']:.4f}"
     if "validation" in record:
-        line += f"  validation NDCG@10 {record['validation'][MONITOR]:.4f}"
+        line += f"  validation {MONITOR} {record['validation'][MONITOR]:.4f}"
         line += "  (best so far)" if now.best_epoch == record["epoch"] else f"  (best {now.best_metric:.4f})"
     return f"{line}  {record['seconds']:.1f} s"
 

@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 
 from hybrid_seq_gnn.compare.table import compare
+from hybrid_seq_gnn.evaluation.metrics import METRICS
 from hybrid_seq_gnn.report import sentences as answer
-from hybrid_seq_gnn.report.facts import METRICS, gather
+from hybrid_seq_gnn.report.facts import gather
+from hybrid_seq_gnn.results.labels import p_value
 from tests.report.pages import RESAMPLES, error, report
 from tests.report.study_folder import USERS
 from tests.results.folders import random_ranks, write_run
@@ -35,7 +37,7 @@ def test_every_number_of_the_tables_is_that_of_compare(study, reported):
         line = by_row[row["name"], row["group"], f"{row['mean']:.4f}", f"{row['difference']:+.4f}"]
         assert line[4] == f"{row['baseline']:.4f}"
         assert line[8] == f"{row['low']:+.4f} to {row['high']:+.4f}"
-        assert line[13] == ("<0.0001" if row["p_holm"] < 0.00005 else f"{row['p_holm']:.4f}")
+        assert line[13] == p_value(row["p_holm"])
         assert line[16] == f"{row['wins']}/{row['ties']}/{row['losses']}"
     board = {row[0]: row for row in page.table("configuration", "seeds", "validation NDCG@10", "NDCG@10")}
     assert list(board) == [one.name for one in facts.configurations]

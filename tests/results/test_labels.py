@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid_seq_gnn.errors import suggest
-from hybrid_seq_gnn.results.labels import differing, short_names, words
+from hybrid_seq_gnn.results.labels import differing, p_value, short_names, words
 
 
 def named(*settings):
@@ -79,6 +79,11 @@ def test_settings_that_come_with_an_exchanged_option_are_no_difference_of_their_
         ("fusion", "fixed"),
         ("training.lr", 0.2),
     ]
+
+
+def test_p_is_written_as_papers_print_it_and_what_is_unknown_is_a_dash():
+    assert [p_value(p) for p in (0.00001, 0.0412, 1.0)] == ["< .001", ".041", "1"]
+    assert [p_value(p) for p in (None, float("nan"))] == ["–", "–"]
 
 
 def test_a_near_name_is_suggested_whatever_its_case():

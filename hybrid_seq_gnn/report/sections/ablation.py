@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from hybrid_seq_gnn.compare.table import compare
 from hybrid_seq_gnn.evaluation.groups import OVERALL
-from hybrid_seq_gnn.report.facts import METRIC, Facts
+from hybrid_seq_gnn.evaluation.metrics import METRIC
+from hybrid_seq_gnn.report.facts import Facts
 from hybrid_seq_gnn.report.page import Section
 from hybrid_seq_gnn.report.sections.by_group import difference
 from hybrid_seq_gnn.report.sections.quality import verdict_with_mark

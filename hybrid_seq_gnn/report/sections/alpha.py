@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hybrid_seq_gnn.report.facts import METRIC, MOST, Facts
+from hybrid_seq_gnn.evaluation.metrics import METRIC
+from hybrid_seq_gnn.report.facts import MOST, Facts
 from hybrid_seq_gnn.report.page import Section
 from hybrid_seq_gnn.report.style import COLOURS, GRID, HEIGHT, INK, Look, figure, legend, log_events, looks, marks
 from hybrid_seq_gnn.results.configurations import Configuration

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hybrid_seq_gnn.evaluation.groups import GROUPS, OVERALL, LengthGroups, in_group
+from hybrid_seq_gnn.evaluation.metrics import METRICS
 from hybrid_seq_gnn.evaluation.significance import bootstrap
-from hybrid_seq_gnn.report.facts import METRICS, Facts
+from hybrid_seq_gnn.report.facts import Facts
 from hybrid_seq_gnn.report.page import Section
 from hybrid_seq_gnn.report.style import HEIGHT, INK, Interval, figure, legend, looks
 

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from hybrid_seq_gnn.evaluation.metrics import METRIC
 from hybrid_seq_gnn.evaluation.smooth import Curve, curves
-from hybrid_seq_gnn.report.facts import METRIC, Facts
+from hybrid_seq_gnn.report.facts import Facts
 from hybrid_seq_gnn.report.page import Section
 from hybrid_seq_gnn.report.style import HEIGHT, INK, figure, legend, log_events, marks, ordered
 

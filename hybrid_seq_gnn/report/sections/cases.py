@@ -10,6 +10,7 @@ from hybrid_seq_gnn.errors import UserError, reading
 from hybrid_seq_gnn.report.facts import Facts
 from hybrid_seq_gnn.report.page import Section
 from hybrid_seq_gnn.results.configurations import Configuration
+from hybrid_seq_gnn.results.labels import counted
 from hybrid_seq_gnn.results.runs import FinishedRun
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def shown(people: Sequence[Any], ours: FinishedRun, theirs: FinishedRun) -> tupl
         first, share = int(best[u, 0]), float(why.share[u, 0])
         said = [because(why.reasons[u, k], why.weights[u, k], name) for k in range(2)]
         lists = [[(name(item), item == target) for item in one[u].tolist() if item] for one in (before, best)]
-        about = [f"{person.length:,} event{'s' if person.length > 1 else ''}"]
+        about = [counted(person.length, "event")]
         about += [f"alpha {why.alpha[u]:.2f}"] if why.alpha is not None else []
         card = {
             "user": f"User {person.user}",

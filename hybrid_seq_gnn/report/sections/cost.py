@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hybrid_seq_gnn.evaluation.metrics import METRIC
 from hybrid_seq_gnn.leaderboard.board import on_front
-from hybrid_seq_gnn.report.facts import METRIC, Facts
+from hybrid_seq_gnn.report.facts import Facts
 from hybrid_seq_gnn.report.page import Section
 from hybrid_seq_gnn.report.style import HEIGHT, INK, figure, legend, ordered
 from hybrid_seq_gnn.results.configurations import Configuration
@@ -22,8 +23,7 @@ COSTS = {
 
 def write(section: Section, facts: Facts) -> None:
     shown, note = facts.to_draw(per_user=False)
-    machines = {(run.results.get("device"), run.results.get("threads")) for one in shown for run in one.runs}
-    told = "; ".join(f"{device}, {threads} thread(s)" for device, threads in sorted(machines, key=str))
+    told = "; ".join(sorted({run.machine for one in shown for run in one.runs}))
     for key, label in COSTS.items():
         both = {one.name: (spent(one, key), one.mean(METRIC)) for one in shown}
         points = {name: (x, y) for name, (x, y) in both.items() if x is not None and y is not None}

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hybrid_seq_gnn.evaluation.metrics import METRIC
 from hybrid_seq_gnn.files import json_of
-from hybrid_seq_gnn.report.facts import METRIC, Facts
+from hybrid_seq_gnn.report.facts import Facts
 from hybrid_seq_gnn.report.page import Section
 from hybrid_seq_gnn.report.style import HEIGHT, figure, legend, ordered, whole_numbers
 

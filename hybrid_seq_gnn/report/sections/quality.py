@@ -2,7 +2,8 @@
 
 from hybrid_seq_gnn.compare.render import cells
 from hybrid_seq_gnn.compare.sentences import verdict
-from hybrid_seq_gnn.report.facts import METRIC, METRICS, Facts
+from hybrid_seq_gnn.evaluation.metrics import METRIC, METRICS
+from hybrid_seq_gnn.report.facts import Facts
 from hybrid_seq_gnn.report.page import Section
 from hybrid_seq_gnn.results.labels import Number, interval, number, p_value, spread
 

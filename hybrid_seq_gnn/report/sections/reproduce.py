@@ -1,6 +1,7 @@
 """How to do it again."""
 
-from hybrid_seq_gnn.report.facts import METRIC, Facts
+from hybrid_seq_gnn.evaluation.metrics import METRIC
+from hybrid_seq_gnn.report.facts import Facts
 from hybrid_seq_gnn.report.page import Section
 from hybrid_seq_gnn.results.configurations import Configuration
 from hybrid_seq_gnn.results.labels import value_in_words
@@ -24,8 +25,7 @@ def write(section: Section, facts: Facts) -> None:
         f"{state.get('commit') or 'unknown'}{' with changes' if state.get('dirty') else ''}" for state in states
     )
     rows.append(["git commit of the software", ", ".join(commits)])
-    devices = dict.fromkeys(f"{run.results.get('device')}, {run.results.get('threads')} thread(s)" for run in runs)
-    rows.append(["device", "; ".join(devices)])
+    rows.append(["device", "; ".join(dict.fromkeys(run.machine for run in runs))])
     section.table(["version", ""], rows)
     several = [package for package, versions in found.items() if len(set(versions)) > 1]
     if several or len(commits) > 1:
