@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_seq_gnn.run.check import needs_of, settings_of, target_class
+from hybrid_seq_gnn.run.check import parts_of, settings_of, target_class
 from tests.conftest import composed, options
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -98,7 +98,7 @@ def assert_twins(node):
             expected = list(defaults[key]) if isinstance(defaults[key], tuple) else defaults[key]
             assert value == expected and type(value) is type(expected), key
     assert set(node) - {"_target_"} == set(defaults), f"{cls.__name__}: yaml and constructor differ"
-    assert set(needs_of(cls)) <= PROVIDED, f"{cls.__name__} needs what nobody gives"
+    assert set(parts_of(cls)) <= PROVIDED, f"{cls.__name__} needs what nobody gives"
 
 
 def test_every_public_class_and_function_is_documented():

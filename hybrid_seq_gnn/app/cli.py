@@ -23,7 +23,7 @@ from hybrid_seq_gnn.errors import end, in_words, printable
 from hybrid_seq_gnn.files import package_folder, shown
 from hybrid_seq_gnn.output import keep_output
 
-MAY_BE_MADE = ("logging.*", "hybrid_seq_gnn.app.run_folder.*")  # by Hydra
+HYDRA_MAY_CREATE = ("logging.*", "hybrid_seq_gnn.app.run_folder.*")
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def main() -> None:
     except Exception as error:
         Program(Command(typed, typed)).stop(error)
     prepared = hydra.main(
-        config_path=str(package_folder("conf")), config_name="config", execution_whitelist=MAY_BE_MADE
+        config_path=str(package_folder("conf")), config_name="config", execution_whitelist=HYDRA_MAY_CREATE
     )
     with one_of_several(program.command.arguments) as silence:
         given = program.command.for_hydra

@@ -3,7 +3,7 @@
 import yaml
 
 from hybrid_seq_gnn.files import package_folder
-from hybrid_seq_gnn.run.options import options
+from hybrid_seq_gnn.run.options import main_config, options
 
 NO_GROUPS = ("hydra", "criteria")  # the first is Hydra's own; the report reads the second
 
@@ -16,8 +16,7 @@ def groups() -> list[str]:
 def help_text() -> str:
     """The template of conf/config.yaml, filled in."""
     studies = package_folder("sweeps").glob("*.yaml")
-    config = yaml.safe_load((package_folder("conf") / "config.yaml").read_text(encoding="utf-8"))
     listed = "".join(f"  {group}: {', '.join(options(group))}\n" for group in groups())
     questions = {p.stem: yaml.safe_load(p.read_text(encoding="utf-8"))["question"] for p in studies}
     asked = "".join(f"  sweeps={name}: {question}\n" for name, question in sorted(questions.items()))
-    return str(config["hydra"]["help"]["template"].replace("$APP_CONFIG_GROUPS\n", f"{listed}Studies:\n{asked}"))
+    return str(main_config()["hydra"]["help"]["template"].replace("$APP_CONFIG_GROUPS\n", f"{listed}Studies:\n{asked}"))

@@ -14,7 +14,7 @@ from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.graph.items import ItemGraph
 from hybrid_seq_gnn.graph.sparse import SparseMatrix
 from hybrid_seq_gnn.limits import conform
-from hybrid_seq_gnn.run.check import UNKNOWN, check_node, needs_of, settings_of, target_class
+from hybrid_seq_gnn.run.check import UNKNOWN, check_node, parts_of, settings_of, target_class
 from hybrid_seq_gnn.run.identity import Config, digest
 
 TOP_LEVEL: dict[str, Any] = {"seed": Annotated[int, Interval(ge=0, lt=1 << 31)], "name": str | None, "debug": bool}
@@ -32,12 +32,12 @@ def build(node: Config, **parts: Any) -> Any:
     cls = target_class("", node)
     settings = {name: value for name, value in node.items() if name != "_target_"}
     inner = {name: build(value) for name, value in settings.items() if isinstance(value, dict) and "_target_" in value}
-    if unknown := [name for name in needs_of(cls) if name not in parts]:
+    if unknown := [name for name in parts_of(cls) if name not in parts]:
         raise UserError(
             f"{cls.__name__} asks for {', '.join(unknown)}; the program can give it {', '.join(parts) or 'nothing'}. "
             "With a default, a parameter is a setting."
         )
-    return cls(**settings | inner, **{name: parts[name] for name in needs_of(cls)})
+    return cls(**settings | inner, **{name: parts[name] for name in parts_of(cls)})
 
 
 def groups_in_use(config: Config) -> set[str]:
@@ -47,7 +47,7 @@ def groups_in_use(config: Config) -> set[str]:
     while pending:
         group = pending.pop()
         used.add(group)
-        pending += [GROUP_OF[need] for need in needs_of(target_class(group, config[group])) if need in GROUP_OF]
+        pending += [GROUP_OF[need] for need in parts_of(target_class(group, config[group])) if need in GROUP_OF]
     return used
 
 
@@ -114,7 +114,7 @@ def build_group(config: Config, group: str, parts: dict[str, Any]) -> Any:
 def build_parts(
     config: Config, sequences: Sequences, split: Split, adjacency: SparseMatrix | None = None
 ) -> dict[str, Any]:
-    """What is trained, by group (None if it is not in use), beside what its constructors may ask for."""
+    """The objects that are trained, by group (None if not in use), and all else that a constructor may ask for."""
     parts: dict[str, Any] = {"sequences": sequences, "split": split, "num_items": sequences.num_items}
     parts |= {"embedding_dim": config["model"].get("embedding_dim"), "adjacency": adjacency}
     for group in ("fusion", "gnn", "model", "negatives", "loss"):  # each may ask for those before

@@ -43,7 +43,7 @@ def settings_of(cls: type) -> dict[str, inspect.Parameter]:
     return {name: p for name, p in parameters_of(cls).items() if p.default is not p.empty}
 
 
-def needs_of(cls: type) -> list[str]:
+def parts_of(cls: type) -> list[str]:
     """Constructor parameters without a default, which the program must provide."""
     return [name for name, p in parameters_of(cls).items() if p.default is p.empty]
 

@@ -37,10 +37,15 @@ def option(group: str, name: str) -> Config:
     return node
 
 
+def main_config() -> Config:
+    """The content of conf/config.yaml."""
+    config: Config = yaml.safe_load((package_folder("conf") / "config.yaml").read_text(encoding="utf-8"))
+    return config
+
+
 def default_options() -> dict[str, str]:
     """The option of each group in conf/config.yaml."""
-    listed = yaml.safe_load((package_folder("conf") / "config.yaml").read_text(encoding="utf-8"))["defaults"]
-    pairs = [pair for entry in listed if isinstance(entry, dict) for pair in entry.items()]
+    pairs = [pair for entry in main_config()["defaults"] if isinstance(entry, dict) for pair in entry.items()]
     return {group: name for group, name in pairs if not group.startswith("override") and group != "study"}
 
 
