@@ -135,7 +135,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def expanded(path: str) -> Path:
-    """A path of a user, whose ~ is a home folder; one of nobody stays as it is."""
+    """The path with ~ replaced by the home folder; ~NAME of an unknown user stays as it is."""
     return Path(os.path.expanduser(path))
 
 

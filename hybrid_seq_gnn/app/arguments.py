@@ -22,7 +22,7 @@ from hybrid_seq_gnn.run.options import options
 MULTIRUN = {"-m", "--multirun"}
 RUN = {"-r", "--run"}
 LOOK = r"--cfg?(=|$)|-c(=?(job|hydra|all))?$|--inf?o?(=|$)|-i"  # Hydra shows something instead of running
-NO_NAME = r"(?i)null|true|false|[-+]?[\d.]+(e[-+]?\d+)?|[\[{].*"  # of an option; none is one
+NO_NAME = r"(?i)null|true|false|[-+]?[\d.]+(e[-+]?\d+)?|[\[{].*"  # values that are no name of an option (`none` is)
 LAUNCHERS = ["basic", "joblib", "ray", "submitit_local", "submitit_slurm"]  # of Hydra, as sweeps use them
 OVERRIDE = r"~|[^-=][^=]*="
 MAY_SET = r"hydra\.sweep\.dir=|hydra/launcher=|[+~]*hydra\.launcher\."
@@ -145,10 +145,10 @@ def varied(override: str) -> bool:
 
 
 def at_home(argument: str) -> str:
-    """An argument whose folder may begin with ~, with the home folder in its place.
+    """Replace the ~ in hydra.run.dir=~... or hydra.sweep.dir=~... by the home folder; any other argument stays.
 
     Raises:
-        UserError: it is the home of nobody.
+        UserError: there is no user of that name.
     """
     if not (match := re.fullmatch(r"([+]*hydra\.(?:run|sweep)\.dir=)(['\"]?)(~.*)\2", argument)):
         return argument

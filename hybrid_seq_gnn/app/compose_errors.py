@@ -77,7 +77,7 @@ def unknown_key(name: str, arguments: list[str]) -> str:
 
 
 def nearest(name: str, known: list[str], cutoff: float = 0.6) -> list[str]:
-    """Up to three names that are like another, and about as much as the first is."""
+    """Up to three known names that resemble a name, each nearly as much as the best of them."""
 
     def like(one: str) -> float:
         return difflib.SequenceMatcher(None, one, name).ratio()

@@ -11,11 +11,14 @@ from torch import Tensor
 from hybrid_seq_gnn.model.item_table import ItemTable
 
 GATHERED = 1 << 14  # items at a time: with 64 dimensions 4 MB
-LIKE = 4  # rows with the same items, on average, that are worth a product of their own
+LIKE = 4  # if at least so many rows in sequence have the same items, on average, one product for all of them pays
 
 
 class _ChosenScores(torch.autograd.Function):
-    """Both gradients are sums of bags: of a row's items, and of an item's rows. PyTorch's would add item by item."""
+    """The gradient of a query is a weighted sum over its items, that of an item one over the queries that scored it.
+
+    `sum_of_bags` makes each sum in one pass; PyTorch's own gradient adds item by item.
+    """
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, table: Tensor, items: Tensor) -> Tensor:
@@ -53,7 +56,7 @@ def chosen_scores(
 ) -> Float[Tensor, "M K"]:
     """query . table[items], row by row. On a CPU, the gradient is two to three times as fast as PyTorch's.
 
-    Where rows after each other have the same items, but for the first one (the target), their scores are one product.
+    Rows in sequence that share all items but the first (the target) are scored with one product.
 
     Args:
         owner: whose weight is `table`; it may collect the gradient of few items.

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-FEW = 4  # reads, as a share 1/FEW of the rows, up to which copies of rows are cheaper than a gradient of the table
+FEW = 4  # with at most N / FEW reads, copies of the rows are cheaper than a gradient of the whole table
 
 
 class ItemTable(nn.Embedding):
@@ -29,7 +29,7 @@ class ItemTable(nn.Embedding):
         super().__init__(num_items + 1, embedding_dim, padding_idx=0)
         self.collect = False
         self._buffer: Tensor | None = None
-        # Items whose rows of the buffer may differ from 0, as long as nobody else has changed it since this version.
+        # Rows of the buffer that may not be 0; true as long as it has the version below: nobody else has changed it.
         self._added: list[Tensor] = []
         self._version = -1
 

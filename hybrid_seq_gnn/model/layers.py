@@ -24,7 +24,7 @@ class Layout:
         place: (M,) cell of each packed position.
         groups: per group, its histories, its length and, for attention to both sides, the mask of its positions.
         queries: positions of a history that attend at a time; None: all.
-        even: all histories have the same length, so that each position is in the cell of its number.
+        even: all histories have the same length; then packed position k is in cell k, and nothing is moved.
 
     Args:
         batch: the histories, with padding on the right.
@@ -78,7 +78,7 @@ class Layout:
 
 
 class _ToCells(torch.autograd.Function):
-    """x[cell]; the gradient at padding is 0, so that of each position comes from one cell."""
+    """x[cell]. The gradient at padding is 0, so the gradient of a position is that of its own cell."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, layout: Layout) -> Tensor:
@@ -193,7 +193,10 @@ class Block(nn.Module):
     def ranking(self, x: Float[Tensor, "M D"], layout: Layout) -> Float[Tensor, "M D"]:
         """`forward` without dropout. With one head, four products of width D a position instead of six:
 
-        q_t . k_s = (K^T q_t) . n_s + constant,    P (sum_s w_s v_s) + p = sum_s w_s (P v_s + p)
+            q_t . k_s = (K^T q_t) . n_s + constant,    P (sum_s w_s v_s) + p = sum_s w_s (P v_s + p)
+
+        n = norm(x), K: weight of the keys, w: attention weights of a position, P and p: weight and bias of the output.
+        So attention uses K^T q as queries, n itself as keys and P v + p as values.
         """
         if self.num_heads > 1:
             return self.forward(x, layout)
@@ -207,9 +210,9 @@ class Block(nn.Module):
     def at_last(self, x: Float[Tensor, "M D"], layout: Layout) -> Float[Tensor, "B D"]:
         """`forward` for the latest position of each history only, without dropout: all that ranking needs.
 
-        A single query q of a history needs neither keys nor values of its positions n_t: per head,
+        A single query q of a history needs neither keys K n_t + k nor values V n_t + v of its positions, n = norm(x):
 
-            q . (K n_t + k) = (K^T q) . n_t + constant,    sum_t w_t (V n_t + v) = V (sum_t w_t n_t) + v
+            q . (K n_t + k) = (K^T q) . n_t + constant,    sum_t w_t (V n_t + v) = V (sum_t w_t n_t) + v    per head
         """
         batch, width, heads = layout.batch, x.shape[-1], self.num_heads
         normed = self.attention_norm(x)

@@ -51,7 +51,7 @@ class Facts:
     criteria: "Criteria | None" = None
     resamples: int = 10_000
     seed: int = 0
-    compared: "dict[tuple[str, str | None, str], pd.DataFrame]" = field(default_factory=dict)  # by `difference`, so far
+    compared: "dict[tuple[str, str | None, str], pd.DataFrame]" = field(default_factory=dict)  # filled by `difference`
 
     @cached_property
     def runs(self) -> list[FinishedRun]:

@@ -20,8 +20,8 @@ class Configuration:
     Attributes:
         name: short, in the words of the command line (or the setting `name`), unique among those it was made with.
         runs: one a seed, in the order of seeds.
-        trials: configurations with the same `model` in the sweep that it comes from, itself included; 1 outside of a
-            sweep: the number of tries from which it may have been chosen.
+        trials: how many configurations it may have been chosen from: those with the same `model` in its sweep, itself
+            included; 1 outside of a sweep.
     """
 
     name: str
@@ -81,7 +81,7 @@ def group_seeds(runs: Sequence[FinishedRun]) -> tuple[list[list[FinishedRun]], l
 
 
 def name_configurations(together: Sequence[Sequence[FinishedRun]]) -> list[Configuration]:
-    """Configurations of what `group_seeds` gave, with names that tell all of them apart."""
+    """A configuration for each list of runs, as `group_seeds` gives them; no two have the same name."""
     first = [runs[0] for runs in together]
     given = [{run.given_name for run in runs} for runs in together]
     own = [names.pop() if len(names) == 1 else None for names in given]
@@ -92,7 +92,7 @@ def name_configurations(together: Sequence[Sequence[FinishedRun]]) -> list[Confi
 
 
 def tried(sweep: Path) -> Counter[Any]:
-    """How many configurations of each model a sweep holds; none of a folder that is no sweep's."""
+    """How many configurations of each model the folder of a sweep holds; 0 for any other folder."""
     models = {}
     if (sweep / "leaderboard.csv").exists():
         for path in sweep.glob("*/results.json"):

@@ -60,7 +60,10 @@ def telling_keys(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def needed(pairs: Pairs, known: Set[frozenset[tuple[str, str]]]) -> Pairs:
-    """`pairs` without those that are not needed to be the only one of `known` that has them all; options say most."""
+    """As few of `pairs` as still fit only one of `known`.
+
+    The last are dropped first, since options, which say most, come first.
+    """
     for pair in reversed(pairs):
         rest = [other for other in pairs if other != pair]
         if rest and sum(as_text(rest) <= other for other in known) == 1:

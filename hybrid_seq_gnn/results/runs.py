@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 HEADLINE = ("HR@10", "NDCG@10", "MRR@10")
 VALIDATION = f"validation {METRIC}"
-RANKING = {  # what is ranked, for whom, and after learning from what; runs from before a setting have the value here
+# Settings that must be equal for two runs to be compared. The value is what older runs, which lack the setting, did.
+RANKING = {
     "evaluation.groups.short": None,
     "evaluation.groups.long": None,
     "evaluation.mask_history": None,

@@ -89,7 +89,7 @@ def find(run: "Run", ahead: int = 0) -> Path | None:
 
 @contextmanager
 def claim(run: "Run") -> Iterator[None]:
-    """While an encoder alone is trained, hybrids of other processes that want it wait, see `wait_for`."""
+    """Hold a lock while an encoder alone is trained; hybrids of other processes that need it `wait_for` the lock."""
     with ExitStack() as stack:
         if run.config["fusion"] is None:
             with suppress(OSError):  # another process trains the same one, or there is no place for a lock

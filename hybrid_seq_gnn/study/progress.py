@@ -23,7 +23,7 @@ EPOCH = re.compile(r"epoch +\d+  loss")  # as the training loop logs it
 
 
 class Announcer:
-    """Says what each trial gave, of this process or another, once, from when it is made on."""
+    """Logs a line for every trial that ends after this object was created, whichever process ran it."""
 
     def __init__(self, study: optuna.Study, settings: StudySettings) -> None:
         self.study, self.settings = study, settings

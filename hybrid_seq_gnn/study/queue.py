@@ -1,10 +1,10 @@
 """Who runs which trial: a queue in the Optuna study that several processes, on several machines, may serve at once.
 
-All that a sweep has to do is put in the study as trials in the state WAITING, one a *slot*: a point of a grid, or a
-place among the n_trials of a search. A process takes a trial by setting it RUNNING, which only one can do, and signs
-it: with its machine and process, and from then on with the time. A trial whose process is gone is ended as FAIL and its
-slot put in the queue again, to be continued in the same run folder. Two processes may put a slot in the queue at the
-same moment; then the trial with the lower number counts and the other is dropped when it is taken.
+Each piece of work of a sweep is a *slot*: a point of a grid, or one of the n_trials of a search. A slot is put in the
+Optuna study as a trial in the state WAITING. A process takes a trial by setting it RUNNING, which only one can do, and
+signs it: with its machine and process, and from then on with the time. A trial whose process is gone is ended as FAIL
+and its slot put in the queue again, to be continued in the same run folder. Two processes may put a slot in the queue
+at the same moment; then the trial with the lower number counts and the other is dropped when it is taken.
 """
 
 import logging
@@ -51,9 +51,9 @@ class Slot:
 
 @lru_cache(maxsize=1)
 def machine() -> str:
-    """This machine since it was started, and the set of process ids that counts on it.
+    """A text that identifies this machine, its last start and its namespace of process ids.
 
-    Two containers may share a name and not their process ids, two machines a name and not the moment they were started.
+    The name is not enough: two containers of one name number their processes apart, and two machines may share a name.
     """
     namespace = os.readlink("/proc/self/ns/pid") if os.path.exists("/proc/self/ns/pid") else ""
     boot = Path("/proc/sys/kernel/random/boot_id")

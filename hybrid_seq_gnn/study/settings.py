@@ -1,4 +1,4 @@
-"""How a sweep is run: one field a knob, checked at the door. It changes no run's numbers."""
+"""Settings of a sweep, checked when they are created. They change no run's numbers."""
 
 import re
 from dataclasses import dataclass

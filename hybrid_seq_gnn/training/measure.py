@@ -17,8 +17,10 @@ from hybrid_seq_gnn.training import distributed
 from hybrid_seq_gnn.training.loop import NO_TARGETS
 from hybrid_seq_gnn.training.settings import ValidUsers
 
-SCORES_A_POSITION = 10_000  # of a step of two attention blocks with 256 negatives, forward and backward
-FEWEST_USERS = 10_000  # a standard error of NDCG@10 of about 0.003
+# A training position costs about as much as this many item scores (two attention blocks, 256 negatives, forward and
+# backward).
+SCORES_A_POSITION = 10_000
+FEWEST_USERS = 10_000  # with so many, the standard error of NDCG@10 is about 0.003
 
 
 @dataclass(frozen=True)

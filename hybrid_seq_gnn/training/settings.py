@@ -70,7 +70,14 @@ class TrainingSettings(Limited):
         self.torch_device()
 
     def lr_at(self, epoch: float) -> float:
-        """Learning rate after `epoch` epochs, which may be a fraction."""
+        """Learning rate after `epoch` epochs, which may be a fraction.
+
+        e = epoch, w = warmup, E = epochs:
+
+            warm-up, e < w:  lr * (e + 0.001) / (w + 0.001), so that the first step is not 0
+            cosine:          lr * (1 + cos(pi * (e - w) / (E - w))) / 2
+            constant:        lr
+        """
         rate = self.lr
         if epoch < self.warmup:
             return rate * (epoch + 1e-3) / (self.warmup + 1e-3)

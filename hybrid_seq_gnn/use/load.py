@@ -99,7 +99,7 @@ class Trained:
 
 
 def places(known: "pd.Index[Any]", ids: Iterable[Any]) -> np.ndarray:
-    """Where each id stands among known ones; -1 where it does not, as a missing one.
+    """The position of each id among the known ones; -1 for an unknown id and for a missing one.
 
     Text, whole numbers and whole floats, which pandas makes of them, are the same: "12" and 12.0 are 12.
     """

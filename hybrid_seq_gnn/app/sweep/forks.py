@@ -66,7 +66,7 @@ def ends_with(parent: int) -> AbstractContextManager[None]:
 
 
 def work(plan: Plan, parent: int, reasons: Any) -> None:
-    """What a fork does. It ends with its parent, and hears of Ctrl-C from it alone."""
+    """What a fork does. It ends when its parent does, and gets Ctrl-C from `run_forks`, not from the terminal."""
     os.setpgrp()
     code = 0
     with ends_with(parent):

@@ -192,7 +192,7 @@ class Conditions:
         return [dict(zip(names, chosen, strict=True)) for chosen in itertools.product(*values)]
 
     def beside(self, params: Mapping[str, Any]) -> Beside:
-        """What there is beside the options among some parameters; beside the first one where there is none.
+        """What exists beside the options in `params`; beside the first value of each option that is not in them.
 
         Raises:
             ValueError or a Hydra error: the configuration cannot be composed, or a value of it is bad.
@@ -212,7 +212,11 @@ class Conditions:
         return self.known[key]
 
     def may_be(self, config: Config, override: str) -> bool:
-        """Whether a configuration has this setting; one that exists beside no options at all is mistyped, and kept."""
+        """Whether a configuration has this setting.
+
+        One of a group whose option does not vary is kept in any case: if it does not exist, it is mistyped, and the run
+        says so.
+        """
         group = top(override)
         if override.startswith(("+", "~")) or (group not in self.space.options and VARIANT not in self.space.options):
             return True

@@ -105,7 +105,10 @@ class Worker:
             self.progress.tell()
 
     def suggest(self, trial: Trial, slot: queue.Slot) -> dict[str, Any]:
-        """The parameters of a trial: of its point, or what the sampler chooses and what matters beside its options."""
+        """The parameters of a trial: those of its grid point; in a search, those that the sampler chooses.
+
+        A search leaves out what does not exist, or has no effect, beside the options chosen so far.
+        """
         self.study.sampler = sampler(self.settings, trial.number)
         seeds = list(dict.fromkeys(seed for each in self.plan.slots for seed in each.seeds))
         distributions = self.space.distributions | {"seed": CategoricalDistribution(seeds)}
