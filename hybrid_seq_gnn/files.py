@@ -57,7 +57,7 @@ def remove_unfinished(folder: Path) -> None:
 
 
 def refuse_links(folder: Path) -> None:
-    """Raise ValueError if the folder contains a symbolic link, which could lead what is written there elsewhere."""
+    """Raise UserError if the folder contains a symbolic link, which could lead what is written there elsewhere."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_symlink():

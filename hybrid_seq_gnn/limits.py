@@ -37,7 +37,7 @@ class Limited:
     """Base of classes whose arguments must lie within the limits of their annotations.
 
     Raises:
-        ValueError: an argument is out of range. The check runs before the constructor.
+        UserError: an argument is out of range. The check runs before the constructor.
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -62,7 +62,7 @@ def conform(key: str, value: Any, hint: Any) -> Any:
     """Convert `value` to the type of the annotation `hint`, if that loses no information.
 
     Raises:
-        ValueError: it cannot be converted.
+        UserError: it cannot be converted.
     """
     if isinstance(value, str):
         refuse_bytes(f"{key}={value}")

@@ -66,7 +66,7 @@ class Command:
         """Look up the study. `sweeps=NAME` stands for its overrides, before those of the user, and for -m.
 
         Raises:
-            ValueError: there is no such study, or its file is not one; or a setting of Hydra has no place here.
+            UserError: there is no such study, or its file is not one; or a setting of Hydra has no place here.
         """
         typed = ["-m" if a.lower() == "hydra.mode=multirun" else a for a in typed]
         for argument in typed:
@@ -197,7 +197,7 @@ def read_study(name: str) -> dict[str, Any]:
     """A file of sweeps/, by its name, or a file of the user's own, by its path.
 
     Raises:
-        ValueError: it is not there, or not a study.
+        UserError: it is not there, or not a study.
     """
     path = expanded(name) if name.endswith((".yaml", ".yml")) else package_folder("sweeps") / f"{name}.yaml"
     if not path.is_file():

@@ -44,7 +44,7 @@ def sides(paths: Sequence[str], baseline: Sequence[str] = ()) -> tuple[Configura
         baseline: filters `KEY=VALUE`; with them the baseline is the one configuration of all paths that satisfies them.
 
     Raises:
-        ValueError: there is not exactly one baseline, nothing to compare it with, or not everything can be compared.
+        UserError: there is not exactly one baseline, nothing to compare it with, or not everything can be compared.
     """
     found = load(paths)
     require_comparable(found.runs)

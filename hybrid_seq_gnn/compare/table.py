@@ -71,7 +71,7 @@ def compare(
         resamples, seed, alpha, two_level: see `significance.paired`.
 
     Raises:
-        ValueError: runs of different data or splits, or files that cannot be read or do not fit together.
+        UserError: runs of different data or splits, or files that cannot be read or do not fit together.
     """
     import pandas as pd
 
@@ -142,7 +142,7 @@ def values(runs: Sequence[FinishedRun], first: FinishedRun, metrics: Sequence[st
     """Each user's metrics in each run, (runs, users, metrics); users in the order of `first.per_user`.
 
     Raises:
-        ValueError: a run has other users, targets or groups than `first`.
+        UserError: a run has other users, targets or groups than `first`.
     """
     found = []
     for run in runs:

@@ -21,7 +21,7 @@ class LengthGroups:
         long: a history of more than this many events is long.
 
     Raises:
-        ValueError: not 0 < short < long.
+        UserError: not 0 < short < long.
     """
 
     short: int = 10

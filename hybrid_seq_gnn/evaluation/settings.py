@@ -19,7 +19,7 @@ class EvaluationSettings(Limited):
             affect the results.
 
     Raises:
-        ValueError: a value is out of range.
+        UserError: a value is out of range.
     """
 
     groups: LengthGroups = LengthGroups()  # noqa: RUF009

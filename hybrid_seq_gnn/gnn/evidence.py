@@ -71,7 +71,7 @@ class Evidence(Limited, nn.Module):
         Memory besides the result: AT_A_TIME edges and AT_A_TIME scores.
 
     Raises:
-        ValueError: a setting is out of range.
+        UserError: a setting is out of range.
     """
 
     events: Tensor

@@ -32,7 +32,7 @@ class LightGCN(Limited, nn.Module):
         items: (N, D), row 0 is padding. Returns (N, D). Cost: K * edges * D.
 
     Raises:
-        ValueError: num_layers is negative, there are not K + 1 layer weights, or edge_dropout is outside [0, 1).
+        UserError: num_layers is negative, there are not K + 1 layer weights, or edge_dropout is outside [0, 1).
     """
 
     def __init__(

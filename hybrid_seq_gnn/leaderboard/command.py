@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> str:
     """The text to print: a table for each data and split, best first; or all of them as CSV.
 
     Raises:
-        ValueError: nothing is found, or a filter or `sort` means nothing.
+        UserError: nothing is found, or a filter or `sort` means nothing.
     """
     metric, _, group = args.sort.partition("/")
     require([metric], ("validation", *NAMES), "--sort")

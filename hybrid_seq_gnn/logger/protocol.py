@@ -66,7 +66,7 @@ def require(package: str, extra: str) -> None:
     """Raise an error if a logger's package is not installed.
 
     Raises:
-        ValueError: not installed; the message names the extra that installs it.
+        UserError: not installed; the message names the extra that installs it.
     """
     if importlib.util.find_spec(package) is None:
         raise UserError(

@@ -32,7 +32,7 @@ class BCE(Limited, nn.Module):
         scores: M positions. targets, users: (M,). Returns a scalar.
 
     Raises:
-        ValueError: a value is out of range.
+        UserError: a value is out of range.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ class BPR(Limited, nn.Module):
         scores: M positions. targets, users: (M,). Returns a scalar.
 
     Raises:
-        ValueError: temperature is not positive.
+        UserError: temperature is not positive.
     """
 
     def __init__(self, negatives: Sampler, *, temperature: Temperature = 1.0) -> None:

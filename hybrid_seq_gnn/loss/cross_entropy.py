@@ -20,7 +20,7 @@ class CrossEntropy(Limited, nn.Module):
         scores: M positions. targets: (M,) item ids. users: (M,), not used. Returns a scalar.
 
     Raises:
-        ValueError: a value is out of range.
+        UserError: a value is out of range.
     """
 
     def __init__(self, *, temperature: Temperature = 1.0, label_smoothing: Share = 0.0) -> None:

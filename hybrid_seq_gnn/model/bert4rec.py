@@ -31,7 +31,7 @@ class BERT4Rec(Encoder):
         prior, init: what is added to the scores, and the first item embeddings; see `Encoder`.
 
     Raises:
-        ValueError: a value is out of range.
+        UserError: a value is out of range.
     """
 
     def __init__(

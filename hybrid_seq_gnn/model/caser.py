@@ -34,7 +34,7 @@ class Caser(CausalModel):
         prior, init: what is added to the scores, and the first item embeddings; see `Encoder`.
 
     Raises:
-        ValueError: a size is not positive, or dropout is outside [0, 1).
+        UserError: a size is not positive, or dropout is outside [0, 1).
     """
 
     def __init__(

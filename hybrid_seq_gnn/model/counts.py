@@ -47,7 +47,7 @@ def gram(sequences: Sequences, split: Split) -> Float[Tensor, "N N"]:
     """X.T @ X for the user-item matrix X of the training part: the number of users who had both items.
 
     Raises:
-        ValueError: the matrix would be larger than 16 GiB.
+        UserError: the matrix would be larger than 16 GiB.
     """
     size = sequences.num_items + 1
     if size > 1 << 16:

@@ -24,7 +24,7 @@ class EASE(Limited, nn.Module):
         recency: weight factor per event further back in the history, in (0, 1]; 1 as in the paper.
 
     Raises:
-        ValueError: a value is out of range.
+        UserError: a value is out of range.
     """
 
     max_length = UNLIMITED

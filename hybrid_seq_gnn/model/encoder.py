@@ -72,7 +72,7 @@ class Encoder(Limited, nn.Module):
         prior: (N,) buffer, set by `know_popularity`, 0 before; None for `none`.
 
     Raises:
-        ValueError: cosine is not positive.
+        UserError: cosine is not positive.
     """
 
     prior: Float[Tensor, "N"] | None

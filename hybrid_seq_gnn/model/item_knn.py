@@ -27,7 +27,7 @@ class ItemKNN(Limited, nn.Module):
         recency: weight factor per event further back, in (0, 1]; 1 ignores the order.
 
     Raises:
-        ValueError: a value is out of range.
+        UserError: a value is out of range.
     """
 
     max_length = UNLIMITED

@@ -143,7 +143,7 @@ class Block(nn.Module):
         x: (M, D) packed positions. layout: of the batch; it says whether attention is causal. Returns (M, D).
 
     Raises:
-        ValueError: num_heads does not divide D.
+        UserError: num_heads does not divide D.
     """
 
     def __init__(self, embedding_dim: int, num_heads: int, dropout: float, feed_forward_dim: int) -> None:

@@ -33,7 +33,7 @@ class Markov(Limited, nn.Module):
         recency: weight factor per item further back, in (0, 1].
 
     Raises:
-        ValueError: a value is out of range.
+        UserError: a value is out of range.
     """
 
     def __init__(

@@ -39,7 +39,7 @@ class SASRec(CausalModel):
         See `Batch`: B users with at most T <= max_length events, M positions in total.
 
     Raises:
-        ValueError: a size is not positive, num_heads does not divide embedding_dim, or dropout is outside [0, 1).
+        UserError: a size is not positive, num_heads does not divide embedding_dim, or dropout is outside [0, 1).
     """
 
     def __init__(

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> str:
     """Write report.html and figures/, without the figures of an earlier report; returns what to print.
 
     Raises:
-        ValueError: a source leads to nothing, or matplotlib or Jinja2 is missing.
+        UserError: a source leads to nothing, or matplotlib or Jinja2 is missing.
     """
     asked = criteria_of(args.criteria)
     with style():
@@ -80,7 +80,7 @@ def criteria_of(name: str) -> criteria.Criteria | None:
     """The criteria file of a name in conf/criteria, or of a path; None for `none`.
 
     Raises:
-        ValueError: there is no such file, or it cannot be read.
+        UserError: there is no such file, or it cannot be read.
     """
     if name == "none":
         return None

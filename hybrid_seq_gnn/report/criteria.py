@@ -83,7 +83,7 @@ def read(path: Path) -> Criteria:
     """A criteria file.
 
     Raises:
-        ValueError: it cannot be read, or has a key, metric, group or value that makes no sense; names the place.
+        UserError: it cannot be read, or has a key, metric, group or value that makes no sense; names the place.
     """
     content = read_yaml(path)
     if not isinstance(content, dict) or not any(content.get(level) for level in LEVELS):

@@ -170,7 +170,7 @@ def gather(
         baseline: a filter KEY=VALUE, or a folder; None takes model=sasrec where there is one.
 
     Raises:
-        ValueError: a source or the baseline leads to nothing.
+        UserError: a source or the baseline leads to nothing.
     """
     found, why = load(sources), ""
     notes, by_folder = list(found.left_out), {run.folder.resolve(): run for run in found.runs}

@@ -64,7 +64,7 @@ def render(headline: str, subtitle: str, sections: Sequence[Section]) -> str:
     """The page.
 
     Raises:
-        ValueError: Jinja2 is not installed.
+        UserError: Jinja2 is not installed.
     """
     try:
         from jinja2 import Environment

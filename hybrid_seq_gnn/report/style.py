@@ -92,7 +92,7 @@ def style() -> Iterator[None]:
     """Our look for what is drawn or saved inside, whatever the user's matplotlibrc says.
 
     Raises:
-        ValueError: matplotlib is not installed.
+        UserError: matplotlib is not installed.
     """
     try:
         import matplotlib

@@ -84,7 +84,7 @@ def require(chosen: Sequence[str], known: Sequence[str], what: str) -> None:
     """Refuse a name that is not one of those known, and to choose nothing.
 
     Raises:
-        ValueError: names it, a near one, and all of them.
+        UserError: names it, a near one, and all of them.
     """
     if not chosen:
         raise UserError(f"{what} is empty. There is {', '.join(known)}.")
@@ -102,7 +102,7 @@ def select(runs: Sequence[FinishedRun], filters: Iterable[str], option: str) -> 
         option: what the filters were given with, for messages.
 
     Raises:
-        ValueError: a filter is none, no run has such a key, or nothing is left.
+        UserError: a filter is none, no run has such a key, or nothing is left.
     """
     kept = list(runs)
     for text in filters:

@@ -25,7 +25,7 @@ def load(paths: Iterable[str | Path]) -> Loaded:
     """The runs that `paths` name: run folders, sweep folders, any folder above them, or globs.
 
     Raises:
-        ValueError: a path leads to no run, or names a run that is half written or damaged.
+        UserError: a path leads to no run, or names a run that is half written or damaged.
     """
     runs: dict[Path, FinishedRun] = {}
     problems: dict[Path, tuple[Path, str]] = {}
@@ -78,7 +78,7 @@ def run_folders(folder: Path) -> list[Path]:
     """The folder itself if a run was begun in it, else all such folders below it, at any depth.
 
     Raises:
-        ValueError: there is none.
+        UserError: there is none.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is a file; expected a run folder, a sweep folder or a glob of them.")

@@ -114,7 +114,7 @@ class FinishedRun:
         """per_user.parquet, ordered by user.
 
         Raises:
-            ValueError: it is missing, cannot be read, or says something else than results.json.
+            UserError: it is missing, cannot be read, or says something else than results.json.
         """
         return read_per_user(self.folder, self.results).sort_values("user", ignore_index=True)
 
@@ -156,7 +156,7 @@ def require_comparable(runs: Sequence[FinishedRun]) -> None:
     """Refuse runs that did not rank the same held-out items among the same candidates.
 
     Raises:
-        ValueError: other data, another split, or other settings of the evaluation; names both folders.
+        UserError: other data, another split, or other settings of the evaluation; names both folders.
     """
     first = runs[0]
     for run in runs[1:]:

@@ -31,7 +31,7 @@ def compare_with(baseline: Path, folder: Path, seed: int) -> dict[str, Any]:
         seed: seed of the resamples.
 
     Raises:
-        ValueError: the baseline ranked different users or targets.
+        UserError: the baseline ranked different users or targets.
     """
     results = read_results(baseline)
     if results is None:

@@ -67,7 +67,7 @@ def checked(config: Config, overrides: Sequence[str] = ()) -> Config:
         overrides: from the command line, so that a message can tell what an experiment has set.
 
     Raises:
-        ValueError: a setting does not exist, or a value has the wrong type.
+        UserError: a setting does not exist, or a value has the wrong type.
     """
     try:
         return _checked(config)

@@ -56,7 +56,7 @@ def check_node(key: str, node: Mapping[str, Any]) -> dict[str, Any]:
         node: `_target_` and settings as plain values.
 
     Raises:
-        ValueError: a setting does not exist, or a value has the wrong type.
+        UserError: a setting does not exist, or a value has the wrong type.
     """
     settings = settings_of(target_class(key, node))
     checked: dict[str, Any] = {"_target_": node["_target_"]}

@@ -26,7 +26,7 @@ def lock_folder(folder: Path, *, wait: bool) -> Iterator[None]:
     """Lock a run folder against other processes.
 
     Raises:
-        ValueError: another process is running there, and `wait` is false.
+        UserError: another process is running there, and `wait` is false.
     """
     refuse_bytes(str(folder))
     refuse_links(folder)

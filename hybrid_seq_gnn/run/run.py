@@ -85,7 +85,7 @@ class Run:
         """Train, evaluate once on test, and write everything. A finished run is not repeated. Returns results.json.
 
         Raises:
-            ValueError: a setting or the data are invalid; the message says what to change.
+            UserError: a setting or the data are invalid; the message says what to change.
         """
         torch.set_num_threads(self.strategy.threads)
         with ExitStack() as stack:
@@ -130,7 +130,7 @@ class Run:
         """The results of this run, if it has already finished.
 
         Raises:
-            ValueError: the folder holds the results of another run.
+            UserError: the folder holds the results of another run.
         """
         reuse = self.strategy.resume or self.asked.shared
         results = distributed.broadcast(read_results(self.folder)) if reuse else None

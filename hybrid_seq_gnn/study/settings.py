@@ -42,7 +42,7 @@ class StudySettings(Limited):
         dry_run: only say what would be run, and where.
 
     Raises:
-        ValueError: a value is out of range, or settings do not go together.
+        UserError: a value is out of range, or settings do not go together.
     """
 
     name: str | None = None

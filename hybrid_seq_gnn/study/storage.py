@@ -34,7 +34,7 @@ def storage_of(folder: Path, url: str | None) -> BaseStorage:
     """The journal file of the folder, or the database of a URL, in which Optuna makes its tables if there are none.
 
     Raises:
-        ValueError: the database cannot be reached, or its driver is not installed.
+        UserError: the database cannot be reached, or its driver is not installed.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if url is None:
@@ -148,7 +148,7 @@ def journal(path: Path) -> JournalStorage:
     """The journal file as a storage.
 
     Raises:
-        ValueError: a line cannot be read; the message says which.
+        UserError: a line cannot be read; the message says which.
     """
     backend, lock = JournalFile(path), JournalLock(path)
     lock.acquire()
@@ -172,7 +172,7 @@ def open_study(
     """The study of a sweep, new or as it was left.
 
     Raises:
-        ValueError: the study was made with other settings (`identity`); the message names them.
+        UserError: the study was made with other settings (`identity`); the message names them.
     """
     storage = storage_of(folder, study.storage)
     if fresh:
@@ -219,7 +219,7 @@ def put_aside(storage: BaseStorage, folder: Path, name: str, study: StudySetting
     """Rename what there is of a study, so that nothing is lost; returns the storage to go on with.
 
     Raises:
-        ValueError: somebody is at work on it.
+        UserError: somebody is at work on it.
     """
     if name not in optuna.get_all_study_names(storage):
         return storage

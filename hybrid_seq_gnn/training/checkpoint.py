@@ -38,7 +38,7 @@ def load(path: Path, device: torch.device, advice: str = AFRESH) -> dict[str, An
         advice: what to do about a file that is damaged, for the message.
 
     Raises:
-        ValueError: the file is damaged.
+        UserError: the file is damaged.
     """
     try:
         with zipfile.ZipFile(path) as archive:  # torch.load does not compare checksums
@@ -56,7 +56,7 @@ def load_encoder(encoder: nn.Module, path: Path, run: "Run") -> None:
     """Load the encoder's weights from the model.pt of an earlier run.
 
     Raises:
-        ValueError: the file is missing or damaged, the run had a different encoder, different items or a different
+        UserError: the file is missing or damaged, the run had a different encoder, different items or a different
             split, it was evaluated in another way, or its encoder was not trained alone.
     """
     where = f"training.encoder_checkpoint={path}"

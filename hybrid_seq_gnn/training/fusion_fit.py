@@ -25,7 +25,7 @@ SIDES = {"sequence": 1.0, "graph": 0.0}  # alpha of each side alone
 
 
 def check_chosen(fusion: object) -> None:
-    """Raise ValueError if a fusion has a null alpha, for strategies that do not choose one. None passes."""
+    """Raise UserError if a fusion has a null alpha, for strategies that do not choose one. None passes."""
     if isinstance(fusion, Binned) and fusion.unset:
         raise UserError(
             "fusion: an alpha of null is chosen on the validation split, which only training=post_hoc does (and not "

@@ -98,7 +98,7 @@ def collect(
     ranking for each of `alphas`.
 
     Raises:
-        ValueError: there are no users.
+        UserError: there are no users.
     """
     rows: list[tuple[Tensor, ...]] = []
     with evaluating(hybrid):

@@ -17,7 +17,7 @@ class Joint(Strategy):
         """Train the run's model, in place.
 
         Raises:
-            ValueError: an alpha of the fusion is null.
+            UserError: an alpha of the fusion is null.
         """
         check_chosen(getattr(run.model, "fusion", None))
         return Outcome(train(stage_of(run, run.model, run.loss), self))

@@ -100,7 +100,7 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None, u
 
     Raises:
         Diverged: the loss became infinite or NaN; the checkpoint of the last good epoch is kept.
-        ValueError: the checkpoint belongs to another run or is damaged, or there is nothing to train on.
+        UserError: the checkpoint belongs to another run or is damaged, or there is nothing to train on.
     """
     model, loss, windows, path = stage.model, stage.loss, stage.windows, stage.path
     if windows.num_targets == 0:

@@ -81,7 +81,7 @@ class Measure:
         """Batches of the users who have a target at `positions`, with their full histories.
 
         Raises:
-            ValueError: no user has a target.
+            UserError: no user has a target.
         """
         users = np.flatnonzero(positions >= 0)
         if not len(users):

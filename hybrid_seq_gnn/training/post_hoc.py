@@ -53,7 +53,7 @@ class PostHoc(Strategy):
         alphas: candidates for alphas that are null, each in [0, 1].
 
     Raises:
-        ValueError: a value is out of range.
+        UserError: a value is out of range.
     """
 
     encoders: str | None = "outputs/encoders"
@@ -88,7 +88,7 @@ class PostHoc(Strategy):
         """Train the run's encoder or load a finished one, then fit the fusion.
 
         Raises:
-            ValueError: the hybrid cannot be fitted post hoc, or a checkpoint does not fit.
+            UserError: the hybrid cannot be fitted post hoc, or a checkpoint does not fit.
         """
         hybrid = fit_for_post_hoc(run.model)
         fusion = hybrid.fusion
@@ -125,7 +125,7 @@ class PostHoc(Strategy):
         """The criterion for fitting the fusion, `ndcg` or `likelihood`; None if there is nothing to fit.
 
         Raises:
-            ValueError: training.select=none, and an alpha is null.
+            UserError: training.select=none, and an alpha is null.
         """
         if self.select == "none":
             check_chosen(fusion)
@@ -167,7 +167,7 @@ def fit_for_post_hoc(model: nn.Module) -> Hybrid:
     """Return the model if its fusion can be fitted post hoc.
 
     Raises:
-        ValueError: it cannot; the message says what to use instead.
+        UserError: it cannot; the message says what to use instead.
     """
     if not isinstance(model, Hybrid):
         raise UserError("training=post_hoc fits a fusion, and this model has none; use training=joint.")

@@ -39,7 +39,7 @@ class TrainingSettings(Limited):
         resume: resume from the checkpoint in the run folder, if there is one.
 
     Raises:
-        ValueError: a value is out of range, or `device` is not available.
+        UserError: a value is out of range, or `device` is not available.
     """
 
     epochs: AtLeast1 = 100

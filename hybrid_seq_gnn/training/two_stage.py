@@ -36,7 +36,7 @@ class TwoStage(Strategy):
         graph_checkpoint: graph.pt of an earlier run, which replaces the first stage; null trains it.
 
     Raises:
-        ValueError: a value is out of range.
+        UserError: a value is out of range.
     """
 
     graph_epochs: AtLeast1 = 10
@@ -51,7 +51,7 @@ class TwoStage(Strategy):
         """What the first stage trains.
 
         Raises:
-            ValueError: the model has no graph side, or none to train.
+            UserError: the model has no graph side, or none to train.
         """
         if not isinstance(model, Hybrid):
             raise UserError("training=two_stage trains a graph side first, but this model has none; use model=hybrid.")
@@ -65,7 +65,7 @@ class TwoStage(Strategy):
         """Train the run's model, in place.
 
         Raises:
-            ValueError: the model has no graph side to train, or a checkpoint does not fit.
+            UserError: the model has no graph side to train, or a checkpoint does not fit.
         """
         side = self.graph_side(run.model).to(run.device)
         check_chosen(run.model.fusion)

@@ -49,7 +49,7 @@ def number_of_workers(plan: Plan) -> int | None:
     """How many processes are to be started; None where this one does all.
 
     Raises:
-        ValueError: the launcher does not say how many it can start.
+        UserError: the launcher does not say how many it can start.
     """
     config, launcher, workers = plan.config, launcher_of(plan.config), plan.settings.workers
     if launcher == "basic":  # Hydra's own starts none, so we fork

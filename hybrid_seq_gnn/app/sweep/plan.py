@@ -50,7 +50,7 @@ class Plan:
         """Compose every combination of options, so that a mistyped setting is said now and not after hours.
 
         Raises:
-            ValueError or a Hydra error: something on the command line is wrong.
+            UserError or a Hydra error: something on the command line is wrong.
         """
 
         def compose(overrides: list[str]) -> DictConfig:
@@ -108,7 +108,7 @@ class Plan:
         """The study, with its pruner; the slots are numbered as it has them.
 
         Raises:
-            ValueError: the folder or the name is that of another study.
+            UserError: the folder or the name is that of another study.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         refuse_folder_of_another(self.folder, self.name, self.identity, self.settings)

@@ -38,7 +38,7 @@ def parse(arguments: list[str], variants: Mapping[str, str], loader: ConfigLoade
         loader: finds the options that a glob(…) stands for.
 
     Raises:
-        ValueError: something varies that belongs to the sweep itself.
+        UserError: something varies that belongs to the sweep itself.
     """
     parser = OverridesParser.create(loader)
     last = {o.get_key_element(): o for o in parser.parse_overrides(arguments)}
@@ -71,7 +71,7 @@ def distribution(override: Override, searched: bool) -> BaseDistribution:
     """What an override varies, for Optuna; in a grid always a choice.
 
     Raises:
-        ValueError: there is nothing to choose from, or it has another order each time.
+        UserError: there is nothing to choose from, or it has another order each time.
     """
     value = override.value()
     if getattr(value, "shuffle", False):
@@ -165,7 +165,7 @@ class Conditions:
         Of an interval both ends are tried; each value once, then in all combinations, up to `MOST_TRIED` in all.
 
         Raises:
-            ValueError: a value has another type than its setting, is out of range, or does not go with another one.
+            UserError: a value has another type than its setting, is out of range, or does not go with another one.
         """
         for options, (matter, _, config) in self.known.items():
             names = [name for name in self.space.distributions if name in matter and "." in name]
@@ -195,7 +195,7 @@ class Conditions:
         """What exists beside the options in `params`; beside the first value of each option that is not in them.
 
         Raises:
-            ValueError or a Hydra error: the configuration cannot be composed, or a value of it is bad.
+            UserError or a Hydra error: the configuration cannot be composed, or a value of it is bad.
         """
         options = {name: params.get(name, self.first(name)) for name in self.space.options}
         key = tuple(options.values())

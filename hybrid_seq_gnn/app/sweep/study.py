@@ -35,7 +35,7 @@ def run_study(config: DictConfig, hydra_context: HydraContext, command: Command)
     """Run every trial that is not finished yet, then show the leaderboard.
 
     Raises:
-        ValueError: the study is over other settings, or a setting is wrong.
+        UserError: the study is over other settings, or a setting is wrong.
         UserError: all runs failed, or more than study.max_failures did.
     """
     configure_log(
