@@ -43,7 +43,7 @@ class TrainingScores(Scores, Protocol):
         ...
 
     def scaled(self, temperature: float) -> "TrainingScores":
-        """Scores divided by a temperature. Raises ValueError if that is not possible."""
+        """Scores divided by a temperature. Raises UserError if that is not possible."""
         ...
 
 

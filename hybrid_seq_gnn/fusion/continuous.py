@@ -22,7 +22,7 @@ class Continuous(Fusion):
         level, side, mix: see `Fusion`.
 
     Raises:
-        ValueError: alpha would be clamped, and so have no gradient, at every length.
+        UserError: alpha would be clamped, and so have no gradient, at every length.
     """
 
     def __init__(

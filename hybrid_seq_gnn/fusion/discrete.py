@@ -20,7 +20,7 @@ class Discrete(Binned):
         level, side, mix: see `Fusion`.
 
     Raises:
-        ValueError: a weight is outside [0, 1], or the limits are not increasing.
+        UserError: a weight is outside [0, 1], or the limits are not increasing.
     """
 
     def __init__(

@@ -19,7 +19,7 @@ class Fixed(Binned):
         level, side, mix: see `Fusion`.
 
     Raises:
-        ValueError: alpha is outside [0, 1].
+        UserError: alpha is outside [0, 1].
 
     Example:
         >>> Fixed(alpha=0.25).mix(torch.ones(1, 2), torch.zeros(1, 2), torch.tensor([7]))

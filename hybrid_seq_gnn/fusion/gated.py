@@ -24,7 +24,7 @@ class Gated(Fusion):
         level, side, mix: see `Fusion`.
 
     Raises:
-        ValueError: init is outside (0, 1), or hidden_dim is not positive.
+        UserError: init is outside (0, 1), or hidden_dim is not positive.
     """
 
     reads_state: ClassVar[bool] = True

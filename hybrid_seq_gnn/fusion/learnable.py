@@ -36,7 +36,7 @@ class Learnable(Fusion):
         level, side, mix: see `Fusion`.
 
     Raises:
-        ValueError: an initial weight is out of range, the limits are not increasing, or l2_weight is negative.
+        UserError: an initial weight is out of range, the limits are not increasing, or l2_weight is negative.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ class LengthGate(Fusion):
         level, side, mix: see `Fusion`.
 
     Raises:
-        ValueError: midpoint is not positive, or low or high is outside [0, 1].
+        UserError: midpoint is not positive, or low or high is outside [0, 1].
 
     Example:
         >>> gate = LengthGate(midpoint=10.0, slope=1.0, low=0.0, high=1.0)

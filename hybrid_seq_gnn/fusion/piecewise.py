@@ -24,7 +24,7 @@ class Piecewise(Fusion):
         level, side, mix: see `Fusion`.
 
     Raises:
-        ValueError: knots are not increasing, not as many values as knots, or a value outside (0, 1).
+        UserError: knots are not increasing, not as many values as knots, or a value outside (0, 1).
     """
 
     def __init__(

@@ -32,7 +32,7 @@ class Cooccurrence(Limited):
         self_loops: add an edge from each item to itself, as heavy as its heaviest other edge (1 if it has none).
 
     Raises:
-        ValueError: a value is out of range.
+        UserError: a value is out of range.
     """
 
     window: AtLeast1 = 3

@@ -27,7 +27,7 @@ class Transition(Limited):
             as many per item as fit.
 
     Raises:
-        ValueError: a value is out of range.
+        UserError: a value is out of range.
     """
 
     window: AtLeast1 = 3

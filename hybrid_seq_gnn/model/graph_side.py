@@ -18,7 +18,7 @@ class GraphSide(nn.Module):
     Where the embeddings are mixed, the encoder's prior is added, as it will be in the hybrid.
 
     Raises:
-        ValueError: the hybrid's graph side has no weights (a memory with fusion.level=score).
+        UserError: the hybrid's graph side has no weights (a memory with fusion.level=score).
     """
 
     def __init__(self, hybrid: Hybrid) -> None:

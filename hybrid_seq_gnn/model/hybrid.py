@@ -64,7 +64,7 @@ class Hybrid(Limited, nn.Module):
         init: the encoder's first item embeddings, see `Encoder`; those of the graph side are random, unless `tied`.
 
     Raises:
-        ValueError: a value is out of range.
+        UserError: a value is out of range.
     """
 
     def __init__(

@@ -35,7 +35,7 @@ class LightGCNRecommender(Limited, nn.Module):
         scale: see above; > 0. X_0 starts with a standard deviation of 0.1, as the authors' code does.
 
     Raises:
-        ValueError: a size or the scale is not positive.
+        UserError: a size or the scale is not positive.
     """
 
     knows_users = True  # by an embedding each

@@ -106,7 +106,7 @@ def linear_cross_entropy(
     recomputes the logits for the gradient, ours computes the gradient in the forward pass.
 
     Raises:
-        ValueError: there are no rows.
+        UserError: there are no rows.
     """
     if len(query) == 0:
         raise UserError("cross-entropy needs at least one row.")

@@ -135,7 +135,7 @@ class MixtureScores:
         """The scores themselves.
 
         Raises:
-            ValueError: temperature is not 1, which is undefined for a mixture.
+            UserError: temperature is not 1, which is undefined for a mixture.
         """
         if temperature != 1:
             raise UserError(f"loss.temperature={temperature} does not work with fusion.level=score; leave it at 1.")
@@ -150,7 +150,7 @@ class MixtureScores:
             excluded: no candidates in a geometric mixture; in a linear one, in each softmax, and never in a memory.
 
         Raises:
-            ValueError: label smoothing, which is undefined for a mixture.
+            UserError: label smoothing, which is undefined for a mixture.
         """
         if smoothing:
             raise UserError(f"loss.label_smoothing={smoothing} does not work with fusion.level=score; set it to 0.")

@@ -28,7 +28,7 @@ class Dynamic(Limited, nn.Module):
         users, targets: (M,). scores: M rows. Returns ids (M, K) and log q (M, K).
 
     Raises:
-        ValueError: K < 1, the pool is smaller than K, or a user has seen all items.
+        UserError: K < 1, the pool is smaller than K, or a user has seen all items.
     """
 
     def __init__(self, sequences: Sequences, split: Split, *, num_negatives: AtLeast1 = 1, pool: int = 16) -> None:

@@ -28,7 +28,7 @@ class Hard(Limited, nn.Module):
         users, targets: (M,); targets and scores are not used. Returns ids (M, K) and log q (M, K).
 
     Raises:
-        ValueError: K < 1, pool < 1, or a user has seen all items.
+        UserError: K < 1, pool < 1, or a user has seen all items.
     """
 
     def __init__(

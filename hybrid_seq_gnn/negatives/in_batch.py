@@ -33,7 +33,7 @@ class InBatch(Limited, nn.Module):
         users, targets: (M,). Returns ids (M, K) and log q (M, K).
 
     Raises:
-        ValueError: K < 1, or a user has seen all items.
+        UserError: K < 1, or a user has seen all items.
     """
 
     def __init__(self, sequences: Sequences, split: Split, *, num_negatives: AtLeast1 = 64) -> None:

@@ -26,7 +26,7 @@ class Mixed(Limited, nn.Module):
         users, targets: (M,); targets and scores are not used. Returns ids (M, K) and log q (M, K).
 
     Raises:
-        ValueError: a value is out of range, or a user has seen all items.
+        UserError: a value is out of range, or a user has seen all items.
     """
 
     def __init__(

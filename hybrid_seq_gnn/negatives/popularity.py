@@ -30,7 +30,7 @@ class Popularity(Limited, nn.Module):
         users, targets: (M,); targets and scores are not used. Returns ids (M, K) and log q (M, K).
 
     Raises:
-        ValueError: K < 1, a negative exponent, or a user has seen all items.
+        UserError: K < 1, a negative exponent, or a user has seen all items.
     """
 
     def __init__(
