@@ -122,4 +122,4 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
 
 def explain_trial(error: BaseException) -> str:
     """One line about a run of a sweep that failed."""
-    return explain(error, ["-m"]) or f"{type(error).__name__}: {error} (debug=true shows where)"
+    return explain(error, ["-m"]) or f"{type(error).__name__}: {error} (train.log of the run shows where)"

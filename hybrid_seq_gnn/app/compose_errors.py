@@ -29,6 +29,7 @@ def explain_composition(error: BaseException, arguments: list[str]) -> str:
         if not is_set:
             return f"{key}: expected a setting and its value, such as model=sasrec."
         reason = text.splitlines()[1] if "\n" in text else ""
+        reason = "a sign in it has no place there" if "Exception: " in reason else reason
         return f'{unread.group(1)}: {reason}. If the value is meant as it stands, quote it: "{key}={quoted(value)}"'
     if refused := re.search(r"Target '(.+?)'.*full_key: (hydra\S+)", text, re.DOTALL):
         return (

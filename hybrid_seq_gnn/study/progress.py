@@ -1,6 +1,7 @@
 """A line on the console for each trial that ends."""
 
 import logging
+import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,10 +24,14 @@ EPOCH = re.compile(r"epoch +\d+  loss")  # as the training loop logs it
 
 
 class Announcer:
-    """Logs a line for every trial that ends after this object was created, whichever process ran it."""
+    """Logs a line for every trial that ends after this object was created, whichever process ran it.
 
-    def __init__(self, study: optuna.Study, settings: StudySettings) -> None:
-        self.study, self.settings = study, settings
+    Args:
+        slots: how many the sweep has now; the study may hold more, of a larger study.n_trials.
+    """
+
+    def __init__(self, study: optuna.Study, settings: StudySettings, slots: float = math.inf) -> None:
+        self.study, self.settings, self.slots = study, settings, slots
         self.same_data = " and " not in study.user_attrs.get("settings", {}).get("data", "")  # see Space.identity
         self.said = {trial.number for trial in self.ended()}
 
@@ -47,12 +52,12 @@ class Announcer:
     def shown(self, folder: Path) -> Iterator[Callable[[], None]]:
         """Yields what to call now and then while others work: it tells, and on a terminal shows how far they are."""
         form = "{n_fmt} of {total_fmt} done, {elapsed}{postfix}"
-        with tqdm(total=count(self.study).total(), leave=False, disable=None, bar_format=form) as bar:
+        with tqdm(total=count(self.study, self.slots).total(), leave=False, disable=None, bar_format=form) as bar:
 
             def look() -> None:
                 bar.clear()
                 self.tell()
-                now = count(self.study)
+                now = count(self.study, self.slots)
                 bar.n = now.total() - now[RUNNING] - now[WAITING]
                 bar.set_postfix_str(", ".join(at_work(self.study, folder)))
 
@@ -60,7 +65,7 @@ class Announcer:
 
     def line(self, trial: FrozenTrial) -> str:
         """What a trial gave, the best so far, how many are done, and the time left."""
-        now = count(self.study)
+        now = count(self.study, self.slots)
         unsaid = sum(other.number not in self.said for other in self.ended())
         done = now.total() - now[RUNNING] - now[WAITING] - unsaid
         line = f"[{done}/{now.total()}] {words(trial.params.items()) or 'one run'}: "

@@ -93,6 +93,14 @@ def is_lost(trial: FrozenTrial, grace: float) -> bool:
     return time.monotonic() - _last_signs[key][1] > grace
 
 
+def is_alive(trial: FrozenTrial, grace: float) -> bool:
+    """Whether a RUNNING trial has a process for all that is known now; one of another machine signs within `grace`."""
+    if trial.user_attrs.get("owner", {}).get("machine") == machine():
+        return not is_lost(trial, grace)
+    started = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
+    return bool(time.time() - max(started, trial.user_attrs.get("alive", 0.0)) <= grace)
+
+
 def whereabouts(trial: FrozenTrial) -> str:
     """The process of a trial, to read."""
     owner = trial.user_attrs.get("owner")
@@ -200,12 +208,8 @@ def signing(trial: Trial, grace: float) -> Iterator[None]:
     """Say often enough for `grace` that the trial's process lives; a storage that fails for a while is asked again."""
 
     def sign() -> None:
-        try:
+        with suppress(UpdateFinishedTrialError):  # somebody else has taken the trial, which its process will notice
             trial.set_user_attr("alive", time.time())
-        except UpdateFinishedTrialError:
-            pass  # somebody else has taken the trial; its process will notice when it is done
-        except Exception as error:
-            log.warning("no sign of life could be left in the study (%s); trying again", error)
 
     with every(min(SIGN_EVERY, grace / 4), sign):
         yield
@@ -213,12 +217,15 @@ def signing(trial: Trial, grace: float) -> Iterator[None]:
 
 @contextmanager
 def every(seconds: float, act: Callable[[], None]) -> Iterator[None]:
-    """Do something again and again, in a thread, while the block runs."""
+    """Do something again and again, in a thread, while the block runs; what goes wrong is said, and tried again."""
     done = threading.Event()
 
     def repeat() -> None:
         while not done.wait(seconds):
-            act()
+            try:
+                act()
+            except Exception as error:  # such as a network drive that is away for a moment
+                log.warning("the study cannot be read or written (%s); trying again", error)
 
     thread = threading.Thread(target=repeat, daemon=True)
     thread.start()

@@ -53,6 +53,8 @@ class Space:
         found["study.objective"] = ",".join(settings.objectives)
         if self.searched:
             found["study.sampler"] = settings.sampler
+            if settings.seed:  # 0 is left out, as it was before the seed counted
+                found["study.seed"] = str(settings.seed)
         if self.searched or settings.pruner != "none":
             found["study.pruner"] = settings.pruner
         return found | {"seed": ",".join(map(str, seeds))}

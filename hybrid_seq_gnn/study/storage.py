@@ -21,7 +21,7 @@ from hybrid_seq_gnn.errors import UserError, reading
 from hybrid_seq_gnn.files import lockable, locked, read_json, shown
 from hybrid_seq_gnn.run import record
 from hybrid_seq_gnn.run.identity import digest
-from hybrid_seq_gnn.study.queue import COMPLETE, RUNNING, is_lost
+from hybrid_seq_gnn.study.queue import COMPLETE, RUNNING, is_alive, whereabouts
 from hybrid_seq_gnn.study.settings import StudySettings
 
 log = logging.getLogger(__name__)
@@ -209,9 +209,10 @@ def refuse_folder_of_another(folder: Path, name: str, identity: dict[str, str], 
     moved = storage != (without_password(study.storage) if study.storage else None)
     if there != name or (moved and known not in (None, digest(identity))):
         other = f"the study {there}" + (f" of study.storage={storage or 'null'}" if there == name else "")
+        same = f"study.name={there} goes on with it. " if there != name and known == digest(identity) else ""
         raise UserError(
             f"{shown(folder)} holds {other}, and this is {f'the study {name}' if there != name else 'another one'}: "
-            "their runs would be mixed. Give another hydra.sweep.dir, or none."
+            f"their runs would be mixed. {same}Give another hydra.sweep.dir, or none."
         )
 
 
@@ -221,15 +222,15 @@ def put_aside(storage: BaseStorage, folder: Path, name: str, study: StudySetting
     Raises:
         UserError: somebody is at work on it.
     """
-    if name not in optuna.get_all_study_names(storage):
+    known = name in optuna.get_all_study_names(storage)
+    if not known and not (folder / "study.json").exists():
         return storage
-    old = optuna.load_study(study_name=name, storage=storage)
-    running = old.get_trials(deepcopy=False, states=(RUNNING,))
-    signs = {trial.number: trial.user_attrs.get("alive", 0.0) for trial in running if not is_lost(trial, study.grace)}
-    if busy := [number for number, sign in signs.items() if time.time() - sign <= study.grace]:
-        raise UserError(f"study.fresh=true: trial {busy[0]} of the study {name} is running now; end it first.")
+    trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False) if known else []
+    if busy := [trial for trial in trials if trial.state == RUNNING and is_alive(trial, study.grace)]:
+        at_work = f"trial {busy[0].number} of the study {name} is run now by {whereabouts(busy[0])}"
+        raise UserError(f"study.fresh=true: {at_work}; end it first.")
     aside = time.strftime("before-%Y%m%d-%H%M%S")
-    if study.storage is not None:
+    if known and study.storage is not None:
         to = f"{name}.{aside}"
         optuna.copy_study(from_study_name=name, from_storage=storage, to_storage=storage, to_study_name=to)
         optuna.delete_study(study_name=name, storage=storage)

@@ -53,7 +53,7 @@ def number_of_workers(plan: Plan) -> int | None:
     """
     config, launcher, workers = plan.config, launcher_of(plan.config), plan.settings.workers
     if launcher == "basic":  # Hydra's own starts none, so we fork
-        found = min(workers or most_workers(plan.threads), len(plan.slots))
+        found = min(workers or most_workers(plan.most("threads")), len(plan.slots))
         return found if found > 1 else None
     if workers is None and launcher == "joblib":
         jobs = int(config.hydra.launcher.n_jobs)
@@ -123,7 +123,7 @@ def serve(plan: Plan, study: optuna.Study, workers: int) -> None:
         TooManyFailures: see study.max_failures.
         UserError: the workers end without having done anything.
     """
-    progress = Announcer(study, plan.settings)
+    progress = Announcer(study, plan.settings, len(plan.slots))
     start = partial(run_forks, plan)
     if launcher_of(plan.config) != "basic":
         start = partial(launch, launcher_for(plan, workers))

@@ -17,7 +17,7 @@ from hybrid_seq_gnn.app.sweep.space import Conditions, parse, top
 from hybrid_seq_gnn.data.prepare import prepare
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.files import shown, write_json
-from hybrid_seq_gnn.results.labels import words
+from hybrid_seq_gnn.results.labels import counted, words
 from hybrid_seq_gnn.run.build import OF_A_SWEEP, build
 from hybrid_seq_gnn.run.check import check_node
 from hybrid_seq_gnn.run.identity import digest
@@ -25,7 +25,7 @@ from hybrid_seq_gnn.run.rehearse import rehearse
 from hybrid_seq_gnn.study.queue import Slot, numbered_as_begun
 from hybrid_seq_gnn.study.samplers import pruner
 from hybrid_seq_gnn.study.settings import StudySettings
-from hybrid_seq_gnn.study.space import Space, text
+from hybrid_seq_gnn.study.space import Space, ends, text
 from hybrid_seq_gnn.study.storage import open_study, refuse_folder_of_another, without_password
 
 ELSEWHERE = ("ray", "submitit_slurm")  # launchers of machines whose devices are not known here
@@ -60,6 +60,7 @@ class Plan:
         parse(own, {})  # refuses a choice among settings of the study
         rest = [line for line in command.overrides if line not in own]
         space = parse(rest, command.variants, hydra_context.config_loader)
+        refuse_overridden(command, space)
         here = config.hydra.runtime.choices["hydra/launcher"] not in ELSEWHERE
         conditions = Conditions(space, lambda overrides: plain(compose(overrides)), partial(rehearse, here=here))
         first = compose([*own, *conditions.overrides(conditions.product(space.options)[0])])
@@ -86,15 +87,12 @@ class Plan:
         """What varies."""
         return self.conditions.space
 
-    @property
-    def epochs(self) -> int:
-        """Most steps of one run, for the pruner."""
-        return max(int(config["training"]["epochs"]) for config in self.conditions.configurations())
-
-    @property
-    def threads(self) -> int:
-        """Most threads of one run."""
-        return max(int(config["training"]["threads"]) for config in self.conditions.configurations())
+    def most(self, setting: str) -> int:
+        """The largest value of a setting of `training` in any run."""
+        values = [config["training"][setting] for config in self.conditions.configurations()]
+        if varied := self.space.distributions.get(f"training.{setting}"):
+            values = ends(varied)
+        return max(map(int, values))
 
     def for_runs(self) -> DictConfig:
         """Hydra's configuration, for what is started in the folder of the sweep."""
@@ -114,7 +112,7 @@ class Plan:
         refuse_folder_of_another(self.folder, self.name, self.identity, self.settings)
         study = open_study(self.folder, self.name, self.identity, self.settings, fresh)
         self.slots = numbered_as_begun(study, self.slots)
-        study.pruner = pruner(self.settings, self.epochs)
+        study.pruner = pruner(self.settings, self.most("epochs"))
         return study
 
     def describe(self) -> None:
@@ -134,7 +132,7 @@ class Plan:
             "n_trials": study.n_trials if space.searched else None,
             "sampler": study.sampler if space.searched else None,
             "pruner": study.pruner,
-            "command": shlex.join(["python", "-m", "hybrid_seq_gnn", *self.command.typed]),
+            "command": shlex.join(["python", "-m", "hybrid_seq_gnn", *map(without_password, self.command.typed)]),
         }
         write_json(self.folder / "study.json", about)
 
@@ -146,4 +144,21 @@ class Plan:
             space = [f"  {name}: {text(distribution)}" for name, distribution in self.space.distributions.items()]
             return "\n".join([f"{len(self.slots)} trials of a search{seeds}, {where}", *space])
         points = [f"  {number}: {words(slot.params.items()) or 'one run'}" for number, slot in enumerate(self.slots)]
-        return "\n".join([f"{len(points)} runs {where}", *points])
+        return "\n".join([f"{counted(len(points), 'run')} {where}", *points])
+
+
+def refuse_overridden(command: Command, space: Space) -> None:
+    """Refuse what was typed where every variant of the study sets it otherwise.
+
+    Raises:
+        UserError: it would have no effect.
+    """
+    of_variants = [{key_of(line): line for line in lines} for lines in space.variants.values()]
+    for line in command.typed:
+        if of_variants and all(key_of(line) in keys for keys in of_variants):
+            raise UserError(f"{line} would have no effect: every variant sets it ({of_variants[0][key_of(line)]}, …).")
+
+
+def key_of(line: str) -> str:
+    """The setting of an override."""
+    return line.lstrip("+").partition("=")[0]

@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, QuotedString, RangeSweep, Transformer, ValueType
-from hydra.errors import HydraException
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
 from hybrid_seq_gnn.app.arguments import last_of_each, quoted
+from hybrid_seq_gnn.app.sweep.values import distribution, plain_value
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.limits import conform
 from hybrid_seq_gnn.results.labels import words
@@ -41,12 +40,17 @@ def parse(arguments: list[str], variants: Mapping[str, str], loader: ConfigLoade
         UserError: something varies that belongs to the sweep itself.
     """
     parser = OverridesParser.create(loader)
-    last = {o.get_key_element(): o for o in parser.parse_overrides(arguments)}
+    last = {o.get_key_element().removeprefix("++"): o for o in parser.parse_overrides(arguments)}
     searched = any(override.is_interval_sweep() for name, override in last.items() if name != "seed")
     of_label = {label: text.split() for label, text in variants.items()}
     for override in (o for lines in of_label.values() for o in parser.parse_overrides(lines)):
+        key = override.get_key_element().removeprefix("++")
         if override.is_sweep_override():
             raise UserError(f"{override.input_line} must have one value in a variant.")
+        if key == "seed" or top(key) in NEVER_SWEPT:
+            raise UserError(f"{override.input_line} cannot be in a variant: give it for the whole study.")
+        if key in last and last[key].is_sweep_override():
+            raise UserError(f"{last[key].input_line} cannot vary here: a variant sets it, {override.input_line}.")
     distributions: dict[str, BaseDistribution] = {VARIANT: CategoricalDistribution(list(of_label))} if of_label else {}
     fixed, seeds = [], None
     for name, override in last.items():
@@ -65,58 +69,6 @@ def parse(arguments: list[str], variants: Mapping[str, str], loader: ConfigLoade
         else:
             distributions[name] = found
     return Space(distributions, tuple(fixed), seeds, searched, of_label)
-
-
-def distribution(override: Override, searched: bool) -> BaseDistribution:
-    """What an override varies, for Optuna; in a grid always a choice.
-
-    Raises:
-        UserError: there is nothing to choose from, or it has another order each time.
-    """
-    value = override.value()
-    if getattr(value, "shuffle", False):
-        raise UserError(
-            f"{override.input_line}: leave out shuffle(…). The order of a grid is of no consequence, and a random one "
-            "would make a new study each time. Points at random are those of intervals with study.sampler=random."
-        )
-    if isinstance(value, IntervalSweep):
-        low, high, log = value.start, value.end, "log" in value.tags
-        assert low is not None and high is not None
-        try:
-            if isinstance(low, int) and isinstance(high, int):
-                return IntDistribution(low, high, log=log)
-            return FloatDistribution(low, high, log=log)
-        except ValueError as error:  # its ends are the wrong way round, or it starts at 0 and is logarithmic
-            raise UserError(f"{override.input_line}: {error}") from error
-    values = list(dict.fromkeys(map(written, override.sweep_iterator())))
-    if override.value_type == ValueType.GLOB_CHOICE_SWEEP:  # a base that others inherit from is no option
-        values = [name for name in values if not name.startswith("_")]
-    if not values:
-        raise UserError(f"{override.input_line}: there is nothing to choose from.")
-    if not (searched and isinstance(value, RangeSweep)) or value.transformers or len(values) == 1:
-        return CategoricalDistribution(values)
-    if isinstance(value.range(), range):
-        return IntDistribution(min(values), max(values), step=abs(int(value.step)))
-    return FloatDistribution(min(values), max(values), step=abs(float(value.step)))
-
-
-def written(value: Any) -> Any:
-    """A choice as it stands on the command line, where a text has quotes only if it needs them; numbers as they are."""
-    if isinstance(value, int | float):
-        return value
-    if not isinstance(value, str | QuotedString):
-        return Transformer.str(value)
-    text = value if isinstance(value, str) else value.text
-    try:
-        return text if OverridesParser.create().parse_override(f"x={text}").value() == text else quoted(text)
-    except HydraException:
-        return quoted(text)
-
-
-@functools.lru_cache(maxsize=1024, typed=True)
-def plain_value(value: Any) -> Any:
-    """A choice as the command line means it."""
-    return OverridesParser.create().parse_override(f"x={value}").value()
 
 
 class Beside(NamedTuple):

@@ -23,6 +23,7 @@ from hybrid_seq_gnn.app.sweep.plan import Plan
 from hybrid_seq_gnn.app.sweep.worker import TooManyFailures, Worker
 from hybrid_seq_gnn.errors import UserError, printable
 from hybrid_seq_gnn.files import locked, refuse_links, shown
+from hybrid_seq_gnn.results.labels import counted
 from hybrid_seq_gnn.results.runs import read_run
 from hybrid_seq_gnn.study.queue import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, count, fill, replace, standing
 from hybrid_seq_gnn.study.settings import StudySettings
@@ -75,7 +76,7 @@ def run_study(config: DictConfig, hydra_context: HydraContext, command: Command)
     now = count(study, len(plan.slots))
     if failure is None and now and now[FAIL] == now.total():
         errors = [t.user_attrs["error"] for t in study.get_trials(deepcopy=False) if "error" in t.user_attrs]
-        failure = f"all {now.total()} runs failed; the last one: {errors[-1]}"
+        failure = f"all {counted(now.total(), 'run')} failed; the last one: {errors[-1]}"
     if failure is not None:
         raise UserError(failure)
     return study

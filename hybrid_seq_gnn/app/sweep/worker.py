@@ -47,7 +47,8 @@ class Worker:
     def __init__(self, plan: Plan, study: optuna.Study, quiet: bool = False) -> None:
         self.plan, self.study, self.quiet = plan, study, quiet
         self.config, self.settings, self.space = plan.for_runs(), plan.settings, plan.space
-        self.progress, self.software = Announcer(study, plan.settings), software()
+        self.epochs = plan.most("epochs")
+        self.progress, self.software = Announcer(study, plan.settings, len(plan.slots)), software()
 
     def work(self) -> None:
         """Run trials until none is left. Those of other processes are waited for: one that is lost is run here.
@@ -159,7 +160,7 @@ class Worker:
                 value = record.get("validation", {}).get(objective)
                 if record["epoch"] not in told and value is not None:
                     told.add(record["epoch"])
-                    trial.report(value, repeat * self.plan.epochs + record["epoch"])
+                    trial.report(value, repeat * self.epochs + record["epoch"])
             if told and trial.should_prune():
                 raise optuna.TrialPruned(f"pruned after epoch {max(told)}")
 
