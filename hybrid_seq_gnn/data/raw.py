@@ -17,8 +17,13 @@ from hybrid_seq_gnn.errors import UserError, reading
 MIXED = "ends some lines with \\r alone and others with \\n; write all of them alike."
 NO_TEXT = "expected UTF-8 text"
 PARQUET = b"PAR1"  # first bytes of such a file
-CODECS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz"}  # by first bytes
+XZ = b"\xfd7zXZ\x00"
+CODECS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", XZ: "xz"}  # by first bytes
 ICONV = "Save it as UTF-8 text, for example with: iconv -f {} -t utf-8 OLD > NEW."
+HEADED = (  # Netflix
+    "If a line `1:` stands before the events of an item, write the item into each of them: "
+    """awk '/:$/ {sub(":", ","); item = $0; next} {print item $0}' OLD > NEW."""
+)
 FOREIGN = {  # what other files are, by first bytes, and what to do
     b"PK\x03\x04": "is a zip or an Excel workbook. Unpack the zip, or save the table as CSV",
     b"\xd0\xcf\x11\xe0": "is an old Excel workbook. Save the table as CSV",
@@ -70,9 +75,13 @@ def refuse_foreign(part: Part) -> None:
         what = "is a tar archive. Unpack it"
     if part.raw.startswith(b"ORC") and re.search(rb"[\0-\x08]", part.raw[:START]):
         what = "is an ORC file. Save the table as Parquet or CSV"
-    if (lines := json_lines(part.raw)) is not None:
-        read = f"pandas.read_json({part.name!r}, dtype=False{', lines=True' * lines})"
+    if (by_line := json_lines(part.raw)) is not None:
+        read = f"pandas.read_json({part.name!r}, dtype=False{', lines=True' * by_line})"
         what = f'is JSON. Convert it: python -c "import pandas; {read}.to_parquet({part.name + ".parquet"!r})"'
+    if re.match(rb"\s*\{u?'[^'\n]+'\s*:", part.raw[: 1 << 10]):
+        lines = f"{'gzip.' * part.name.endswith('.gz')}open({part.name!r}, 'rt', encoding='utf-8')"
+        frame = f"pandas.DataFrame(map(ast.literal_eval, {lines})).to_parquet({part.name + '.parquet'!r})"
+        what = f'holds lines of Python dicts. Convert it: python -c "import ast, gzip, pandas; {frame}"'
     if what:
         raise UserError(f"{part.name} {what}; or name another file with data.path.")
     if not part.raw.startswith(PARQUET) and b"\0" in part.raw[:START]:
@@ -135,11 +144,36 @@ def unpacked(file: IO[bytes], codec: str | None) -> Iterator[bytes]:
     """The content in chunks."""
     stream: IO[bytes] | pa.NativeFile = file
     if codec == "xz":
-        stream = lzma.LZMAFile(file)  # noqa: SIM115
-    elif codec is not None:
+        yield from of_xz(file)
+        return
+    if codec is not None:
         stream = pa.CompressedInputStream(pa.PythonFile(file, "r"), codec)
     while chunk := stream.read(CHUNK):
         yield chunk
+
+
+def of_xz(file: IO[bytes]) -> Iterator[bytes]:
+    """The content of all streams of an xz file; zeros may follow each. lzma.LZMAFile passes over whatever else does."""
+    stream, packed = lzma.LZMADecompressor(lzma.FORMAT_XZ), b""
+    while True:
+        if stream.eof:
+            packed = stream.unused_data.lstrip(b"\0")
+            while not packed and (more := file.read(CHUNK)):
+                packed = more.lstrip(b"\0")
+            if not packed:
+                return
+            if not packed.startswith(XZ[: len(packed)]):
+                raise lzma.LZMAError("bytes that are no xz follow its end, or that of one of its streams")
+            stream = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+        elif stream.needs_input and not (packed := file.read(CHUNK)):
+            raise EOFError("it ends in the middle of a stream")
+        yield stream.decompress(packed, CHUNK)
+        packed = b""
+
+
+def headed(line: str) -> str:
+    """What to do where a line names the item of those after it."""
+    return f" {HEADED}" if re.fullmatch(r"\d+:", line.strip()) else ""
 
 
 def text_lines(part: Part) -> Iterator[tuple[int, str]]:
