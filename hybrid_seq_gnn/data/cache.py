@@ -15,7 +15,7 @@ from hybrid_seq_gnn.files import atomic, locked
 
 log = logging.getLogger(__name__)
 
-FORMAT = 7  # version of what is stored; raise it when data or graphs are made otherwise, so that old files are ignored
+FORMAT = 8  # version of what is stored; raise it when data or graphs are made otherwise, so that old files are ignored
 SLOW = 2.0  # seconds; what is made faster is made again
 DIGEST = hashlib.sha256().digest_size
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hybrid_seq_gnn.data.events import Column, Events, UnreadableColumn, encode
+from hybrid_seq_gnn.data.events import Column, Events, UnreadableColumn, check_floats, encode
 from hybrid_seq_gnn.errors import UserError
 
 EXACT = 1 << 53  # float64 holds every whole number up to here
@@ -23,22 +23,81 @@ def from_columns(columns: dict[str, Column], time_format: str | None) -> Events:
     Raises:
         UnreadableColumn: one of them does not hold what it should.
     """
-    found: dict[str, Any] = {}
-    for field, column in columns.items():
+    found = {field: values_of(field, column, time_format) for field, column in columns.items()}
+    (user, user_ids), (item, item_ids) = found["user"], found["item"]
+    when, unit = found.get("timestamp", (None, None))
+    return Events(user, item, found.get("rating"), when, user_ids, item_ids, unit=unit)
+
+
+def values_of(field: str, column: Column, time_format: str | None) -> Any:
+    """Codes and ids, ratings, or times and their unit.
+
+    Raises:
+        UnreadableColumn: the column does not hold what it should.
+    """
+    try:
+        if field == "timestamp":
+            return times(column, time_format)
+        return ratings(column) if field == "rating" else encode(column)
+    except UnreadableColumn as error:
+        error.field = field
+        raise
+    except pa.ArrowException as error:
+        unreadable = UnreadableColumn(f"holds {column.type}, which cannot be read ({error})")
+        unreadable.field = field
+        raise unreadable from error
+
+
+def unreadable_row(field: str, column: Column, time_format: str | None) -> int | None:
+    """The first row that cannot be read beside row 0, which says whether times are numbers or dates, found by halves;
+    None if the type of the column is at fault, or no row alone."""
+
+    def reads(*slices: Column) -> bool:
+        rows = pa.chunked_array([chunk for each in slices for chunk in each.chunks], column.type)
         try:
-            if field == "timestamp":
-                found[field], found["unit"] = times(column, time_format)
-            else:
-                found[field] = ratings(column) if field == "rating" else encode(column)
-        except UnreadableColumn as error:
-            error.field = field
-            raise
-        except pa.ArrowException as error:
-            unreadable = UnreadableColumn(f"holds {column.type}, which cannot be read ({error})")
-            unreadable.field = field
-            raise unreadable from error
-    (user, user_ids), (item, item_ids) = found.pop("user"), found.pop("item")
-    return Events(user, item, found.pop("rating", None), found.pop("timestamp", None), user_ids, item_ids, **found)
+            values_of(field, rows, time_format)
+        except UnreadableColumn:
+            return False
+        return True
+
+    first, low, high = column[:1], 1, len(column)
+    if not reads():
+        return None
+    if not reads(first):
+        return 0
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if reads(first, column[low:middle]) else (low, middle)
+    return None if reads(first, column[low:high]) else low
+
+
+def place_of(error: UnreadableColumn, tables: list[pa.Table], time_format: str | None) -> tuple[int, int | None]:
+    """The first table, and its row, with a value that cannot be read; row None if no value alone is at fault."""
+    column = pa.concat_tables(tables, promote_options="permissive")[error.field]
+    row = unreadable_row(error.field, column, time_format)
+    for k, table in enumerate(tables):
+        if row is None or row < len(table):
+            return k if row is not None else 0, row
+        row -= len(table)
+    return 0, None
+
+
+def alike(field: str, column: Column) -> Column:
+    """A column of a file so that it may follow one of another type: a rating is the number that its type shows, 6.7
+    where float32 holds 6.6999998; other floats are refused if their type has rounded them.
+
+    Raises:
+        UnreadableColumn: they are.
+    """
+    if field != "rating":
+        check_floats(column)
+    elif column.type == pa.float16():  # of which Arrow shows 6.69921875
+        some, where = np.unique(column.to_numpy(), return_inverse=True)
+        column = pa.chunked_array([some.astype(str).astype(np.float64)[where]])
+    elif column.type == pa.float32() or pa.types.is_decimal(column.type):
+        some = column.unique()
+        column = pc.take(pc.cast(pc.cast(some, pa.string()), pa.float64()), pc.index_in(column, some))
+    return column
 
 
 def ratings(column: Column) -> np.ndarray:
@@ -67,8 +126,8 @@ def times(column: Column, time_format: str | None = None) -> tuple[np.ndarray, s
     are the digits of a date.
 
     Raises:
-        UnreadableColumn: a value is neither, or a time of day; numbers beyond 2 ** 53 are not whole, so that their
-            order may be lost; or there is a `time_format` for what are dates already.
+        UnreadableColumn: a value is neither, or a time of day; numbers beyond 2 ** 53 are not whole, or floats so large
+            that they are rounded, so that their order may be lost; or there is a `time_format` for dates.
     """
     kind = column.type
     if pa.types.is_time(kind):
@@ -79,6 +138,7 @@ def times(column: Column, time_format: str | None = None) -> tuple[np.ndarray, s
         width = pa.int32() if pa.types.is_date32(kind) else pa.int64()
         unit = kind.unit if pa.types.is_timestamp(kind) else {pa.date32(): "D", pa.date64(): "ms"}.get(kind)
         return np.asarray(pc.cast(column, width).to_numpy()).astype(np.int64), unit
+    check_floats(column)
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         column = pc.cast(column, pa.string())
     if time_format is not None:
@@ -158,6 +218,8 @@ def check_format(time_format: str) -> None:
     try:
         if "%" not in time_format:
             raise ValueError("it has no directive")
+        if "p" in (signs := re.findall("%(.)", time_format)) and "I" not in signs:
+            raise ValueError("%p counts only with %I, the hour to 12; use %I with %p")
         pd.to_datetime(["x"], format=time_format, utc=True, errors="coerce")
     except (ValueError, re.error) as error:
         raise UserError(

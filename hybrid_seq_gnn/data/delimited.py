@@ -3,14 +3,16 @@
 import csv
 import io
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from hybrid_seq_gnn.data.columns import checker, from_columns
+from hybrid_seq_gnn.data.columns import checker, from_columns, place_of
 from hybrid_seq_gnn.data.events import Events, UnreadableColumn
-from hybrid_seq_gnn.data.layout import LONGEST, Layout, blank_lines, check_columns, fields_of, header
+from hybrid_seq_gnn.data.layout import LONGEST, Layout, blank_lines, check_columns, check_skipped, fields_of, header
 from hybrid_seq_gnn.data.quotes import check_quotes
 from hybrid_seq_gnn.data.raw import (
     ICONV,
@@ -20,6 +22,7 @@ from hybrid_seq_gnn.data.raw import (
     Part,
     decoded,
     encoded,
+    headed,
     is_text,
     line_feeds,
     readable,
@@ -40,19 +43,30 @@ def read_delimited(parts: list[Part], layout: Layout) -> Events:
         if part.raw.startswith(PARQUET):
             raise UserError(f"{part.name} is Parquet. data=table reads it.")
         check_columns(layout.names or header(part, layout.separator), layout, part, parts)
-    table = pa.concat_tables([read_part(part, layout) for part in parts])
+        if layout.names is not None and layout.header:
+            check_skipped(part, layout, parts[0])
+    tables, notes = zip(*(read_part(part, layout) for part in parts), strict=True)
+    table = pa.concat_tables(tables)
     if not len(table):
         raise UserError(f"{parts[0].name} has a header line but no events.")
     try:
-        return from_columns({field: table[field] for field in layout.columns}, layout.time_format)
+        found = from_columns({field: table[field] for field in layout.columns}, layout.time_format)
+        return replace(found, notes=tuple(note for note in notes if note))
     except UnreadableColumn as error:
         for part in parts:
             validate(part, layout)
-        raise UserError(f"{parts[0].name}: column {layout.column(error.field)} {error}.") from error
+        k, row = place_of(error, list(tables), layout.time_format)
+        where, got = parts[k].name, ""
+        if row is not None:
+            head = blank_lines(parts[k].raw) + 1 if layout.header else 0
+            events = (record for record in split_lines(parts[k], layout) if record[0] > head)
+            number, line, _ = next(islice(events, row, None))
+            where, got = f"{where}, line {number}", f", got {shown(line)}"
+        raise UserError(f"{where}: column {layout.column(error.field)} {error}{got}.") from error
 
 
-def read_part(part: Part, layout: Layout) -> pa.Table:
-    """The columns in use as text, named by field."""
+def read_part(part: Part, layout: Layout) -> tuple[pa.Table, str]:
+    """The columns in use as text, named by field, and what the log should say of quotes."""
     names = layout.names or header(part, layout.separator)
     if part.raw.count(b"\r") > part.raw.count(b"\r\n") and b"\n" in part.raw.replace(b"\r\n", b""):
         raise UserError(f"{part.name} {MIXED}")
@@ -61,6 +75,7 @@ def read_part(part: Part, layout: Layout) -> pa.Table:
         text = text.replace(layout.separator.encode(), layout.delimiter.encode())
     places = {field: names.index(name) for field, name in layout.columns.items()}
     types = {str(k): pa.string() for k in places.values()}
+    named = replace(layout, names=names)
     try:
         table = pa.csv.read_csv(
             io.BytesIO(text),
@@ -79,20 +94,21 @@ def read_part(part: Part, layout: Layout) -> pa.Table:
         )
     except pa.ArrowInvalid as error:
         if not line_feeds(part.raw).lstrip().partition(b"\n")[2].strip() and layout.header:
-            return pa.table({field: pa.array([], types[str(k)]) for field, k in places.items()})
-        check_quotes(text, part.name, layout, {*places.values()}, True)
+            return pa.table({field: pa.array([], types[str(k)]) for field, k in places.items()}), ""
+        check_quotes(text, part.name, named, {*places.values()}, True)
         if (shorter := without_trailing(part, layout, len(names))) is not None:
             return read_part(Part(part.name, shorter), layout)
         validate(part, layout)
         raise UserError(f"{part.name} cannot be read: {error}.") from error
-    check_quotes(text, part.name, layout, {*places.values()}, swallowed(part.raw, layout, len(table)))
+    many = swallowed(part.raw, layout, len(table))
+    note = check_quotes(text, part.name, named, {*places.values()}, many)
     for field in ("user", "item"):
         if pc.any(pc.equal(table[str(places[field])], "")).as_py():
             validate(part, layout)
     columns = {field: table[str(k)] for field, k in places.items()}
     if layout.delimiter != layout.separator and layout.quotes != "none":  # it may stand in quotes
         columns = {f: pc.replace_substring(c, layout.delimiter, layout.separator) for f, c in columns.items()}
-    return pa.table(columns)
+    return pa.table(columns), note
 
 
 def swallowed(raw: bytes, layout: Layout, rows: int) -> bool:
@@ -132,13 +148,14 @@ def validate(part: Part, layout: Layout) -> None:
         if len(fields) != len(names):
             problem = f"expected {readable(layout.separator.join(names))}"
             other = layout.advice("separator", "Or set data.separator if the file uses another one.")
-            hint = f"Fix or remove the line. {other}"
+            hint = f"Fix or remove the line. {other}{headed(line)}"
         elif not all(is_text(fields[k]) for k in places.values()):
             problem, hint = NO_TEXT, ICONV.format("latin1")
         else:
             problem = next((p for field, k in places.items() if (p := checks[field](fields[k]))), "")
             hint = "Fix or remove the line"
-            hint += "; data=table reads dates of other forms with data.time_format." if "timestamp" in problem else "."
+            formats = "timestamp" in problem and layout.time_format is None
+            hint += "; data=table reads dates of other forms with data.time_format." if formats else "."
         if problem:
             raise UserError(f"{part.name}, line {number}: {problem}, got {shown(line)}. {hint}")
 

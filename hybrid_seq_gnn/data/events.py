@@ -100,16 +100,24 @@ def unfloated(column: Column) -> Column:
     """
     if column.type not in BITS:
         return column
+    check_floats(column)
+    values = column.to_numpy()
+    integers = values.astype(np.int64)
+    return pa.chunked_array([integers if np.array_equal(integers, values) else values + 0])  # -0.0 is 0.0
+
+
+def check_floats(column: Column) -> None:
+    """Raise UnreadableColumn if a column has floats that are not finite, or so large that its type rounds them."""
+    if column.type not in BITS:
+        return
     values = column.to_numpy()
     if not np.isfinite(values).all():
         raise UnreadableColumn("holds values that are no finite numbers")
     if (np.abs(values) >= 2.0 ** BITS[column.type]).any():
         raise UnreadableColumn(
-            f"holds floats beyond 2 ** {BITS[column.type]}, which do not tell whole numbers apart; write the ids as "
-            "whole numbers or as text"
+            f"holds floats beyond 2 ** {BITS[column.type]}, which do not tell whole numbers apart; write them as whole "
+            "numbers or as text"
         )
-    integers = values.astype(np.int64)
-    return pa.chunked_array([integers if np.array_equal(integers, values) else values + 0])  # -0.0 is 0.0
 
 
 def text_of(one: Any) -> str:

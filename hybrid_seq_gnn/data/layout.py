@@ -8,13 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hybrid_seq_gnn.data.raw import ICONV, PARQUET, Part, decoded, is_text, readable
+from hybrid_seq_gnn.data.raw import ICONV, PARQUET, Part, decoded, headed, is_text, readable, shown
 from hybrid_seq_gnn.errors import UserError
 
 UNIT = "\x1f"  # stands in for separators of several bytes, which Arrow does not know
 LONGEST = 1 << 26  # bytes of a line
 MOST_COLUMNS = 10_000
-SEPARATORS = ("\t", "::", ";", "|", ",", " ")  # to try where another one does not fit
+SEPARATORS = ("\t", "\x01", "::", ";", "|", ",", " ")  # to try where another one does not fit
 VALUE = re.compile(r"[-+]?[\d.]*\d[\d.]*(e[-+]?\d+)?|\d{4}-\d\d(-\d\d)?[T \d:.,Z+-]*", re.IGNORECASE)  # number or date
 
 Quotes = Literal["line", "multiline", "none"]
@@ -97,6 +97,8 @@ def check_columns(names: list[str], layout: Layout, part: Part, beside: Sequence
         beside: the files that the part is one of.
     """
     parquet = part.raw.startswith(PARQUET)
+    if layout.columns["user"] == layout.columns["item"]:
+        raise UserError(f"data.user and data.item both name the column {layout.columns['user']!r}; name two columns.")
     for field, name in layout.columns.items():
         if (times := names.count(name)) > 1:
             where = " in data.columns" if layout.names else ""
@@ -109,22 +111,43 @@ def check_columns(names: list[str], layout: Layout, part: Part, beside: Sequence
             )
         if times:
             continue
-        if len(names) == 1 and not parquet:
+        if not parquet and "".join(names[:1]).startswith("sep="):
+            hint = "Its first line tells Excel the separator; remove it: tail -n +2 OLD > NEW."
+        elif len(names) == 1 and not parquet:
             hint = "The whole first line reads as one column; "
             likely = next((one for one in SEPARATORS if one in names[0]), None)
             helps = f"data.separator={layout.separator!r} does not fit it"
             helps += "." if likely is None else f', "data.separator={likely!r}" may.'
-            hint += layout.advice("separator", helps)
+            hint += layout.advice("separator", helps) + headed(names[0])
         elif not all(map(is_text, names)):
             hint = f"Its first line is no UTF-8 text. {ICONV.format('latin1')}"
         elif any(map(VALUE.fullmatch, names)) and not numbered(names) and not parquet:
             hint = f"The first line looks like an event; {layout.advice('columns', named(names))}"
         else:
-            hint = layout.advice(field, f"Set data.{field} to the column that holds the {field}.")
-        have = ", ".join(readable(name[:60]) for name in names[:20])
+            none = ", or data.timestamp=null if it has none: the order of the rows is used"
+            none = none if field == "timestamp" and "time_format" in layout.settings else ""
+            hint = layout.advice(field, f"Set data.{field} to the column that holds the {field}{none}.")
+            if name in map(str.strip, names) and not parquet:
+                blank = f'The names have blanks; "data.separator={layout.separator + " "!r}" may take them off.'
+                hint = layout.advice("separator", blank)
+        cut = [name[:60] for name in names[:20]]
+        have = ", ".join(repr(name) if name != name.strip() else name for name in map(readable, cut))
         have += ", …" if len(names) > 20 else ""
         hint += elsewhere(layout, part, beside)
         raise UserError(f"{part.name} has no column {layout.column(field)}; it has {have}. {hint}")
+
+
+def check_skipped(part: Part, layout: Layout, first: Part) -> None:
+    """Raise ValueError if the first line of a part, passed over as a header beside names, is an event."""
+    fields, names = header(part, layout.separator), layout.names or []
+    places = [names.index(layout.columns[field]) for field in ("timestamp", "rating") if field in layout.columns]
+    value = any(VALUE.fullmatch(fields[k]) for k in places if k < len(fields)) and not numbered(fields)
+    if value or fields != header(first, layout.separator):
+        raise UserError(
+            f"{part.name}: data.header=true passes over its first line, {shown(layout.separator.join(fields))}, which "
+            f"{'looks like an event' if value else f'is not that of {first.name}'}. Leave out data.header, and remove "
+            "the header of the files that have one: tail -n +2 OLD > NEW."
+        )
 
 
 def named(names: list[str]) -> str:

@@ -17,8 +17,8 @@ AFTER = "a field has text after its closing quote"
 OPEN = "a quote opens a field and does not close it"
 
 
-def check_quotes(text: bytes, name: str, layout: Layout, used: set[int], swallowed: bool) -> None:
-    """Raise ValueError at the first line with such a field.
+def check_quotes(text: bytes, name: str, layout: Layout, used: set[int], swallowed: bool) -> str:
+    """Raise ValueError at the first line with such a field; returns what the log should say of others.
 
     Text after a closed quote counts in columns that are used, and in any where quoted fields may run over lines. Lines
     are read one by one, which is slow, only where a quote stands within a field or a field has run over lines.
@@ -30,15 +30,15 @@ def check_quotes(text: bytes, name: str, layout: Layout, used: set[int], swallow
         swallowed: whether there are fewer rows than lines, so that each has to be read.
     """
     if layout.quotes == "none" or b'"' not in text:
-        return
+        return ""
     text, one = line_feeds(text), re.escape(layout.delimiter.encode())
     within = quote_within(text, layout)
     if layout.quotes == "multiline":
         if swallowed or text.count(b'"') % 2 or within:
-            check_records(text, name, layout)
-        return
+            return check_records(text, name, layout)
+        return ""
     if not (within or swallowed):
-        return
+        return ""
     inside = re.compile(rb'[^%b\r\n]"[^%b\r\n"]' % (one, one))
     wrong = re.compile(
         rb'(?:^|%b)"[^"]*(?:""[^"]*)*(?:"(?!")[^%b]|$)' % (one, one)
@@ -55,6 +55,7 @@ def check_quotes(text: bytes, name: str, layout: Layout, used: set[int], swallow
                 raise broken(name, number, OPEN, line, layout, hint)
             if found["after"] and place in used:
                 raise broken(name, number, AFTER, line, layout, f"Or set {NONE}.")
+    return ""
 
 
 def quote_within(text: bytes, layout: Layout) -> bool:
@@ -64,12 +65,16 @@ def quote_within(text: bytes, layout: Layout) -> bool:
     return b'x"x' in marked or b'""x' in marked  # four times as fast as an expression
 
 
-def check_records(text: bytes, name: str, layout: Layout) -> None:
+def check_records(text: bytes, name: str, layout: Layout) -> str:
     """The same where quoted fields may run over lines."""
     lines = io.TextIOWrapper(io.BytesIO(text), "utf-8", "surrogateescape", newline="\n")
-    reader, before = fields_of(lines, layout.delimiter, strict=True), 0
+    reader, before, found = fields_of(lines, layout.delimiter, strict=True), 0, ""
+    pattern = event_lines(layout)
     try:
-        for _ in reader:
+        for record in reader:
+            if reader.line_num > before + 1 and not found and (count := events_in(record, pattern, layout)):
+                found = f"warning: {name}, line {before + 1}: a quoted field runs over {count:,} lines that look like "
+                found += f"events; if quotes mean nothing there, set {NONE}"
             before = reader.line_num
     except csv.Error as error:
         first, number = before + 1, reader.line_num
@@ -79,9 +84,28 @@ def check_records(text: bytes, name: str, layout: Layout) -> None:
         elif "unexpected end of data" in str(error):
             problem, number = OPEN, first
         else:  # a carriage return
-            return
+            return found
         line = decoded(text.split(b"\n", number)[number - 1].removesuffix(b"\r"))
         raise broken(name, number, problem, line, layout, f"Or set {NONE}.") from None
+    return found
+
+
+def event_lines(layout: Layout) -> re.Pattern[str]:
+    """A line after another that has as many fields as an event, with a number or date where an event has one."""
+    one, names = re.escape(layout.delimiter), layout.names or []
+    typed = {layout.columns[field] for field in ("timestamp", "rating") if field in layout.columns}
+    signs = re.escape("".join({*"-+.:/TZe 0123456789"} - {layout.delimiter}))
+    fields = [rf"[-+]?\d[{signs}]*" if name in typed else rf"[^{one}\r\n]*" for name in names]
+    return re.compile(rf"\n{one.join(fields)}\r?(?=\n|\Z)")
+
+
+def events_in(record: list[str], pattern: re.Pattern[str], layout: Layout) -> int:
+    """Lines within the fields of a record that look like events; all of three or more where an event has no numbers."""
+    count, least = 0, len(layout.names or []) - 1
+    for field in record:
+        if field.count(layout.delimiter) >= least and "\n" in field and (found := len(pattern.findall(field))):
+            count += found if len(layout.columns) > 2 or found == field.count("\n") > 2 else 0
+    return count
 
 
 def numbered_lines(text: bytes) -> Iterator[tuple[int, bytes]]:

@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hybrid_seq_gnn.data.columns import check_format, from_columns
+from hybrid_seq_gnn.data.columns import alike, check_format, from_columns, place_of
 from hybrid_seq_gnn.data.delimited import read_delimited
 from hybrid_seq_gnn.data.events import Events, UnreadableColumn
 from hybrid_seq_gnn.data.layout import Layout, Quotes, check_columns
-from hybrid_seq_gnn.data.raw import PARQUET, Part
+from hybrid_seq_gnn.data.raw import PARQUET, Part, shown
 from hybrid_seq_gnn.data.source import Source, tab
 from hybrid_seq_gnn.errors import UserError, reading
 
@@ -55,7 +55,8 @@ class Table(Source):
 
     def read(self, content: list[Part]) -> Events:
         named = {"user": self.user, "item": self.item, "timestamp": self.timestamp, "rating": self.rating}
-        tabs = {".tsv", ".tab"} & {*Path(content[0].name).suffixes}
+        known = [end for end in Path(content[0].name.lower()).suffixes if end in (".csv", ".txt", ".tsv", ".tab")]
+        tabs = known and known[-1] in (".tsv", ".tab")  # others may follow: .tsv.gz
         layout = Layout(
             separator=tab(self.separator) or ("\t" if tabs else ","),
             columns={field: name for field, name in named.items() if name is not None},
@@ -103,17 +104,41 @@ def read_parquet(parts: list[Part], layout: Layout, max_bytes: int) -> Events:
                 row = pc.index(column, pa.scalar("", column.type)).as_py()
             if row >= 0:
                 raise UserError(f"{part.name}, row {row + 1}: column {layout.column(field)} has no value.")
+            try:
+                columns[field] = alike(field, column)
+            except UnreadableColumn as error:
+                error.field = field
+                raise unreadable(error, [part], [pa.table({field: column})], layout) from error
         tables.append(pa.table(columns))
     try:
         table = pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException as error:
-        raise UserError(f"{parts[0].name} and the other parts have columns of other types: {error}.") from error
+        raise UserError(f"{other_types(parts, tables)}: {error}.") from error
     if not len(table):
         raise UserError(f"{parts[0].name} has no rows.")
     try:
         return from_columns({field: table[field] for field in layout.columns}, layout.time_format)
     except UnreadableColumn as error:
-        raise UserError(f"{parts[0].name}: column {layout.column(error.field)} {error}.") from error
+        raise unreadable(error, parts, tables, layout) from error
+
+
+def unreadable(error: UnreadableColumn, parts: list[Part], tables: list[pa.Table], layout: Layout) -> UserError:
+    """The error, with the file, the row and the value."""
+    k, row = place_of(error, tables, layout.time_format)
+    where, got = parts[k].name, ""
+    if row is not None:
+        where, got = f"{where}, row {row + 1}", f", got {shown(str(tables[k][error.field][row].as_py()))}"
+    return UserError(f"{where}: column {layout.column(error.field)} {error}{got}.")
+
+
+def other_types(parts: list[Part], tables: list[pa.Table]) -> str:
+    """Which part does not go with those before it."""
+    for k in range(1, len(parts)):
+        try:
+            pa.concat_tables(tables[: k + 1], promote_options="permissive")
+        except pa.ArrowException:
+            return f"{parts[k].name} has columns of other types than the files before it"
+    return f"{parts[0].name} and the other parts have columns of other types"
 
 
 def size_of(file: pq.ParquetFile, columns: int) -> int:
