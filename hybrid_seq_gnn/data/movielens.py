@@ -19,6 +19,7 @@ from hybrid_seq_gnn.data.source import Source
 from hybrid_seq_gnn.errors import UserError, reading
 
 COLUMNS = ["user", "item", "rating", "timestamp"]
+FILES = {"u.data": "ml-100k", "ratings.dat": "ml-1m", "ratings.csv": "ml-20m"}  # also of other sizes, by their option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +44,28 @@ class MovieLens(Source):
             return self.unzip(download(self.url, cache_folder(self) / "downloads" / name, self.md5))
         path = self.file()
         if path.is_dir():
-            inside = path / PurePosixPath(self.member).name
-            path = inside if inside.exists() else path / self.member
+            path = self.inside(path)
         return self.unzip(path) if path.suffix == ".zip" else read_parts(path, self.max_bytes)
+
+    def inside(self, folder: Path) -> Path:
+        """The ratings file in a folder, whatever the folder is called.
+
+        Raises:
+            ValueError: there is none, or more than one.
+        """
+        name = PurePosixPath(self.member).name
+        usual = [path for path in (folder / name, folder / self.member) if path.exists()]
+        found = usual[:1] or [*folder.glob(f"*/{name}")]
+        if len(found) != 1:
+            files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+            raise UserError(f"{folder} has {'more than one' if found else 'no'} {name}{self.others(files)}")
+        return found[0]
+
+    def others(self, files: list[str]) -> str:
+        """What there is instead of the ratings file, and which option reads it."""
+        names = {PurePosixPath(file).name for file in files}
+        hints = [f" data={option} reads {name}." for name, option in FILES.items() if name in names]
+        return f"; it has {', '.join(files[:8]) or 'nothing'}.{''.join(hints)}"
 
     def unzip(self, path: Path) -> list[Part]:
         """Read the ratings from the zip in memory; nothing is extracted to disk.
@@ -60,15 +80,20 @@ class MovieLens(Source):
             for member in members:
                 if PurePosixPath(member).is_absolute() or ".." in PurePosixPath(member.replace("\\", "/")).parts:
                     raise UserError(f"{path} is not read: its member {member!r} points outside its folder.")
-            if self.member not in members:
-                raise UserError(f"{path} has no {self.member}; it has {', '.join(members[:8]) or 'nothing'}.")
-            size, most = archive.getinfo(self.member).file_size, self.max_bytes
+            name = PurePosixPath(self.member).name
+            fit = [one for one in members if one == self.member] or [
+                m for m in members if PurePosixPath(m).name == name
+            ]
+            if len(fit) != 1:
+                what = f"more than one {name}" if fit else f"no {self.member}"
+                raise UserError(f"{path} has {what}{self.others(members)}")
+            size, most = archive.getinfo(fit[0]).file_size, self.max_bytes
             if size > most:
-                raise UserError(f"{path}: {self.member} unpacks to {size:,} bytes, over data.max_bytes={most:,}.")
-            raw = archive.read(self.member)  # never more than it says: zipfile checks
+                raise UserError(f"{path}: {fit[0]} unpacks to {size:,} bytes, over data.max_bytes={most:,}.")
+            raw = archive.read(fit[0])  # never more than it says: zipfile checks
         if not raw.strip():
-            raise UserError(f"{path}: {self.member} is empty.")
-        return [Part(f"{path}: {self.member}", raw)]
+            raise UserError(f"{path}: {fit[0]} is empty.")
+        return [Part(f"{path}: {fit[0]}", raw)]
 
     def read(self, content: list[Part]) -> Events:
         header = {"user": "userId", "item": "movieId", "rating": "rating", "timestamp": "timestamp"}

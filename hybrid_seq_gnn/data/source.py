@@ -1,6 +1,7 @@
 """The base class of data sources, with the settings of filters, split and cache."""
 
 import hashlib
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
@@ -104,5 +105,6 @@ class Source(Limited):
 
 
 def tab(separator: str | None) -> str | None:
-    r"""The separator that the user means: "\\t" on a command line is a tab."""
-    return separator and separator.replace("\\t", "\t")
+    r"""The separator that the user means: "\\t" on a command line is a tab, and "\\x01" the byte that Hive writes."""
+    typed = separator and separator.replace("\\t", "\t")
+    return typed and re.sub(r"\\x([0-7][0-9a-fA-F])", lambda found: chr(int(found[1], 16)), typed)
