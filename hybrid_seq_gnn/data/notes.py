@@ -1,5 +1,7 @@
 """What the log says of data that can be read, but may mean something else: missing ids, times, ties, repeats."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -16,6 +18,7 @@ UNITS = {
     "us": ("microseconds", 10**6),
     "ns": ("nanoseconds", 10**9),
 }
+CLOCK = {8: "", 12: "%H%M", 14: "%H%M%S"}  # how long a date with a time of day is
 RECENT = (6e8, 6e9)  # seconds, from 1989 to 2160
 MOST_REPEATS = 0.1  # of held-out items that repeat an event before
 MOST_TIES = 0.2  # of held-out items that have the time of the event before
@@ -32,6 +35,20 @@ def missing_ids(events: Events) -> list[str]:
             count = int((codes == k).sum())
             lines.append(f"warning: {count:,} events have the {name} {ids[k]!r}; if that means missing, remove them")
     return lines
+
+
+def header_line(events: Events) -> list[str]:
+    """A line where the id of the first event is no number and all others of its column are: a header or a comment."""
+    for name, ids in (("user", events.user_ids), ("item", events.item_ids)):
+        number = r"^-?\d+$"
+        if ids.dtype != object or len(ids) < 3 or re.match(number, ids[0]) or not re.match(number, ids[1]):
+            continue
+        if pc.all(pc.match_substring_regex(pa.array(ids[1:], pa.string()), number)).as_py():
+            return [
+                f"warning: the first event has the {name} {ids[0]!r}, and all others are whole numbers; if its line is "
+                "a header or a comment, remove it (data=table passes over a header with data.header=true)"
+            ]
+    return []
 
 
 def time_span(events: Events) -> list[str]:
@@ -51,17 +68,22 @@ def time_span(events: Events) -> list[str]:
 
 def digits_of_dates(times: np.ndarray) -> list[str]:
     """A line where whole numbers are the digits of dates that begin with the day or month, which sort wrongly."""
-    if times.dtype.kind != "i" or times.min() < 10**6 or times.max() >= 10**8:
+    width = len(str(times.max())) + len(str(times.max())) % 2  # a first zero is missing
+    if times.dtype.kind != "i" or width not in CLOCK or times.min() < 10 ** (width - 2):
         return []
-    text = pd.Series(np.unique(times)).astype(str).str.zfill(8)
-    for form in ("%d%m%Y", "%m%d%Y"):
-        dates = pd.to_datetime(text, format=form, errors="coerce")
-        if dates.notna().all() and dates.dt.year.between(1970, 2100).all():
+    for form in (f"%d%m%Y{CLOCK[width]}", f"%m%d%Y{CLOCK[width]}"):
+        if are_dates(times[:100], form, width) and are_dates(times, form, width):
             return [
                 "warning: the times look like dates that begin with the day or month but sort as numbers: data=table "
                 f"reads them as dates with data.time_format={form}"
             ]
     return []
+
+
+def are_dates(times: np.ndarray, form: str, width: int) -> bool:
+    """Whether all numbers, with zeros before them, are dates of our time."""
+    dates = pd.to_datetime(pd.Series(np.unique(times)).astype(str).str.zfill(width), format=form, errors="coerce")
+    return bool(dates.notna().all() and dates.dt.year.between(1970, 2100).all())
 
 
 def tied_targets(events: Events, sequences: Sequences, split: Split) -> list[str]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hybrid_seq_gnn.data.events import Events, events
-from hybrid_seq_gnn.data.raw import Part, shown, text_lines
+from hybrid_seq_gnn.data.marks import check_marks
+from hybrid_seq_gnn.data.raw import Part, headed, shown, text_lines
 from hybrid_seq_gnn.data.source import Source, tab
 from hybrid_seq_gnn.errors import UserError
 
@@ -27,7 +28,7 @@ class Pairs(Source):
         """All lines.
 
         Raises:
-            ValueError: a line has not two fields.
+            ValueError: a line has not two fields, or white space leaves signs in ids.
         """
         rows: list[list[str]] = []
         for part in content:
@@ -35,7 +36,12 @@ class Pairs(Source):
                 fields = line.split(tab(self.separator))
                 if len(fields) != 2 or not all(fields):
                     hint = "data=sequences reads a line a user, data=table columns by name."
-                    raise UserError(f"{part.name}, line {number}: expected user item, got {shown(line)}. {hint}")
+                    raise UserError(
+                        f"{part.name}, line {number}: expected user item, got {shown(line)}. {hint}{headed(line)}"
+                    )
                 rows.append(fields)
         table = np.array(rows, dtype=object).reshape(-1, 2)
-        return events(table[:, 0], table[:, 1])
+        found = events(table[:, 0], table[:, 1])
+        if self.separator is None:
+            check_marks(found, content)
+        return found

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from hybrid_seq_gnn.data import cache
 from hybrid_seq_gnn.data.filters import filter_events
-from hybrid_seq_gnn.data.notes import missing_ids, repeated_targets, tied_targets, time_span
+from hybrid_seq_gnn.data.notes import header_line, missing_ids, repeated_targets, tied_targets, time_span
 from hybrid_seq_gnn.data.raw import Part
 from hybrid_seq_gnn.data.sequences import Sequences, by_user
 from hybrid_seq_gnn.data.source import Source
@@ -90,7 +90,7 @@ def from_disk(source: Source) -> Prepared:
 def make(source: Source, content: list[Part]) -> cache.Arrays:
     """Prepared data as the arrays that are cached."""
     events = source.read(content)
-    lines = [*events.notes, *missing_ids(events)]
+    lines = [*events.notes, *missing_ids(events), *header_line(events)]
     events, removed = filter_events(events, source)
     lines += [*removed, *time_span(events)]
     sequences = by_user(events)

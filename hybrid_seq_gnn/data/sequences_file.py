@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hybrid_seq_gnn.data.events import Events, events
-from hybrid_seq_gnn.data.raw import Part, shown, text_lines
+from hybrid_seq_gnn.data.marks import check_marks
+from hybrid_seq_gnn.data.raw import Part, headed, shown, text_lines
 from hybrid_seq_gnn.data.source import Source, tab
 from hybrid_seq_gnn.errors import UserError
 
@@ -24,24 +25,28 @@ class SequencesFile(Source):
         """Every item of every line, in order.
 
         Raises:
-            ValueError: a line has no item, or a user has two lines.
+            ValueError: a line has no item or an empty field, a user has two lines, or white space leaves signs in ids.
         """
         seen: dict[str, tuple[str, int]] = {}
         lengths: list[int] = []
         items: list[str] = []
-        pairs = True
         for part in content:
             for number, line in text_lines(part):
-                fields = [field for field in line.split(tab(self.separator)) if field]
+                fields = line.split(tab(self.separator))
+                while fields and not fields[-1]:
+                    fields.pop()
+                if not all(fields):
+                    hint = "Fill it, or leave out data.separator, if white space separates."
+                    raise UserError(f"{part.name}, line {number}: a field is empty, got {shown(line)}. {hint}")
                 if len(fields) == 1:
-                    hint = "Set data.separator if the file uses another one."
+                    hint = f"Set data.separator if the file uses another one.{headed(line)}"
                     raise UserError(f"{part.name}, line {number}: expected user item item …, got {shown(line)}. {hint}")
                 if not fields:
                     continue
                 user, *history = fields
-                pairs &= len(history) == 1
                 if user in seen:
-                    hint = " If a line is an event, data=pairs reads such files." if pairs else ""
+                    other = "pairs reads" if len(history) == 1 else "table with data.columns and data.separator reads"
+                    hint = f" If a line is an event, data={other} such files." if {len(history)} >= {*lengths} else ""
                     name, first = seen[user]
                     there = f"line {first}" if name == part.name else f"line {first} of {name}"
                     raise UserError(
@@ -51,4 +56,7 @@ class SequencesFile(Source):
                 lengths.append(len(history))
                 items += history
         users = np.repeat(np.array(list(seen), dtype=object), lengths)
-        return events(users, np.array(items, dtype=object))
+        found = events(users, np.array(items, dtype=object))
+        if self.separator is None:
+            check_marks(found, content)
+        return found
