@@ -53,7 +53,7 @@ def test_every_setting_that_a_message_advises_is_one_of_the_data_option(option, 
             assert setting in has, sentence
 
 
-@pytest.mark.parametrize("separator", ["\t", "::", ";", "|", " "])
+@pytest.mark.parametrize("separator", ["\t", "\x01", "::", ";", "|", " "])
 def test_another_separator_is_advised_as_it_is_typed(separator, tmp_path):
     path = tmp_path / "file.csv"
     rows = ("user", "item", "timestamp"), "ua1", "ub2", "uc3", "ud4", "ue5"
