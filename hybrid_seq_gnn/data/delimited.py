@@ -37,7 +37,7 @@ def read_delimited(parts: list[Part], layout: Layout) -> Events:
     Lines may end with \\n, \\r\\n or \\r. Empty lines, and one empty field at the end of a line, are ignored.
 
     Raises:
-        ValueError: a column is missing or a line is broken; the message names the file, the line and its content.
+        UserError: a column is missing or a line is broken; the message names the file, the line and its content.
     """
     for part in parts:
         if part.raw.startswith(PARQUET):
@@ -135,7 +135,7 @@ def without_trailing(part: Part, layout: Layout, width: int) -> bytes | None:
 
 
 def validate(part: Part, layout: Layout) -> None:
-    """Raise ValueError at the first line that is broken, if there is one; slow."""
+    """Raise UserError at the first line that is broken, if there is one; slow."""
     names = layout.names or header(part, layout.separator)
     places = {field: names.index(name) for field, name in layout.columns.items()}
     checks = {field: checker(field, layout.time_format) for field in places}
@@ -164,7 +164,7 @@ def split_lines(part: Part, layout: Layout) -> Iterator[tuple[int, str, list[str
     """Number (from 1), text and fields of each line that is not empty; a quoted field may make it several lines.
 
     Raises:
-        ValueError: a carriage return stands within a line and no quotes.
+        UserError: a carriage return stands within a line and no quotes.
     """
     text, one = decoded(part.raw), layout.delimiter
     lines = text.split("\n") if "\n" in text else text.split("\r")

@@ -24,7 +24,7 @@ def download(url: str, path: Path, md5: str) -> Path:
     and its checksum is right.
 
     Raises:
-        ValueError: the server cannot be reached or does not have the file, the connection broke, the checksum does
+        UserError: the server cannot be reached or does not have the file, the connection broke, the checksum does
             not match, or the folder cannot be written.
     """
     if path.exists():

@@ -14,7 +14,7 @@ def filter_events(events: Events, source: Source) -> tuple[Events, list[str]]:
     """The events that pass all filters of `source`, in file order, and one log line per filter.
 
     Raises:
-        ValueError: a minimum rating or `drop` is set but the data have no ratings or times, or no event is left.
+        UserError: a minimum rating or `drop` is set but the data have no ratings or times, or no event is left.
     """
     log: list[str] = []
 

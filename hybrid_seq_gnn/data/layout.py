@@ -68,7 +68,7 @@ def header(part: Part, separator: str) -> list[str]:
     """The fields of the first line that is not blank.
 
     Raises:
-        ValueError: there are more than any table has.
+        UserError: there are more than any table has.
     """
     blank, one = blank_lines(part.raw), delimiter(separator)
     first = decoded(re.split(rb"\r\n|\n|\r", part.raw[:LONGEST], maxsplit=blank + 1)[blank])
@@ -91,7 +91,7 @@ def fields_of(lines: Iterable[str], separator: str, strict: bool = False) -> Any
 
 
 def check_columns(names: list[str], layout: Layout, part: Part, beside: Sequence[Part] = ()) -> None:
-    """Raise ValueError if a column in use is missing or there twice, or its name is the value of an event.
+    """Raise UserError if a column in use is missing or there twice, or its name is the value of an event.
 
     Args:
         beside: the files that the part is one of.
@@ -138,7 +138,7 @@ def check_columns(names: list[str], layout: Layout, part: Part, beside: Sequence
 
 
 def check_skipped(part: Part, layout: Layout, first: Part) -> None:
-    """Raise ValueError if the first line of a part, passed over as a header beside names, is an event."""
+    """Raise UserError if the first line of a part, passed over as a header beside names, is an event."""
     fields, names = header(part, layout.separator), layout.names or []
     places = [names.index(layout.columns[field]) for field in ("timestamp", "rating") if field in layout.columns]
     value = any(VALUE.fullmatch(fields[k]) for k in places if k < len(fields)) and not numbered(fields)

@@ -15,7 +15,7 @@ MARKED = r"""^[\[({"',;|:]|[\])}"',;|:]$"""
 
 
 def check_marks(events: Events, content: list[Part]) -> None:
-    """Raise ValueError at the first line whose fields hold such signs; lines are read again only if some id does."""
+    """Raise UserError at the first line whose fields hold such signs; lines are read again only if some id does."""
     texts = [pa.array(ids, pa.string()) for ids in (events.user_ids, events.item_ids) if ids.dtype == object]
     if not any(pc.any(pc.match_substring_regex(ids, MARKED)).as_py() for ids in texts):
         return

@@ -51,7 +51,7 @@ class MovieLens(Source):
         """The ratings file in a folder, whatever the folder is called.
 
         Raises:
-            ValueError: there is none, or more than one.
+            UserError: there is none, or more than one.
         """
         name = PurePosixPath(self.member).name
         usual = [path for path in (folder / name, folder / self.member) if path.exists()]
@@ -71,7 +71,7 @@ class MovieLens(Source):
         """Read the ratings from the zip in memory; nothing is extracted to disk.
 
         Raises:
-            ValueError: not a zip, no ratings in it, or a member that points outside the folder.
+            UserError: not a zip, no ratings in it, or a member that points outside the folder.
         """
         if not path.exists():
             raise UserError(f"{path}: there is no such file. Check data.path.")

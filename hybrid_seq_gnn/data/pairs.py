@@ -28,7 +28,7 @@ class Pairs(Source):
         """All lines.
 
         Raises:
-            ValueError: a line has not two fields, or white space leaves signs in ids.
+            UserError: a line has not two fields, or white space leaves signs in ids.
         """
         rows: list[list[str]] = []
         for part in content:

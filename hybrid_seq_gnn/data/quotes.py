@@ -18,7 +18,7 @@ OPEN = "a quote opens a field and does not close it"
 
 
 def check_quotes(text: bytes, name: str, layout: Layout, used: set[int], swallowed: bool) -> str:
-    """Raise ValueError at the first line with such a field; returns what the log should say of others.
+    """Raise UserError at the first line with such a field; returns what the log should say of others.
 
     Text after a closed quote counts in columns that are used, and in any where quoted fields may run over lines. Lines
     are read one by one, which is slow, only where a quote stands within a field or a field has run over lines.

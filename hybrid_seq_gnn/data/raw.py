@@ -55,7 +55,7 @@ def read_parts(path: Path, max_bytes: int) -> list[Part]:
     """A file, or all files of a folder or glob in the order of their names; names beginning with . or _ are not data.
 
     Raises:
-        ValueError: nothing is there, a file cannot be read or is empty, is of another kind, or it unpacks to too much.
+        UserError: nothing is there, a file cannot be read or is empty, is of another kind, or it unpacks to too much.
     """
     parts = [Part(str(file), read_bytes(file, max_bytes)) for file in files_of(path)]
     for part in parts:
@@ -67,7 +67,7 @@ def read_parts(path: Path, max_bytes: int) -> list[Part]:
 
 
 def refuse_foreign(part: Part) -> None:
-    """Raise ValueError with what a file is that is neither Parquet nor text of one byte a letter."""
+    """Raise UserError with what a file is that is neither Parquet nor text of one byte a letter."""
     if part.raw.startswith(UTF16):
         raise UserError(f"{part.name} is UTF-16 text. {ICONV.format('utf-16')}")
     what = next((what for magic, what in FOREIGN.items() if part.raw.startswith(magic)), None)
@@ -122,7 +122,7 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
     """The content of a file, unpacked if it begins as gzip, bz2, zstd or xz files do, whatever its name.
 
     Raises:
-        ValueError: it cannot be read, or it unpacks to more than `max_bytes` or to over 1 GiB and 200 times its size.
+        UserError: it cannot be read, or it unpacks to more than `max_bytes` or to over 1 GiB and 200 times its size.
     """
     with reading(f"{path} cannot be read"), path.open("rb") as file:
         start = file.read(8)
@@ -180,7 +180,7 @@ def text_lines(part: Part) -> Iterator[tuple[int, str]]:
     r"""Number (from 1) and text of each line that is not empty; lines end with \n, \r\n or \r.
 
     Raises:
-        ValueError: some lines end with \r alone and others do not, or a line is no UTF-8 text.
+        UserError: some lines end with \r alone and others do not, or a line is no UTF-8 text.
     """
     if part.raw.startswith(PARQUET):
         raise UserError(f"{part.name} is Parquet. If a row is an event, data=table reads it.")

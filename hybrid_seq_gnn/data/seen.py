@@ -90,7 +90,7 @@ class Seen(nn.Module):
         all_seen: whether a user may have seen all items, so that no negative is left.
 
     Raises:
-        ValueError: a user has, and must not.
+        UserError: a user has, and must not.
     """
 
     def __init__(self, sequences: Sequences, split: Split, all_seen: bool = False) -> None:

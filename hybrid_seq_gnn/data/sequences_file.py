@@ -25,7 +25,7 @@ class SequencesFile(Source):
         """Every item of every line, in order.
 
         Raises:
-            ValueError: a line has no item or an empty field, a user has two lines, or white space leaves signs in ids.
+            UserError: a line has no item or an empty field, a user has two lines, or white space leaves signs in ids.
         """
         seen: dict[str, tuple[str, int]] = {}
         lengths: list[int] = []

@@ -38,7 +38,7 @@ class Source(Limited):
         cache_dir: cache folder; null is $HYBRID_SEQ_GNN_CACHE, else hybrid_seq_gnn in $XDG_CACHE_HOME or ~/.cache.
 
     Raises:
-        ValueError: a value is out of range.
+        UserError: a value is out of range.
     """
 
     path: str | None = None
@@ -97,7 +97,7 @@ class Source(Limited):
         """`path`, for sources that require it.
 
         Raises:
-            ValueError: it is not set.
+            UserError: it is not set.
         """
         if self.path is None:
             raise UserError("data.path is not set; it must name the file to read.")

@@ -48,7 +48,7 @@ def leave_one_out(sequences: Sequences) -> Split:
     """A user's last event is for test, the one before for validation, the rest for training.
 
     Raises:
-        ValueError: a user has fewer than three events.
+        UserError: a user has fewer than three events.
     """
     lengths = sequences.lengths
     if len(short := np.flatnonzero(lengths < 3)):
@@ -71,7 +71,7 @@ def global_time(sequences: Sequences, valid_share: float, test_share: float) -> 
     (arXiv:2007.13237).
 
     Raises:
-        ValueError: there are no timestamps, or no user has a target.
+        UserError: there are no timestamps, or no user has a target.
     """
     times = sequences.timestamps
     if times is None:

@@ -86,7 +86,7 @@ def read_parquet(parts: list[Part], layout: Layout, max_bytes: int) -> Events:
     """Like text, but for the types.
 
     Raises:
-        ValueError: no Parquet, a column is missing, or a value is missing or of the wrong kind.
+        UserError: no Parquet, a column is missing, or a value is missing or of the wrong kind.
     """
     tables = []
     for part in parts:
