@@ -112,12 +112,14 @@ class TestFusion:
         for key, value in model.fusion.named_parameters():
             assert not torch.equal(value, before[key]), key
 
-    def test_its_curve_is_alpha_without_gradients(self, name):
-        fusion = fusion_of(name)
-        curve = fusion.curve(torch.arange(1, 201))
+    def test_alpha_needs_no_state(self, name, world):
+        """`Hybrid.alpha_curve` draws it for lengths alone."""
+        lengths = torch.arange(1, 201)
+        model = recommender(world, fusion=name)
+        curve = model.alpha_curve(lengths)
         assert curve.shape == (200,)
         assert not curve.requires_grad
-        assert torch.equal(curve, fusion.alpha(torch.arange(1, 201)))
+        assert torch.equal(curve, model.fusion.alpha(lengths))
 
 
 @pytest.mark.parametrize("name", options("gnn"))
