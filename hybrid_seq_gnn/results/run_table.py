@@ -22,7 +22,8 @@ def run_table(results: dict[str, Any]) -> str:
         found = results["grouped_metrics"][group]
         row = [group, found["count"], *(found[name] for name in HEADLINE)]
         rows.append([*row, alpha[group]["mean"]] if alpha else row)
-    best = f"best epoch {results['best_epoch']}, validation {METRIC} {cell(results['best_val_metric'])}"
+    validation = results["validation_grouped_metrics"][OVERALL][METRIC]  # training may have looked at a sample of users
+    best = f"best epoch {results['best_epoch']}, validation {METRIC} {cell(validation)}"
     parts = [f"{markdown(header, rows)}\n{best}, {results['seconds']['total']:.0f} s"]
     if (baseline := results.get("baseline")) is not None:
         parts += [baseline_table(baseline), answer(baseline["metrics"][METRIC], "The hybrid")]
@@ -50,11 +51,13 @@ def answer(rows: Mapping[Any, Mapping[Any, Any]], who: str) -> str:
     """One sentence: is a hybrid better than its encoder alone, by how much, and for whom?
 
     Args:
-        rows: by group, with relative difference, its interval and p_holm.
+        rows: by group, with users, relative difference, its interval and p_holm.
         who: what it is called.
     """
     overall = rows["overall"]
     change, ends, p = difference_cells(overall)
+    if overall["p_holm"] is None:
+        return f"{who}: nothing can be tested against its encoder alone: {untested(overall)} ({change} {METRIC})."
     say = f"{change} {METRIC} (95 % interval {ends}, p {p})"
     if not significant(overall):
         return f"{who}: no difference from its encoder alone can be told, {say}."
@@ -66,6 +69,11 @@ def answer(rows: Mapping[Any, Mapping[Any, Any]], who: str) -> str:
     all_unclear = " and ".join(filter(None, [", ".join(unclear[:-1]), *unclear[-1:]]))
     parts += [f"for {all_unclear} histories alone nothing can be told"] if unclear else []
     return f"{who}: {word} than its encoder alone, {say}; {'; '.join(parts)}."
+
+
+def untested(row: Mapping[Any, Any]) -> str:
+    """Why a row of a comparison has no p."""
+    return "all users have the same difference" if row["users"] > 1 else "fewer than two users"
 
 
 def significant(row: Mapping[Any, Any]) -> bool:

@@ -1,8 +1,11 @@
 """The sentence about a hybrid and its encoder says what the numbers say."""
 
+import json
+
 import pytest
 
-from hybrid_seq_gnn.results.run_table import answer
+from hybrid_seq_gnn.results.run_table import answer, run_table
+from tests.results.folders import random_ranks, write_run
 
 
 def row(relative, p, users=100):
@@ -27,3 +30,17 @@ def test_without_significance_it_is_neither():
     said = answer({"overall": row(0.08, 0.2)}, "The hybrid")
     assert "no difference from its encoder alone can be told" in said
     assert "better" not in said
+
+
+@pytest.mark.parametrize(("users", "why"), [(9, "all users have the same difference"), (1, "fewer than two users")])
+def test_that_nothing_can_be_tested_is_said_with_the_reason(users, why):
+    rows = {"overall": {"users": users, "relative": 0.0, "low": None, "high": None, "difference": 0.0, "p_holm": None}}
+    assert answer(rows, "The hybrid") == (
+        f"The hybrid: nothing can be tested against its encoder alone: {why} (+0.0 % NDCG@10)."
+    )
+
+
+def test_the_validation_metric_is_that_of_all_users_as_in_the_leaderboard(tmp_path):
+    results = json.loads((write_run(tmp_path / "0", random_ranks(0)) / "results.json").read_text())
+    results["best_val_metric"] = 0.9  # of a sample, with training.valid_users
+    assert "validation NDCG@10 0.1000," in run_table(results)
