@@ -115,9 +115,11 @@ def compare(
         p = frame["p_bootstrap"].to_numpy(dtype=float)
     else:
         frame["p_bootstrap"] = np.nan
-    frame["p_holm"] = by_family(frame, p)
+    shown = frame["group"].isin(wanted).to_numpy()
+    gate = (frame["family"] == PRIMARY).to_numpy()
+    frame["p_holm"] = by_family(frame, np.where(shown | gate, p, np.nan))
     frame["significant"] = pd.Series([None if np.isnan(p) else bool(p < alpha) for p in frame["p_holm"]], dtype=object)
-    return frame[frame["group"].isin(wanted)].reset_index(drop=True)
+    return frame[shown].reset_index(drop=True)
 
 
 def family(metric: str, group: str, first: str) -> str:

@@ -6,6 +6,7 @@ import pytest
 import scipy.stats
 
 from hybrid_seq_gnn.compare.command import sides
+from hybrid_seq_gnn.compare.render import families
 from hybrid_seq_gnn.compare.sentences import findings, other_seeds, verdict
 from hybrid_seq_gnn.compare.table import COLUMNS, compare
 from hybrid_seq_gnn.evaluation.metrics import per_user
@@ -84,6 +85,9 @@ def test_each_family_is_corrected_for_itself_and_rows_without_a_test_count_nowhe
     np.testing.assert_allclose(corrected[4:], holm(p[4:]))
     alone = compare(base, others, ["NDCG@10"], ["short"], resamples=500)
     assert alone["p_holm"].tolist() == pytest.approx([max(p[:2])])  # all users open the gate, shown or not
+    hidden = compare(base, others, ["NDCG@10", "HR@5", "MRR@20"], ["short"], resamples=500)
+    np.testing.assert_allclose(hidden["p_holm"][1:], holm(p[[5, 9]]))  # and count nowhere else
+    assert families(hidden) == "by length (NDCG@10; 1 test), exploratory (2 tests)"
 
 
 def test_a_group_does_not_count_where_the_configuration_does_not_differ_overall(tmp_path):
