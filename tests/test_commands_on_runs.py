@@ -187,6 +187,9 @@ def test_an_unfinished_run_among_others_is_left_out_and_said(outputs, capsys):
     text = printed(compare, capsys, "outputs/base", "outputs/sweep", "--resamples", 200)
     assert "Left out or replaced:" in text and "outputs/sweep/0_seed0 has no results.json" in text
     assert "fusion.alpha=0.3: one seed only" in text
+    leaderboard(["outputs", "--csv"])
+    table, said = capsys.readouterr()
+    assert "outputs/sweep/0_seed0 has no results.json" in said and "Left out" not in table
 
 
 def test_the_leaderboard_puts_seeds_together_and_never_mixes_splits(outputs, capsys):

@@ -1,11 +1,13 @@
 """The command `leaderboard`: all runs below a folder, seeds put together, one table for each data and split."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from hybrid_seq_gnn.errors import printable
 from hybrid_seq_gnn.evaluation.groups import LengthGroups
 from hybrid_seq_gnn.evaluation.metrics import METRIC, NAMES
 from hybrid_seq_gnn.leaderboard.board import known
@@ -35,12 +37,14 @@ def run(args: argparse.Namespace) -> str:
         found_here, more = configurations(same)
         notes += [*more, *(f"{change} The table is of results.json." for run in same if (change := run.change))]
         tables[heading] = sorted(found_here, key=lambda one: known(one.mean(first)), reverse=True)
+    left_out = left_out_paragraphs(notes)
     if args.csv:
+        print(printable("\n\n".join(left_out)), end="\n" if left_out else "", file=sys.stderr)
         return in_csv(tables, first)
     choose = "" if first == VALIDATION else " of the test split (to choose by it is to choose on the test)"
     parts = [f"Ordered by {first}{choose}. Mean ± standard deviation over seeds; test split unless said otherwise."]
     parts += [part for heading, table in tables.items() for part in (f"{heading}:", show(table, first))]
-    return "\n\n".join([*parts, *left_out_paragraphs(notes)])
+    return "\n\n".join([*parts, *left_out])
 
 
 def by_split(runs: Sequence[FinishedRun]) -> list[tuple[str, list[FinishedRun]]]:
