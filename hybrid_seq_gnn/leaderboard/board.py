@@ -90,9 +90,9 @@ def table(entries: Sequence[Entry], objectives: Sequence[str] = OBJECTIVES) -> "
     """A row a run, best validation first, then what is running, pruned or failed; runs of the same data together.
 
     Columns: rank among the runs of the same split, the settings that differ, alpha (mean over test users; empty for
-    models that mix nothing), the objectives on validation (`validation NDCG@10`), with several whether the run is on
-    their Pareto front, each headline metric of the test split overall (`HR@10`) and by group (`HR@10/short`), the
-    validation metric by group, best epoch, seconds, split (its hash), status, error and folder.
+    models that mix nothing), the objectives on validation (`validation NDCG@10`), with several whether the mean
+    over seeds is on their Pareto front, each headline metric of the test split overall (`HR@10`) and by group
+    (`HR@10/short`), the validation metric by group, best epoch, seconds, split (its hash), status, error and folder.
     """
     import pandas as pd
 
@@ -119,9 +119,11 @@ def table(entries: Sequence[Entry], objectives: Sequence[str] = OBJECTIVES) -> "
     for row, rank in zip(done, ranks([row["split"] for row in done]), strict=True):
         row["rank"] = rank
     if len(aims) > 1:
-        front = on_front([[known(row.get(aim)) for aim in aims] for row in done])
-        for row, mark in zip(done, front, strict=True):
-            row["front"] = "yes" if mark else "no"
+        repeats = by_settings(done, [key for key in keys if key != "seed"])
+        front = on_front([[mean(known(row.get(aim)) for row in each) for aim in aims] for each in repeats])
+        for each, mark in zip(repeats, front, strict=True):
+            for row in each:
+                row["front"] = "yes" if mark else "no"
     columns = ["rank", *keys, "alpha", *aims, *(["front"] if len(aims) > 1 else []), *measured[len(aims) :]]
     columns += ["best epoch", "seconds", "split", "status", "error", "folder"]
     frame = pd.DataFrame([[row.get(column) for column in columns] for row in rows], columns=columns)
@@ -169,7 +171,7 @@ def show(frame: "pd.DataFrame", objectives: Sequence[str] = OBJECTIVES) -> str:
     if lines:
         mixes = any(row["alpha"] is not None for row in done) and "fusion.alpha" not in keys
         settings = [*keys, *(["seeds"] if repeated else []), *(["alpha"] if mixes else [])]
-        front = ["front"] if len(aims) > 1 and not repeated else []
+        front = ["front"] if len(aims) > 1 else []
         overall = list(dict.fromkeys([*settings, *aims, *front, *METRICS, "best epoch", "seconds", "folder"]))
         grouped = [*settings, *(f"{name}/{group}" for name in METRICS for group in LengthGroups.names)]
         parts += [ranked_table(lines, overall, keys), "The same test metrics @10 by length of the history:"]

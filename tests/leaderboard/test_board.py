@@ -89,6 +89,22 @@ def test_several_objectives_are_named_whole_and_the_front_is_marked():
     assert "| validation NDCG@10 | validation NDCG@10/short | front |" in show(frame, objectives)
 
 
+def test_of_repeats_the_mean_over_seeds_is_on_the_front_or_not():
+    points = {0.2: [(0.9, 0.5), (0.1, 0.5)], 0.5: [(0.6, 0.6), (0.6, 0.6)], 0.8: [(0.5, 0.9), (0.5, 0.9)]}
+    entries = []
+    for alpha, seeds in points.items():
+        for seed, (first, second) in enumerate(seeds):
+            entries.append(one := done(f"{alpha}_{seed}", first, 0.2, alpha, seed=seed))
+            one.run.results["validation_grouped_metrics"]["short"]["NDCG@10"] = second
+    objectives = ("NDCG@10", "NDCG@10/short")
+    frame = table(entries, objectives)
+    assert dict(zip(frame["folder"], frame["front"], strict=True)) == {
+        f"{alpha}_{seed}": "no" if alpha == 0.2 else "yes" for alpha in points for seed in (0, 1)
+    }
+    text = show(frame, objectives)
+    assert "| front |" in text and text.count("|   yes |") + text.count("| yes   |") == 2
+
+
 def test_small_settings_are_shown_as_they_were_typed():
     entries = [done("0", 0.1, 0.1, 0.3), done("1", 0.2, 0.1, 0.3)]
     for entry, lr in zip(entries, (1e-5, 0.001), strict=True):
