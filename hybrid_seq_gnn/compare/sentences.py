@@ -32,7 +32,7 @@ def findings(
     said = [summary(frame[frame["name"] == other.name], other, alpha) for other in others]
     said += empty_groups(frame) + small_groups(frame) + same_for_all(frame)
     said += seeds(baseline, others, two_level) + other_seeds(baseline, others)
-    said += fewer_trials(baseline.trials, max(other.trials for other in others))
+    said += fewer_trials(baseline, others, [baseline, *others])
     return said + other_differences(baseline, others)
 
 
@@ -132,15 +132,27 @@ def other_seeds(baseline: Configuration, others: Sequence[Configuration]) -> lis
     return [f"{'; '.join(differ)}: {what} ({ours}), so the difference is also one of seeds."] if differ else []
 
 
-def fewer_trials(baseline: int, challenger: int) -> list[str]:
-    """Whether the baseline had fewer chances than a challenger."""
-    if challenger <= baseline:
+def fewer_trials(baseline: Configuration, others: Sequence[Configuration], every: Sequence[Configuration]) -> list[str]:
+    """Whether the baseline had fewer chances than a challenger; `every` holds all configurations at hand."""
+    both = [(tries(baseline, other, every), tries(other, baseline, every)) for other in others]
+    ours, theirs = max(both, key=lambda pair: pair[1] - pair[0])
+    if theirs <= ours:
         return []
     return [
-        f"The baseline got fewer tuning trials than a challenger: {counted(baseline, 'configuration')} of its model "
-        f"against {counted(challenger, 'configuration')}. The best of many looks better than it is; give the baseline "
+        f"The baseline got fewer tuning trials than a challenger: {counted(ours, 'configuration')} of its model "
+        f"against {counted(theirs, 'configuration')}. The best of many looks better than it is; give the baseline "
         "as many."
     ]
+
+
+def tries(one: Configuration, other: Configuration, every: Sequence[Configuration]) -> int:
+    """Configurations of its model from which `one` may have been chosen: of its sweep, or of all at hand.
+
+    Where `other` has the same model, those at hand may be tries of either, so only the sweep counts.
+    """
+    model = one.settings.get("model")
+    here = sum(each.settings.get("model") == model for each in every) if model != other.settings.get("model") else 0
+    return max(one.trials, here)
 
 
 def other_differences(baseline: Configuration, others: Sequence[Configuration]) -> list[str]:
@@ -154,9 +166,9 @@ def other_differences(baseline: Configuration, others: Sequence[Configuration]) 
         by_words.setdefault(unsaid if pairs or lacks else "nothing", []).append(other.name)
     said = []
     for unsaid, names in by_words.items():
-        who = "; ".join(names)
+        who, also = "; ".join(names), "also differ" if names[1:] else "also differs"
         if unsaid == "nothing":
             said.append(f"{who}: the settings of the baseline, so what differs is the noise of training.")
         elif unsaid:
-            said.append(f"{who}: also differs from the baseline in {unsaid}.")
+            said.append(f"{who}: {also} from the baseline in {unsaid}.")
     return said

@@ -18,6 +18,7 @@ from hybrid_seq_gnn.report.facts import Facts
 from hybrid_seq_gnn.report.page import Section
 from hybrid_seq_gnn.results.configurations import Configuration
 from hybrid_seq_gnn.results.labels import counted, interval, p_value, percent
+from hybrid_seq_gnn.results.run_table import untested
 
 FEW = 30  # users: below, no mean says anything
 
@@ -32,7 +33,7 @@ def headline(facts: Facts) -> str:
     best, base = facts.tested[0].name, facts.baseline.name
     row = facts.rows[best, METRIC, OVERALL]
     if row["significant"] is None:
-        return f"It cannot be told: {best} and {base} cannot be tested against each other."
+        return f"It cannot be told: {best} and {base} cannot be tested against each other: {untested(row)}."
     if not row["significant"]:
         return f"No difference can be shown between {best} and the baseline {base}."
     by = "" if np.isnan(row["relative"]) else f", by {abs(100 * row['relative']):.1f} % in {METRIC}"
@@ -60,7 +61,7 @@ def sentences(facts: Facts) -> list[str]:
         *map(for_whom, by_group),
         the_others(facts),
         how_sure(base, best, row),
-        *fewer_trials(tries(facts, base), tries(facts, best)),
+        *fewer_trials(base, [best], facts.configurations),
         *other_seeds(base, [best]),
         *other_differences(base, [best]),
     ]
@@ -78,7 +79,8 @@ def how_chosen(facts: Facts, best: Configuration) -> str:
 
 def overall(row: dict[Any, Any], comparisons: int) -> str:
     if row["significant"] is None:
-        return f"All users: {METRIC} {row['mean']:.4f} against {row['baseline']:.4f}; nothing can be tested."
+        measured = f"{METRIC} {row['mean']:.4f} against {row['baseline']:.4f}"
+        return f"All users: {measured}; nothing can be tested: {untested(row)}."
     corrected = f" after Holm's correction for {comparisons} configurations" if comparisons > 1 else ""
     sure = "" if row["significant"] else f" This is not significant: it may be chance.{uncorrected(row)}"
     return (
@@ -108,7 +110,7 @@ def for_whom(row: dict[Any, Any]) -> str:
         return f"{who}: no test user has one, so nothing is known about them."
     users = counted(row["users"], "user")
     if row["significant"] is None:
-        return f"{who} ({users}): nothing can be tested."
+        return f"{who} ({users}): nothing can be tested: {untested(row)}."
     word = {"better": "significantly better", "worse": "significantly worse"}.get(verdict(row), "not significant")
     text = f"{who} ({users}): {word}, {difference(row)}."
     if row["significant"]:
@@ -127,9 +129,9 @@ def for_whom(row: dict[Any, Any]) -> str:
 def the_others(facts: Facts) -> str:
     verdicts = {one.name: verdict(facts.row(one.name)) for one in facts.tested}
     better, worse = ([name for name in verdicts if verdicts[name] == word] for word in ("better", "worse"))
-    text = f"Of {counted(len(verdicts), 'configuration')} compared with the baseline on {METRIC} of all users, "
+    text = f"Of {counted(len(verdicts), 'configuration')} compared with the baseline on {METRIC} of all users: "
     listed = f" ({'; '.join(better[:5])}{'; …' if better[5:] else ''})" if better else ""
-    return f"{text}{len(better)} are significantly better{listed}, {len(worse)} significantly worse."
+    return f"{text}{len(better)} significantly better{listed}, {len(worse)} significantly worse."
 
 
 def how_sure(base: Configuration, best: Configuration, row: dict[Any, Any]) -> str:
@@ -145,12 +147,3 @@ def how_sure(base: Configuration, best: Configuration, row: dict[Any, Any]) -> s
         f"Seeds: {len(base.runs)} of the baseline, {len(best.runs)} of {best.name}, averaged per user before testing. "
         f"Between the seeds of one of them {METRIC} differs by up to {spread:.4f}, {compared}."
     )
-
-
-def tries(facts: Facts, one: Configuration) -> int:
-    """Configurations that its model was given: here, or in a sweep of its own, trials that were pruned included."""
-    model = one.settings.get("model")
-    here: int = sum(other.settings.get("model") == model for other in facts.configurations)
-    folders = {run.folder.resolve().parent for run in one.runs}
-    own = [sweep.points for sweep in facts.sweeps if sweep.folder in folders and sweep.only_model]
-    return max([here, one.trials, *own])

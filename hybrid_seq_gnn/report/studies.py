@@ -56,17 +56,6 @@ class Sweep:
         return [t for t in every if t.state.name == state and (state != "FAIL" or "error" in t.user_attrs)]
 
     @property
-    def points(self) -> int:
-        """How many different settings, apart from the seed, were tried to the end or until they were pruned."""
-        tried = [trial.params.items() for trial in [*self.trials("COMPLETE"), *self.trials("PRUNED")]]
-        return len({repr(sorted((key, str(value)) for key, value in one if key != "seed")) for one in tried})
-
-    @property
-    def only_model(self) -> bool:
-        trials = self.study.trials if self.study else []
-        return bool(trials) and not any({"model", "variant"} & set(trial.params) for trial in trials)
-
-    @property
     def searched(self) -> bool:
         """Whether an interval was searched, and not only the points of a grid tried."""
         done = self.trials("COMPLETE")

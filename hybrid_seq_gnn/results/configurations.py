@@ -1,5 +1,6 @@
 """Runs that differ in nothing but their seed are one configuration, with a short name of its own."""
 
+import csv
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from hybrid_seq_gnn.files import read_yaml
 from hybrid_seq_gnn.results.labels import short_names
 from hybrid_seq_gnn.results.runs import FinishedRun, read_run
+from hybrid_seq_gnn.run.identity import identity
 
 
 @dataclass(frozen=True)
@@ -20,8 +23,8 @@ class Configuration:
     Attributes:
         name: short, in the words of the command line (or the setting `name`), unique among those it was made with.
         runs: one a seed, in the order of seeds.
-        trials: how many configurations it may have been chosen from: those with the same `model` in its sweep, itself
-            included; 1 outside of a sweep.
+        trials: how many configurations it may have been chosen from: those of its model in its sweep, itself and pruned
+            ones included; 1 outside of a sweep.
     """
 
     name: str
@@ -87,16 +90,26 @@ def name_configurations(together: Sequence[Sequence[FinishedRun]]) -> list[Confi
     own = [names.pop() if len(names) == 1 else None for names in given]
     names = short_names(own, [run.settings for run in first], [str(run.folder) for run in first])
     sweeps = {sweep: tried(sweep) for sweep in {run.folder.resolve().parent for run in first}}
-    trials = [max(1, sweeps[run.folder.resolve().parent][run.settings.get("model")]) for run in first]
+    trials = [max(1, sweeps[run.folder.resolve().parent][model_of(run.results["config"])]) for run in first]
     return [Configuration(*each) for each in zip(names, map(tuple, together), trials, strict=True)]
 
 
 def tried(sweep: Path) -> Counter[Any]:
-    """How many configurations of each model the folder of a sweep holds; 0 for any other folder."""
+    """How many configurations of each model a sweep ran, to the end or until pruned; none outside of a sweep."""
     models = {}
     if (sweep / "leaderboard.csv").exists():
-        for path in sweep.glob("*/results.json"):
-            with suppress(ValueError):
-                run = read_run(path.parent)
-                models[run.identity] = run.settings.get("model")
+        for path in [*sweep.glob("*/results.json"), *pruned(sweep / "leaderboard.csv")]:
+            with suppress(ValueError, KeyError, TypeError, AttributeError):  # what cannot be read was not tried
+                config = read_yaml(path) if path.suffix == ".yaml" else read_run(path.parent).results["config"]
+                models[identity(config, "", seed=False)] = model_of(config)
     return Counter(models.values())
+
+
+def pruned(board: Path) -> list[Path]:
+    """The config.yaml of each run that a leaderboard.csv says was pruned."""
+    rows = csv.DictReader(board.read_text(encoding="utf-8", errors="replace").replace("\0", "").splitlines())
+    return [board.parent / str(row.get("folder")) / "config.yaml" for row in rows if row.get("status") == "pruned"]
+
+
+def model_of(config: dict[str, Any]) -> str:
+    return str(config["model"]["_target_"])

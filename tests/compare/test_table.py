@@ -7,7 +7,7 @@ import scipy.stats
 
 from hybrid_seq_gnn.compare.command import sides
 from hybrid_seq_gnn.compare.render import families
-from hybrid_seq_gnn.compare.sentences import findings, other_seeds, verdict
+from hybrid_seq_gnn.compare.sentences import fewer_trials, findings, other_differences, other_seeds, tries, verdict
 from hybrid_seq_gnn.compare.table import COLUMNS, compare
 from hybrid_seq_gnn.evaluation.metrics import per_user
 from hybrid_seq_gnn.evaluation.significance import combined_p, holm
@@ -181,6 +181,10 @@ def test_fewer_trials_for_the_baseline_are_said(tmp_path):
     assert "got fewer tuning trials than a challenger: 1 configuration of its model against 3 configurations" in said(
         frame, base, others
     )
+    other = replace(base, name="tuned", trials=6)
+    every = [base, other, *others]
+    assert "1 configuration of its model against 6 configurations" in fewer_trials(base, [other], every)[0]
+    assert tries(base, others[0], every) == 2 and tries(base, other, every) == 1  # of two, and one against the other
     fair = compare(others[0], [base], ["NDCG@10"], ["overall"], resamples=200)
     assert "fewer tuning trials" not in said(fair, others[0], [base])
 
@@ -209,6 +213,9 @@ def test_what_a_name_does_not_say_is_said(tmp_path):
     (base, *others), _ = configurations(load([tmp_path]).runs)
     text = said(compare(base, others, ["NDCG@10"], ["overall"], resamples=200), base, others)
     assert "wide: also differs from the baseline in model.dropout=0.5, training.lr=0.01." in text
+    two = [*others, replace(others[0], name="broad")]
+    (line,) = other_differences(base, two)
+    assert line == "wide; broad: also differ from the baseline in model.dropout=0.5, training.lr=0.01."
 
 
 def test_files_of_other_users_are_refused_though_their_hashes_agree(tmp_path):

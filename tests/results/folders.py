@@ -22,7 +22,7 @@ def write_run(
         "debug": False,
         "name": name,
         "data": {"_target_": "x", "path": None, "min_rating": 4.0},
-        "model": {"_target_": "x", "dropout": 0.3},
+        "model": {"_target_": f"x.{model}", "dropout": 0.3},
         "fusion": {"_target_": "x", "alpha": 0.5} if model == "hybrid" else None,
         "training": {"_target_": "x", "lr": 0.001, "resume": True},
         "evaluation": {

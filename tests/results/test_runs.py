@@ -57,6 +57,20 @@ def test_a_configuration_knows_how_many_of_its_model_its_sweep_tried(sweep, tmp_
     assert configurations(load([alone]).runs)[0][0].trials == 1
 
 
+def test_trials_that_were_pruned_count_and_those_that_failed_do_not(sweep):
+    rows = ["status,folder", "done,0_seed0"]
+    for number, (status, alpha) in enumerate((("pruned", 0.9), ("failed", 0.8), ("pruned", 0.3)), start=11):
+        config = json.loads((sweep / "1_seed0/results.json").read_text())["config"]
+        config["fusion"]["alpha"] = alpha  # 0.3 ran to its end with another seed
+        (sweep / str(number)).mkdir()
+        (sweep / str(number) / "config.yaml").write_text(json.dumps(config))
+        rows.append(f"{status},{number}")
+    (sweep / "14").mkdir()
+    (sweep / "14/config.yaml").write_text("[half")
+    (sweep / "leaderboard.csv").write_text("\n".join([*rows, "pruned,14", "pruned,15"]))
+    assert [one.trials for one in configurations(load([sweep]).runs)[0]] == [1, 3, 3]
+
+
 @pytest.mark.parametrize(
     "settings", [{"training__resume": False}, {"data__path": "elsewhere.zip"}, {"evaluation__batch_size": 7}]
 )
