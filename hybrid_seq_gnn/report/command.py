@@ -23,6 +23,7 @@ from hybrid_seq_gnn.report.sections import (
     search,
 )
 from hybrid_seq_gnn.report.style import style
+from hybrid_seq_gnn.results.labels import counted
 
 FIGURE = re.compile(r"figures/([^\"/]+)\.png")  # of the page, which links to its own
 SECTIONS = {
@@ -71,8 +72,9 @@ def run(args: argparse.Namespace) -> str:
 def subtitle_of(facts: Facts) -> str:
     data = facts.runs[0].results
     return (
-        f"{data['options'].get('data')}, {data['data'].get('users', 0):,} users, {len(facts.configurations)} "
-        f"configurations, {len(facts.runs)} runs; from {', '.join(facts.sources)}"
+        f"{data['options'].get('data')}, {counted(data['data'].get('users', 0), 'user')}, "
+        f"{counted(len(facts.configurations), 'configuration')}, {counted(len(facts.runs), 'run')}; "
+        f"from {', '.join(facts.sources)}"
     )
 
 

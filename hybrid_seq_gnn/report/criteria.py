@@ -17,6 +17,7 @@ from hybrid_seq_gnn.files import read_yaml
 from hybrid_seq_gnn.report.facts import Facts, matches
 from hybrid_seq_gnn.report.page import Section
 from hybrid_seq_gnn.results.configurations import Configuration
+from hybrid_seq_gnn.results.labels import counted, value_in_words, words
 
 LEVELS = ("minimum", "target", "stretch")
 MET, NOT_MET, NOT_MEASURED = "met", "not met", "not measured"
@@ -55,7 +56,7 @@ class Criterion:
             f"{what} more than {self.difference_above} above {other}": self.difference_above,
             f"{what} more than {100 * (self.relative_above or 0):.1f}% above {other}": self.relative_above,
             f"{what} above {other} with p < {self.p_below}": self.p_below,
-            f"at least {self.users_at_least or 0:,} test users: {whom}": self.users_at_least,
+            f"at least {counted(self.users_at_least or 0, 'test user')}: {whom}": self.users_at_least,
             f"tested: {'; '.join(map(in_words, self.tested))}": self.tested or None,
         }
         where = f" (where {in_words(self.where)})" if self.where else ""
@@ -131,9 +132,8 @@ def criterion(entry: Any, level: str, place: str) -> Criterion:
 
 def in_words(settings: Settings) -> str:
     """Settings in the words of the command line; several values with `|`."""
-    return ", ".join(
-        f"{key}={'|'.join(map(str, value)) if isinstance(value, list) else value}" for key, value in settings.items()
-    )
+    each = ((key, value if isinstance(value, list) else [value]) for key, value in settings.items())
+    return words((key, "|".join(map(value_in_words, values))) for key, values in each)
 
 
 def write(section: Section, facts: Facts) -> None:
@@ -159,14 +159,7 @@ def check_one(one: Criterion, facts: Facts) -> Verdict:
 
 
 def parts(one: Criterion, found: Configuration | None, facts: Facts) -> Iterator[tuple[str, str]]:
-    """Each part of a criterion: met, not met or not measured, and the number or why there is none."""
-    if one.users_at_least is not None:
-        users = facts.users_in(one.group)
-        yield decided(users >= one.users_at_least), f"{users:,} users"
-    if one.tested:
-        missing = [w for w in one.tested if not any(matches(other.settings, w) for other in facts.configurations)]
-        lacking = f"; not run: {'; '.join(map(in_words, missing))}" if missing else ""
-        yield decided(not missing), f"{len(one.tested) - len(missing)} of {len(one.tested)}{lacking}"
+    """Each part of a criterion, in the order of its words: met or not, or not measured, and the number or why not."""
     if one.metric is not None and found is None:
         yield NOT_MEASURED, f"no finished run{f' with {in_words(one.where)}' if one.where else ''}"
     if one.above is not None and found is not None:
@@ -178,6 +171,13 @@ def parts(one: Criterion, found: Configuration | None, facts: Facts) -> Iterator
             yield decided(value > one.above), f"{value:.4f}{'' if base is None else f' (baseline {base:.4f})'}"
     if found is not None and any(getattr(one, key) is not None for key in RELATIVE):
         yield from difference_parts(one, found, facts)
+    if one.users_at_least is not None:
+        users = facts.users_in(one.group)
+        yield decided(users >= one.users_at_least), counted(users, "user")
+    if one.tested:
+        missing = [w for w in one.tested if not any(matches(other.settings, w) for other in facts.configurations)]
+        lacking = f"; not run: {'; '.join(map(in_words, missing))}" if missing else ""
+        yield decided(not missing), f"{len(one.tested) - len(missing)} of {len(one.tested)}{lacking}"
 
 
 def difference_parts(one: Criterion, found: Configuration, facts: Facts) -> Iterator[tuple[str, str]]:

@@ -17,7 +17,7 @@ from hybrid_seq_gnn.report.studies import Sweep, sweeps
 from hybrid_seq_gnn.results.command import same, select
 from hybrid_seq_gnn.results.configurations import Configuration, configurations
 from hybrid_seq_gnn.results.load import load
-from hybrid_seq_gnn.results.runs import FinishedRun, data_of
+from hybrid_seq_gnn.results.runs import FinishedRun, why_not_comparable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -208,13 +208,9 @@ def comparable(runs: Sequence[FinishedRun], wanted: Sequence[FinishedRun], notes
     """The runs of one split and one way to evaluate: that of the baseline, else that of most runs."""
     ours = Counter(run.ranking for run in wanted or runs).most_common(1)[0][0]
     kept, left = ([run for run in runs if (run.ranking == ours) == ok] for ok in (True, False))
-    if left:
-        others = "; ".join(dict.fromkeys(map(data_of, left)))
-        notes.append(
-            f"{len(left)} of {len(runs)} runs are left out, because they cannot be compared with {kept[0].folder} "
-            f"({data_of(kept[0])}): they have other data, another split or other settings of the evaluation "
-            f"({others}). The first is {left[0].folder}. Give them a report of their own."
-        )
+    for theirs in dict.fromkeys(run.ranking for run in left):
+        same = [run for run in left if run.ranking == theirs]
+        notes.append(f"{len(same)} of {len(runs)} runs left out: {why_not_comparable(kept[0], same[0])}")
     return kept
 
 
@@ -228,7 +224,7 @@ def without_broken_runs(one: Configuration, untested: dict[str, str], notes: lis
         except ValueError as error:
             bad.append(str(error))
     if good and bad:
-        notes.append(f"{one.name}: {len(bad)} of {len(one.runs)} seeds are left out everywhere: {' '.join(bad)}")
+        notes.append(f"{one.name}: {len(bad)} of {len(one.runs)} seeds left out everywhere: {' '.join(bad)}")
         return replace(one, runs=tuple(good))
     if bad:
         untested[one.name] = bad[0]

@@ -158,17 +158,22 @@ def require_comparable(runs: Sequence[FinishedRun]) -> None:
     Raises:
         UserError: other data, another split, or other settings of the evaluation; names both folders.
     """
-    first = runs[0]
     for run in runs[1:]:
-        both = f"{first.folder} and {run.folder} cannot be compared:"
-        if run.split_hash != first.split_hash:
-            raise UserError(
-                f"{both} they have other data, another split or other candidates "
-                f"({data_of(first)} and {data_of(run)}). Name runs of one."
-            )
-        for key, one, other in zip(RANKING, first.ranking[1:], run.ranking[1:], strict=True):
-            if one != other:
-                raise UserError(f"{both} {key} is {one} in the first and {other} in the second.")
+        if run.ranking != runs[0].ranking:
+            raise UserError(why_not_comparable(runs[0], run))
+
+
+def why_not_comparable(first: FinishedRun, run: FinishedRun) -> str:
+    """In what two runs with another `ranking` differ."""
+    both = f"{first.folder} and {run.folder} cannot be compared:"
+    if run.split_hash != first.split_hash:
+        return (
+            f"{both} they have other data, another split or other candidates "
+            f"({data_of(first)} and {data_of(run)}). Name runs of one."
+        )
+    each = zip(RANKING, first.ranking[1:], run.ranking[1:], strict=True)
+    key, one, other = next((key, one, other) for key, one, other in each if one != other)
+    return f"{both} {key} is {one} in the first and {other} in the second."
 
 
 def by_group(metrics: Iterable[str]) -> list[str]:

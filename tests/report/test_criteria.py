@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from hybrid_seq_gnn.report.criteria import LEVELS, Criterion, check_one, criterion, read
+from hybrid_seq_gnn.report.criteria import LEVELS, Criterion, check_one, criterion, in_words, read
 from hybrid_seq_gnn.report.facts import Facts, matches
 from hybrid_seq_gnn.results.configurations import Configuration
 from tests.conftest import ROOT
@@ -111,6 +111,22 @@ def test_the_number_and_whose_it_is_are_said():
     assert verdict.found == "0.1200 (baseline 0.1000)" and verdict.of == "new"
     verdict = check_one(Criterion(level="target", tested=({"gnn": "none"}, {"model": "sasrec"})), measured())
     assert verdict.found == "1 of 2; not run: gnn=none"
+
+
+def test_what_was_found_comes_in_the_order_of_the_words():
+    one = Criterion("target", "HR@10", above=0.11, p_below=0.05, users_at_least=1, tested=({"model": "ease"},))
+    assert one.words == (
+        "HR@10 of all users > 0.11; HR@10 of all users above the baseline with p < 0.05; "
+        "at least 1 test user: all users; tested: model=ease"
+    )
+    found = "0.1200 (baseline 0.1000); +0.0200, p = 0.01; 90 users; 0 of 1; not run: model=ease"
+    assert check_one(one, measured()).found == found
+
+
+def test_settings_are_in_the_words_of_the_command_line():
+    assert in_words({"model.tied": True, "graph.top_k": None, "fusion": ["fixed", False]}) == (
+        "model.tied=true, graph.top_k=null, fusion=fixed|false"
+    )
 
 
 def test_settings_match_by_value_and_by_any_of_a_list():

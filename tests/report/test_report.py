@@ -9,6 +9,7 @@ from hybrid_seq_gnn.compare.table import compare
 from hybrid_seq_gnn.evaluation.metrics import METRICS
 from hybrid_seq_gnn.report import sentences as answer
 from hybrid_seq_gnn.report.facts import gather
+from hybrid_seq_gnn.report.sections.by_group import group_labels
 from hybrid_seq_gnn.results.labels import p_value
 from tests.report.pages import RESAMPLES, error, report
 from tests.report.study_folder import USERS
@@ -120,8 +121,45 @@ def test_runs_of_another_split_are_left_out_and_said(study, tmp_path):
     other = tmp_path / "elsewhere/0"
     write_run(other, random_ranks(9, USERS, 0.01), lengths=np.full(USERS, 5), split="b" * 64, name="cheat")
     page = report(tmp_path / "r", study, other)
-    assert "1 of 13 runs are left out" in page.text and str(other) in page.text
+    assert "1 of 13 runs left out" in page.text and f"{other} cannot be compared: they have other data" in page.text
     assert not [row for row in page.table("configuration") if row[0] == "cheat"]
+
+
+def test_runs_that_were_evaluated_otherwise_are_left_out_with_the_setting(tmp_path):
+    for k, (model, masked) in enumerate((("sasrec", True), ("hybrid", True), ("hybrid", False))):
+        write_run(tmp_path / f"o/{k}", random_ranks(k, 60), lengths=np.full(60, 5), model=model,
+                  evaluation__mask_history=masked)  # fmt: skip
+    page = report(tmp_path / "r", tmp_path / "o")
+    assert "1 of 3 runs left out: " in page.text
+    assert "cannot be compared: evaluation.mask_history is True in the first and False in the second." in page.text
+
+
+def test_a_tuned_challenger_of_the_model_of_an_untuned_baseline_is_said(tmp_path):
+    write_run(tmp_path / "plain", random_ranks(0, 60), lengths=np.full(60, 5), model="sasrec", training__lr=0.1)
+    for k in range(3):
+        run = tmp_path / f"sweep/{k}"
+        write_run(run, random_ranks(k, 60, 0.2), lengths=np.full(60, 5), model="sasrec", training__lr=k / 100)
+    (tmp_path / "sweep/leaderboard.csv").write_text("")
+    page = report(tmp_path / "r", tmp_path / "sweep", "--baseline", tmp_path / "plain")
+    assert "1 configuration of its model against 3 configurations. The best of many looks better" in page.text
+
+
+def test_rankings_that_are_equal_are_said_to_be(tmp_path):
+    for k, model in enumerate(("sasrec", "hybrid")):
+        write_run(tmp_path / f"o/{k}", random_ranks(0, 60), lengths=np.full(60, 5), model=model)
+    page = report(tmp_path / "r", tmp_path / "o")
+    for place in ("cannot be tested against each other", "nothing can be tested", "(60 users): nothing can be tested"):
+        assert f"{place}: all users have the same difference." in page.text
+
+
+def test_one_of_a_kind_is_not_called_several(tmp_path):
+    for k, model in enumerate(("sasrec", "hybrid")):
+        write_run(tmp_path / f"o/{k}", random_ranks(k, 60), lengths=np.array([*[5] * 59, 90]), model=model)
+    page = report(tmp_path / "r", tmp_path / "o/0", "--baseline", tmp_path / "o/0")
+    assert "60 users, 1 configuration, 1 run; from" in page.text
+    assert group_labels(gather([str(tmp_path / "o/0")], None))["long"].endswith("\n1 user")
+    both = report(tmp_path / "s", tmp_path / "o")
+    assert "Of 1 configuration compared with the baseline on NDCG@10 of all users: 0 significantly better" in both.text
 
 
 def test_a_run_without_per_user_data_is_shown_and_never_compared(study, tmp_path):
@@ -135,7 +173,7 @@ def test_a_run_without_per_user_data_is_shown_and_never_compared(study, tmp_path
     assert [row[6] for row in board if row[0] == "fusion.alpha=0.3"] == ["not compared"]
     assert "fusion.alpha=0.3 has no place in any comparison between users" in page.text
     assert [row[1] for row in board if "fusion.alpha=0.5" in row[0]] == ["1"]
-    assert "fusion.alpha=0.5: 1 of 2 seeds are left out everywhere" in page.text
+    assert "fusion.alpha=0.5: 1 of 2 seeds left out everywhere" in page.text
 
 
 def test_a_half_written_run_among_others_is_said_and_alone_is_an_error(study, tmp_path):

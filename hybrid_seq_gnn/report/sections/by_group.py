@@ -11,6 +11,7 @@ from hybrid_seq_gnn.evaluation.significance import bootstrap
 from hybrid_seq_gnn.report.facts import Facts
 from hybrid_seq_gnn.report.page import Section
 from hybrid_seq_gnn.report.style import HEIGHT, INK, Interval, figure, legend, looks
+from hybrid_seq_gnn.results.labels import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,7 +73,8 @@ def group_labels(facts: Facts) -> dict[str, str]:
         "long": f"> {high} events",
         OVERALL: "everyone",
     }
-    return {group: f"{group}\n{ranges[group]}\n{first['grouped_metrics'][group]['count']:,} users" for group in GROUPS}
+    users = {group: counted(facts.users_in(group), "user") for group in GROUPS}
+    return {group: f"{group}\n{ranges[group]}\n{users[group]}" for group in GROUPS}
 
 
 def intervals(facts: Facts, names: Sequence[str], metric: str, labels: dict[str, str]) -> Series:
