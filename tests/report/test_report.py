@@ -46,7 +46,7 @@ def test_every_number_of_the_tables_is_that_of_compare(study, reported):
         line = board[row["name"]]
         assert line[3] == f"{row['mean']:.4f} ± {row['sd_over_seeds']:.4f}"
         assert line[4].startswith(f"{row['difference']:+.4f} (")
-        assert line[6][0] == ("=" if not row["significant"] else "▲" if row["difference"] > 0 else "▼")
+        assert line[6][0] == ("·" if not row["significant"] else "▲" if row["difference"] > 0 else "▼")
 
 
 def test_a_metric_that_only_a_criterion_asks_for_is_corrected_like_the_others(study):

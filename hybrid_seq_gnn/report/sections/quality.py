@@ -7,7 +7,7 @@ from hybrid_seq_gnn.report.facts import Facts
 from hybrid_seq_gnn.report.page import Section
 from hybrid_seq_gnn.results.labels import Number, interval, number, p_value, spread
 
-MARKS = {"better": "▲ better", "worse": "▼ worse", "not significant": "= not significant"}
+MARKS = {"better": "▲ better", "worse": "▼ worse", "not significant": "· not significant"}
 
 
 def write(section: Section, facts: Facts) -> None:
