@@ -14,6 +14,7 @@ from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.groups import GROUPS, OVERALL
 from hybrid_seq_gnn.evaluation.metrics import METRIC, METRICS
 from hybrid_seq_gnn.report.studies import Sweep, sweeps
+from hybrid_seq_gnn.report.style import BASELINE, Look, looks
 from hybrid_seq_gnn.results.command import same, select
 from hybrid_seq_gnn.results.configurations import Configuration, configurations
 from hybrid_seq_gnn.results.load import load
@@ -74,6 +75,12 @@ class Facts:
     def tested(self) -> list[Configuration]:
         """All but the baseline that can be compared with it user by user."""
         return [one for one in self.others if one.name not in self.untested]
+
+    @cached_property
+    def looks(self) -> dict[str, Look]:
+        """How each configuration is drawn in all figures: the baseline in ink, the best ones apart."""
+        base = {self.base: BASELINE} if self.base is not None else {}
+        return base | looks(dict.fromkeys(one.name for one in (*self.tested, *self.others)), {})
 
     @cached_property
     def comparison(self) -> "pd.DataFrame | None":
@@ -139,8 +146,12 @@ class Facts:
         others = self.tested if per_user else self.others
         base = self.baseline
         with_base = [base] if base is not None and not (per_user and base.name in self.untested) else []
-        note = f" Shown: the best {most} of {len(others)} on validation." if len(others) > most else ""
-        return [*with_base, *others[:most]], note
+        return [*with_base, *others[:most]], only_the_best(most, len(others))
+
+
+def only_the_best(most: int, count: int) -> str:
+    """What a caption says where not all are drawn."""
+    return f" Shown: the best {most} of {count} on validation." if count > most else ""
 
 
 def matches(settings: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ import io
 import re
 import textwrap
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,7 +29,6 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 VARIABLES = {INK: "--ink", GRID: "--grid", PAPER: "--paper"} | {c: f"--s{k}" for k, c in enumerate(COLOURS, start=1)}
 MARKERS = ("s", "^", "D", "v", "P", "X")
 LINES = ((0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)), (0, (2, 2)))
-TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 WIDTH, HEIGHT = 5.0, 3.3  # inches: readable on a phone, two side by side on a desktop
 INKED = ("axes.edgecolor", "axes.labelcolor", "legend.labelcolor", "text.color", "xtick.color", "ytick.color")
 CJK = ["Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Zen Hei"]
@@ -78,10 +77,12 @@ BASELINE = Look(INK, "o", "solid")
 SERIES = tuple(Look(*each) for each in zip(COLOURS, MARKERS, LINES, strict=True))
 
 
-def looks(names: Sequence[str], baseline: str | None, known: Mapping[str, Look] | None = None) -> dict[str, Look]:
-    """A look for each name, the baseline in ink; those in `known` keep theirs. After six others they start anew."""
-    found = {name: look for name, look in (known or {}).items() if name in names}
-    found |= {baseline: BASELINE} if baseline is not None else {}
+def looks(names: Collection[str], known: Mapping[str, Look]) -> dict[str, Look]:
+    """A look for each name; those in `known` keep theirs unless one before has the same. After six they start anew."""
+    found: dict[str, Look] = {}
+    for name, look in known.items():
+        if name in names and look not in found.values():
+            found[name] = look
     free = [look for look in SERIES if look not in found.values()] or list(SERIES)
     rest = [name for name in names if name not in found]
     return found | {name: free[k % len(free)] for k, name in enumerate(rest)}
@@ -120,10 +121,10 @@ def figure(rows: int = 1, columns: int = 1, height: float = HEIGHT, **options: A
     return fig, fig.subplots(rows, columns, **options)
 
 
-def ordered(series: Mapping[str, Any], baseline: str | None) -> list[tuple[str, Look]]:
+def ordered(series: Collection[str], known: Mapping[str, Look]) -> list[tuple[str, Look]]:
     """Names with their looks, the baseline last so that it lies on top."""
-    found = looks(list(series), baseline)
-    return [(name, found[name]) for name in sorted(series, key=lambda name: name == baseline)]
+    found = looks(series, known)
+    return [(name, found[name]) for name in sorted(series, key=lambda name: found[name] == BASELINE)]
 
 
 def marks(look: Look, points: int, log: bool = False) -> dict[str, Any]:
@@ -137,7 +138,7 @@ def log_events(ax: "Axes") -> None:
     """The axis of the length of the history: a log scale with whole numbers of events."""
     ax.set_xscale("log")
     low, high = ax.get_xlim()
-    ticks = [tick for tick in TICKS if low <= tick <= high]
+    ticks = [int(tick) for tick in log_ticks(low, high, (1, 2, 5), least=2) if tick >= 1 and tick == int(tick)]
     ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     ax.set_xticks([], minor=True)
     ax.set_xlim(low, high)
@@ -150,14 +151,25 @@ def legend(ax: "Axes", columns: int = 1) -> None:
     if labels:
         figure_of = ax.get_figure()
         assert figure_of is not None
-        wrapped = [short(label, 52 // columns) for label in labels]
+        wrapped = distinct(labels, 52 // columns)
         figure_of.legend(handles, wrapped, loc="outside lower left", ncols=columns, handlelength=3.2)
 
 
 def short(name: str, width: int = 30, lines: int = 2) -> str:
-    """A name on at most so many lines; the page's tables have it whole."""
+    """A name on at most so many lines, without its middle; the page's tables have it whole."""
     wrapped = textwrap.wrap(name, width, break_long_words=True) or [""]
-    return "\n".join(wrapped[:lines]) + ("…" if len(wrapped) > lines else "")
+    if len(wrapped) > lines:
+        wrapped[lines - 1 :] = ["…" + name[1 - width :].lstrip()]
+    return "\n".join(wrapped)
+
+
+def distinct(names: Sequence[str], width: int, lines: int = 2) -> list[str]:
+    """Names on so many lines each, on more where two would look alike."""
+    for most in range(lines, 9):
+        found = [short(name, width, most) for name in names]
+        if len(set(found)) == len(set(names)):
+            break
+    return found
 
 
 def whole_numbers(ax: "Axes") -> None:
@@ -166,12 +178,32 @@ def whole_numbers(ax: "Axes") -> None:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def plain_logs(axis: "Axis") -> None:
-    """Few powers of ten on a log axis, written as 0.001 or 1e-05 and not as a formula."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+def log_ticks(low: float, high: float, *parts: Sequence[int], least: int) -> list[float]:
+    """Round numbers from `low` to `high`: so many parts of each power of ten that there are enough, else even steps.
 
-    axis.set_major_locator(LogLocator(numticks=4))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    Example:
+        >>> log_ticks(0.008, 0.06, (1,), (1, 2, 5), least=3)
+        [0.01, 0.02, 0.05]
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    for each in parts:
+        ticks = [tick for k in powers for part in each if low <= (tick := float(f"{part}e{k}")) <= high]
+        if len(ticks) >= least:
+            return ticks
+    even = MaxNLocator(5, integer=high - low >= 1).tick_values(low, high)
+    return [float(tick) for tick in even if low <= tick <= high]
+
+
+def plain_logs(axis: "Axis") -> None:
+    """Few numbers on a log axis, written as 0.001 or 1e-05 and not as a formula."""
+    from matplotlib.ticker import NullFormatter
+
+    low, high = sorted(axis.get_view_interval())
+    ticks = log_ticks(low, high, (1,), (1, 3), (1, 2, 5), least=3)
+    ticks = ticks[:: -(-len(ticks) // 4)]
+    axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.set_minor_formatter(NullFormatter())
 
 

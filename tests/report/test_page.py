@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from hybrid_seq_gnn.report.sections.cost import pareto_front
-from hybrid_seq_gnn.report.style import COLOURS, figure, inline, looks, save, style
+from hybrid_seq_gnn.report.style import BASELINE, COLOURS, figure, inline, looks, save, style
 from tests.report.pages import report
 from tests.report.study_folder import complete
 from tests.results.folders import random_ranks, write_run
@@ -105,10 +105,12 @@ def test_the_pareto_front_is_what_no_other_point_beats_in_both():
 
 
 def test_seven_series_have_looks_of_their_own_and_known_ones_keep_theirs():
-    found = looks([str(k) for k in range(7)], "3")
-    assert len({(look.colour, look.marker) for look in found.values()}) == 7
-    again = looks(["5", "new"], None, found)
+    found = looks([str(k) for k in range(7)], {"3": BASELINE})
+    assert found["3"] == BASELINE and len({(look.colour, look.marker) for look in found.values()}) == 7
+    again = looks(["5", "new"], found)
     assert again["5"] == found["5"] and again["new"].colour != found["5"].colour
+    apart = looks(["5", "6"], found | {"6": found["5"]})
+    assert apart["5"] == found["5"] and apart["6"].colour != found["5"].colour
 
 
 def test_an_inline_figure_follows_the_theme_and_brings_no_style_for_the_page(tmp_path):

@@ -10,7 +10,7 @@ from hybrid_seq_gnn.report.facts import Facts
 from hybrid_seq_gnn.report.page import Section
 from hybrid_seq_gnn.report.sections.by_group import difference
 from hybrid_seq_gnn.report.sections.quality import verdict_with_mark
-from hybrid_seq_gnn.report.style import COLOURS, INK, Interval, figure, short
+from hybrid_seq_gnn.report.style import COLOURS, INK, Interval, distinct, figure
 from hybrid_seq_gnn.results.configurations import Configuration
 from hybrid_seq_gnn.results.labels import Pairs, cell, interval, number, p_value, percent, words
 
@@ -48,11 +48,12 @@ def write(section: Section, facts: Facts) -> None:
     section.table([*header, "verdict"], rows)
     if level is not None:
         first = facts.baseline.mean(METRIC) if facts.baseline else None
+        begin = "What" if first is None else "From the baseline to the reference, and what"
         section.figure(
             "ablation",
-            "From the baseline to the reference, and what each single change does to it, with 95 % intervals (paired "
-            "bootstrap over users). The changes are made one at a time and do not add up. Bars that lead down are "
-            f"hatched. Reference: {reference.name}.",
+            f"{begin} each single change does to the reference, with 95 % intervals (paired bootstrap over users). The "
+            "changes are made one at a time and do not add up. Bars that lead down are hatched. "
+            f"Reference: {reference.name}.",
             draw,
             *((facts.base, first) if first is not None else None, (reference.name, level), bars, f"{METRIC}, test"),
         )
@@ -121,7 +122,8 @@ def draw(
         error = [[max(gain.mean - gain.low, 0)], [max(gain.high - gain.mean, 0)]]
         ax.errorbar([level + gain.mean], [row], xerr=error, color=INK, capsize=2.5, lw=1)
     ax.axvline(level, color=INK, lw=1, ls=(0, (3, 2)))
-    ax.set_yticks(range(len(names)), [short(name, 26) for name in names])
+    ax.use_sticky_edges = False  # of bars, which would cut the diamond and its line in half
+    ax.set_yticks(range(len(names)), distinct(names, 26))
     ax.invert_yaxis()
     ax.locator_params(axis="x", nbins=5)
     ax.grid(visible=False, axis="y")

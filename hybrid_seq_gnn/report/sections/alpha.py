@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hybrid_seq_gnn.evaluation.metrics import METRIC
-from hybrid_seq_gnn.report.facts import MOST, Facts
+from hybrid_seq_gnn.report.facts import MOST, Facts, only_the_best
 from hybrid_seq_gnn.report.page import Section
 from hybrid_seq_gnn.report.style import COLOURS, GRID, HEIGHT, INK, Look, figure, legend, log_events, looks, marks
 from hybrid_seq_gnn.results.configurations import Configuration
@@ -33,9 +33,10 @@ def write(section: Section, facts: Facts) -> None:
         section.figure(
             "alpha-by-length",
             "Weight of the sequence side against the length of the history, for the best configuration (on validation) "
-            "of each fusion; a band is the range over seeds. Below: how many test users have such a history.",
+            "of each fusion; a band is the range over seeds. Below: how many test users have such a history."
+            + only_the_best(MOST, len(curves)),
             draw_curves,
-            *(kept, facts.users["length"].to_numpy(), looks([one.name for one in facts.others[:MOST]], None)),
+            *(kept, facts.users["length"].to_numpy(), facts.looks),
         )
     else:
         section.gap("alpha over lengths: no run here mixes two sides, or none recorded alpha_curve.")
@@ -76,7 +77,7 @@ def draw_curves(
     Names in `known` keep the looks that they have in other figures.
     """
     fig, (top, bottom) = figure(2, 1, HEIGHT + 1.0 + 0.17 * len(series), sharex=True, height_ratios=[3, 1])
-    for name, look in looks(list(series), None, known).items():
+    for name, look in looks(series, known).items():
         at, alpha = series[name]
         mean = alpha.mean(axis=0)
         top.plot(at, mean, color=look.colour, ls=look.line, label=name, **marks(look, len(at), log=True))

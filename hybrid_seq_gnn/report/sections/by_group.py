@@ -10,7 +10,7 @@ from hybrid_seq_gnn.evaluation.metrics import METRICS
 from hybrid_seq_gnn.evaluation.significance import bootstrap
 from hybrid_seq_gnn.report.facts import Facts
 from hybrid_seq_gnn.report.page import Section
-from hybrid_seq_gnn.report.style import HEIGHT, INK, Interval, figure, legend, looks
+from hybrid_seq_gnn.report.style import HEIGHT, INK, Interval, Look, figure, legend, looks
 from hybrid_seq_gnn.results.labels import counted
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def write(section: Section, facts: Facts) -> None:
                 f"{metric}, difference to the baseline ({facts.base}) for the same users, with 95 % "
                 f"intervals (paired bootstrap over users). An interval that crosses 0 shows no difference.{note}",
                 draw,
-                *(list(labels.values()), gains, f"{metric} − baseline, test", None, True),
+                *(list(labels.values()), gains, f"{metric} − baseline, test", facts.looks, True),
             )
         section.figure(
             f"by-group-{slug}",
@@ -45,7 +45,7 @@ def write(section: Section, facts: Facts) -> None:
             f"The intervals are not paired: whether two models differ is in the figure of differences.{note}",
             draw,
             *(list(labels.values()), intervals(facts, [one.name for one in shown], metric, labels)),
-            *(f"{metric}, test", facts.base),
+            *(f"{metric}, test", facts.looks),
         )
     if facts.comparison is None:
         section.gap("differences by group: there is nothing to compare with. " + facts.why_no_baseline)
@@ -96,25 +96,28 @@ def intervals(facts: Facts, names: Sequence[str], metric: str, labels: dict[str,
     return found
 
 
-def draw(groups: Sequence[str], series: Series, metric: str, baseline: str | None, zero: bool = False) -> "Figure":
+def draw(groups: Sequence[str], series: Series, metric: str, known: dict[str, Look], zero: bool = False) -> "Figure":
     """A point with its error bar for each group and series, side by side; seeds as small marks; a line at `zero`."""
     fig, ax = figure(height=HEIGHT + 0.17 * len(series))
-    found = looks(list(series), baseline)
+    found = looks(series, known)
     step = 0.7 / max(len(series), 1)
     for k, (name, numbers) in enumerate(series.items()):
         look, shift = found[name], (k - (len(series) - 1) / 2) * step
-        known = [(place + shift, numbers[group]) for place, group in enumerate(groups) if group in numbers]
-        x = [place for place, _ in known]
-        mean = np.array([number.mean for _, number in known])
-        bars = np.array([[number.mean - number.low, number.high - number.mean] for _, number in known]).reshape(-1, 2).T
+        points = [(place + shift, numbers[group]) for place, group in enumerate(groups) if group in numbers]
+        x = [place for place, _ in points]
+        mean = np.array([number.mean for _, number in points])
+        bars = (
+            np.array([[number.mean - number.low, number.high - number.mean] for _, number in points]).reshape(-1, 2).T
+        )
         ax.errorbar(x, mean, np.abs(bars), fmt=look.marker, color=look.colour, capsize=2.5, lw=1.4, label=name)
-        for place, number in known:
+        for place, number in points:
             if len(number.seeds) > 1:
                 spots = [place + step * 0.25] * len(number.seeds)
                 ax.plot(spots, number.seeds, ls="", marker="_", ms=4, color=look.colour, alpha=0.7)
     if zero:
         ax.axhline(0, color=INK, lw=1)
     ax.set_xticks(range(len(groups)), list(groups))
+    ax.set_xlim(-0.5, len(groups) - 0.5)  # a group without users too
     ax.grid(visible=False, axis="x")
     ax.set_ylabel(metric)
     legend(ax)

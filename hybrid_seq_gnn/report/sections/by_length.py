@@ -6,7 +6,7 @@ from hybrid_seq_gnn.evaluation.metrics import METRIC
 from hybrid_seq_gnn.evaluation.smooth import Curve, curves
 from hybrid_seq_gnn.report.facts import Facts
 from hybrid_seq_gnn.report.page import Section
-from hybrid_seq_gnn.report.style import HEIGHT, INK, figure, legend, log_events, marks, ordered
+from hybrid_seq_gnn.report.style import HEIGHT, INK, Look, figure, legend, log_events, marks, ordered
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,20 +26,20 @@ def write(section: Section, facts: Facts) -> None:
     found = curves(lengths, values | gains, seed=facts.seed)
     how = "Gaussian kernel on log length; the bands are pointwise 95 % bootstrap bands over users."
     caption = f"{METRIC} on test against the number of events before the held-out one. {how}{note}"
-    section.figure("by-length", caption, draw, {name: found[name] for name in values}, f"{METRIC}, test", base)
+    section.figure("by-length", caption, draw, {name: found[name] for name in values}, f"{METRIC}, test", facts.looks)
     if gains:
         caption = (
             f"The gain over the baseline ({base}), for the same users. {how} Where a band covers 0, no gain is shown "
             f"at that length; the bands are not corrected for many looks.{note}"
         )
         paired = {name.removesuffix(" "): found[name] for name in gains}
-        section.figure("gain-by-length", caption, draw, paired, f"{METRIC} − baseline, test", None, True)
+        section.figure("gain-by-length", caption, draw, paired, f"{METRIC} − baseline, test", facts.looks, True)
 
 
-def draw(series: dict[str, Curve], metric: str, baseline: str | None, zero: bool = False) -> "Figure":
+def draw(series: dict[str, Curve], metric: str, known: dict[str, Look], zero: bool = False) -> "Figure":
     """Smooth curves with their bands; `zero` draws a line at no difference."""
     fig, ax = figure(height=HEIGHT + 0.17 * len(series))
-    for name, look in ordered(series, baseline):
+    for name, look in ordered(series, known):
         curve = series[name]
         ax.plot(curve.length, curve.mean, color=look.colour, ls=look.line, label=name, **marks(look, len(curve.length)))
         ax.fill_between(curve.length, curve.low, curve.high, color=look.colour, alpha=0.14, lw=0)

@@ -8,7 +8,7 @@ from hybrid_seq_gnn.evaluation.metrics import METRIC
 from hybrid_seq_gnn.leaderboard.board import on_front
 from hybrid_seq_gnn.report.facts import Facts
 from hybrid_seq_gnn.report.page import Section
-from hybrid_seq_gnn.report.style import HEIGHT, INK, figure, legend, ordered
+from hybrid_seq_gnn.report.style import HEIGHT, INK, Look, figure, legend, ordered
 from hybrid_seq_gnn.results.configurations import Configuration
 from hybrid_seq_gnn.results.labels import Number, number
 
@@ -32,12 +32,12 @@ def write(section: Section, facts: Facts) -> None:
             continue
         front = pareto_front(points)
         caption = (
-            f"{METRIC} on test against {key} ({told}). On the Pareto front, which no other beats in both: "
-            f"{'; '.join(front)}."
+            f"{METRIC} on test against {key} ({told}). On the Pareto front{' of those shown' if note else ''}, where "
+            f"no other is as good in both and better in one: {'; '.join(front)}."
         )
         if key == "memory":
             caption += " Runs of one sweep share a process, so a run's peak includes those before it."
-        section.figure(f"cost-{key}", caption + note, draw, points, front, facts.base, label)
+        section.figure(f"cost-{key}", caption + note, draw, points, front, facts.looks, label)
     rows: list[list[Any]] = []
     for one in facts.configurations:
         parameters, epochs = one.runs[0].results.get("parameters", 0), [r.results["best_epoch"] for r in one.runs]
@@ -61,9 +61,9 @@ def pareto_front(points: dict[str, tuple[float, float]]) -> list[str]:
     return sorted((name for name, mark in marked if mark), key=lambda name: points[name][0])
 
 
-def draw(points: dict[str, tuple[float, float]], front: list[str], baseline: str | None, cost: str) -> "Figure":
+def draw(points: dict[str, tuple[float, float]], front: list[str], known: dict[str, Look], cost: str) -> "Figure":
     fig, ax = figure(height=HEIGHT + 0.17 * len(points))
-    for name, look in ordered(points, baseline):
+    for name, look in ordered(points, known):
         ax.plot(*points[name], color=look.colour, marker=look.marker, ms=7, ls="", label=name)
     steps = zip(*(points[name] for name in front), strict=True)
     ax.step(*steps, where="post", color=INK, lw=1, alpha=0.6, zorder=1, label="Pareto front")

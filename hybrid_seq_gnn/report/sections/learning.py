@@ -9,7 +9,7 @@ from hybrid_seq_gnn.evaluation.metrics import METRIC
 from hybrid_seq_gnn.files import json_of
 from hybrid_seq_gnn.report.facts import Facts
 from hybrid_seq_gnn.report.page import Section
-from hybrid_seq_gnn.report.style import HEIGHT, figure, legend, ordered, whole_numbers
+from hybrid_seq_gnn.report.style import HEIGHT, Look, figure, legend, ordered, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,11 +26,15 @@ def write(section: Section, facts: Facts) -> None:
                 problems.append(history)
             else:
                 series.setdefault(one.name, []).append({**history, "best": run.results["best_epoch"]})
-    if series:
+    if any(np.isfinite(run["loss"]).any() for runs in series.values() for run in runs):
         caption = f"Validation {METRIC} and training loss, a line a seed; the mark is the epoch that was kept.{note}"
-        section.figure("learning", caption, draw, series, facts.base if facts.base in series else None)
+        section.figure("learning", caption, draw, series, facts.looks)
+    elif series:
+        problems.append(
+            "no run here has a training loss; epochs of post hoc hybrids are in the folders of their encoders"
+        )
     if problems or not series:
-        section.gap("; ".join(problems) or "no run has a metrics.jsonl.")
+        section.gap(f"{'; '.join(problems) or 'no run has a metrics.jsonl'}.")
 
 
 def read_history(path: Path) -> dict[str, Any] | str:
@@ -49,18 +53,18 @@ def read_history(path: Path) -> dict[str, Any] | str:
         return f"{path} cannot be read: {error!r}"
 
 
-def draw(series: dict[str, list[dict[str, Any]]], baseline: str | None) -> "Figure":
+def draw(series: dict[str, list[dict[str, Any]]], known: dict[str, Look]) -> "Figure":
     """Validation metric and training loss over epochs, a line a run.
 
     Args:
         series: for each name the runs; each has epoch, metric, loss (arrays with NaN where not measured) and best.
     """
     fig, (top, bottom) = figure(2, 1, HEIGHT + 1.2 + 0.17 * len(series), sharex=True)
-    for name, look in ordered(series, baseline):
+    for name, look in ordered(series, known):
         for k, run in enumerate(series[name]):
-            known = np.isfinite(run["metric"])
-            lone = {"marker": look.marker} if known.sum() == 1 else {}
-            x, y = run["epoch"][known], run["metric"][known]
+            measured = np.isfinite(run["metric"])
+            lone = {"marker": look.marker} if measured.sum() == 1 else {}
+            x, y = run["epoch"][measured], run["metric"][measured]
             top.plot(x, y, color=look.colour, ls=look.line, lw=1.2, label=name if k == 0 else None, **lone)
             best = x == run["best"]
             top.plot(x[best], y[best], color=look.colour, marker=look.marker, ls="")

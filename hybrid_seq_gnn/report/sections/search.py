@@ -13,7 +13,7 @@ import numpy as np
 from hybrid_seq_gnn.report.facts import Facts
 from hybrid_seq_gnn.report.page import Section
 from hybrid_seq_gnn.report.studies import Sweep
-from hybrid_seq_gnn.report.style import COLOURS, INK, WIDTH, figure, legend, plain_logs, short, whole_numbers
+from hybrid_seq_gnn.report.style import COLOURS, INK, WIDTH, distinct, figure, legend, plain_logs, short, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,7 +85,8 @@ def one_search(section: Section, sweep: Sweep, name: str) -> None:
     """History, importances, slices and contour of one study; at the end what there are too few trials for."""
     title, done = f"{sweep.title}: ", sweep.trials("COMPLETE")
     many = " It has several objectives; this is the first." if len(done[0].values) > 1 else ""
-    section.figure(f"{name}-history", f"{title}every trial and the best so far.{many}", draw_history, sweep)
+    lost = " × failed, without a value." if sweep.trials("FAIL") else ""
+    section.figure(f"{name}-history", f"{title}every trial and the best so far.{lost}{many}", draw_history, sweep)
     shares = importances(sweep)
     if shares:
         caption = f"{title}how much each setting explains among the good trials."
@@ -118,8 +119,8 @@ def draw_history(sweep: Sweep) -> "Figure":
         stopped = [value(trial) for trial in pruned]
         ax.plot([t.number for t in pruned], stopped, "v", color=COLOURS[4], label=f"pruned ({len(pruned)})")
     if failed:
-        low = [np.nanmin(values)] * len(failed)
-        ax.plot([t.number for t in failed], low, "x", color=COLOURS[1], label=f"failed ({len(failed)})")
+        at, look = [t.number for t in failed], {"color": COLOURS[1], "label": f"failed ({len(failed)})"}
+        ax.plot(at, [0.02] * len(at), "x", transform=ax.get_xaxis_transform(), **look)  # below all values
     ax.set_xlabel("trial")
     ax.set_ylabel(sweep.objective)
     whole_numbers(ax)
@@ -161,7 +162,7 @@ def draw_importance(shares: dict[str, float]) -> "Figure":
     fig, ax = figure(height=1.0 + 0.36 * len(shares))
     rows = range(len(shares))
     ax.barh(rows, list(shares.values()), color=COLOURS[0], height=0.6)
-    ax.set_yticks(rows, [short(name, 26) for name in shares])
+    ax.set_yticks(rows, distinct(list(shares), 26))
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
     ax.set_xlabel("importance (PED-ANOVA, shares of 1)")
@@ -176,9 +177,9 @@ def draw_slices(sweep: Sweep, settings: Sequence[str]) -> "Figure":
     for ax, name in zip(grid.flat, settings, strict=False):
         mine = [trial for trial in sweep.trials("COMPLETE") if name in trial.params]
         x = axis_of(name, mine)
-        scale(ax, "x", x)
         shade = [trial.number for trial in mine]
         ax.scatter(x.at, [value(t) for t in mine], c=shade, cmap="cividis", s=18, edgecolors=INK, linewidths=0.4)
+        scale(ax, "x", x)
         ax.set_xlabel(short(name, 24))
     for ax in grid[:, 0]:
         ax.set_ylabel(short(sweep.objective, 16))
@@ -202,9 +203,10 @@ def draw_contour(sweep: Sweep, first: str, second: str) -> "Figure | None":
         return None
     fig, ax = figure(height=3.8)
     drawn = ax.tricontourf(x.at, y.at, triangles, z, levels=10, cmap="cividis")
-    ax.plot(x.at, y.at, "o", color="white", markeredgecolor=INK, ms=4, lw=0)
+    whole: dict[str, Any] = {"markeredgecolor": INK, "lw": 0, "clip_on": False, "zorder": 3}  # on the axes too
+    ax.plot(x.at, y.at, "o", color="white", ms=4, **whole)
     best = int(np.argmax(z))
-    ax.plot(x.at[best], y.at[best], "*", color=COLOURS[1], markeredgecolor=INK, ms=13, label="best trial")
+    ax.plot(x.at[best], y.at[best], "*", color=COLOURS[1], ms=13, label="best trial", **whole)
     scale(ax, "x", x)
     scale(ax, "y", y)
     ax.set_xlabel(first)
@@ -222,7 +224,7 @@ def settings_of(trials: "Sequence[FrozenTrial]") -> list[str]:
 def scale(ax: "Axes", which: str, axis: Axis) -> None:
     if axis.choices:
         width = max(int(WIDTH * 8 / len(axis.choices)), 4)
-        getattr(ax, f"set_{which}ticks")(range(len(axis.choices)), [short(text, width, 3) for text in axis.choices])
+        getattr(ax, f"set_{which}ticks")(range(len(axis.choices)), distinct(axis.choices, width, 3))
     elif axis.log:
         getattr(ax, f"set_{which}scale")("log")
         plain_logs(getattr(ax, f"{which}axis"))
