@@ -178,7 +178,8 @@ def gather(
 
     Args:
         sources: run folders, sweep folders or globs.
-        baseline: a filter KEY=VALUE, or a folder; None takes model=sasrec where there is one.
+        baseline: a filter KEY=VALUE, or a folder; None takes model=sasrec where there is one, else the encoders
+            alone that the runs have recorded.
 
     Raises:
         UserError: a source or the baseline leads to nothing.
@@ -187,19 +188,23 @@ def gather(
     notes, by_folder = list(found.left_out), {run.folder.resolve(): run for run in found.runs}
     if baseline is None:
         wanted = [run for run in found.runs if run.settings.get("model") == "sasrec"]
+        recorded = {run.results["baseline"]["folder"] for run in found.runs if run.results.get("baseline")}
+        if not wanted and (there := sorted(folder for folder in recorded if os.path.exists(folder))):
+            wanted, more = load(there)
+            notes += more
         why = (
-            "There is no baseline: none of the runs has model=sasrec. Give outputs/encoders/* too, where encoders "
-            "alone are kept, or name one with --baseline KEY=VALUE or FOLDER."
+            "There is no baseline: none of the runs has model=sasrec, and no encoder alone is where a run has recorded "
+            "it. Name a baseline with --baseline KEY=VALUE or FOLDER."
         )
     elif os.path.exists(baseline):
         wanted, more = load([baseline])
         notes += more
-        for run in wanted:
-            by_folder.setdefault(run.folder.resolve(), run)
     elif "=" in baseline:
         wanted = select(found.runs, [baseline], "--baseline")
     else:
         raise UserError(f"--baseline {baseline}: no such folder, and no KEY=VALUE as in model=sasrec.")
+    for run in wanted:
+        by_folder.setdefault(run.folder.resolve(), run)
     every, more = configurations(comparable(list(by_folder.values()), wanted, notes))
     notes += more
     untested: dict[str, str] = {}

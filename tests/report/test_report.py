@@ -82,6 +82,22 @@ def test_without_a_baseline_nothing_is_compared_and_that_is_said(study, tmp_path
     assert {row[6] for row in page.table("configuration", "seeds", "validation NDCG@10")} == {"not compared"}
 
 
+def test_the_encoders_alone_that_hybrids_have_recorded_are_the_baseline(tmp_path):
+    for seed in (0, 1):
+        encoder, hybrid, rest = tmp_path / f"encoders/gru-{seed}", tmp_path / f"o/{seed}", {"lengths": np.full(60, 5)}
+        write_run(encoder, random_ranks(seed, 60), seed=seed, model="gru4rec", **rest)
+        write_run(hybrid, random_ranks(2 + seed, 60), seed=seed, model="hybrid", **rest)
+        results = json.loads((hybrid / "results.json").read_text())
+        nothing = dict.fromkeys(("baseline", "hybrid", "difference", "relative", "low", "high", "p_holm"))
+        metrics = {"NDCG@10": {group: {"users": 0, **nothing} for group in ("overall", "short", "medium", "long")}}
+        results["baseline"] = {"folder": str(encoder), "model": "gru4rec", "metrics": metrics}
+        (hybrid / "results.json").write_text(json.dumps(results))
+    page = report(tmp_path / "r", tmp_path / "o")
+    assert "No difference can be shown between model=hybrid and the baseline model=gru4rec." in page.text
+    shutil.rmtree(tmp_path / "encoders")
+    assert "no encoder alone is where a run has recorded it" in report(tmp_path / "s", tmp_path / "o").text
+
+
 def test_no_difference_is_not_called_one(tmp_path):
     for seed in (0, 1):
         for k, model in enumerate(("sasrec", "hybrid")):
