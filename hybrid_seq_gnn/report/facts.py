@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -188,9 +189,8 @@ def gather(
     notes, by_folder = list(found.left_out), {run.folder.resolve(): run for run in found.runs}
     if baseline is None:
         wanted = [run for run in found.runs if run.settings.get("model") == "sasrec"]
-        recorded = {run.results["baseline"]["folder"] for run in found.runs if run.results.get("baseline")}
-        if not wanted and (there := sorted(folder for folder in recorded if os.path.exists(folder))):
-            wanted, more = load(there)
+        if not wanted and (recorded := sorted({*filter(None, map(encoder_alone, found.runs))})):
+            wanted, more = load(recorded)
             notes += more
         why = (
             "There is no baseline: none of the runs has model=sasrec, and no encoder alone is where a run has recorded "
@@ -218,6 +218,13 @@ def gather(
         notes.append(f"{len(candidates)} configurations fit the baseline; the best on validation is it, not {rest}.")
     base = candidates[0] if candidates else None
     return Facts(list(sources), every, base, "" if base else why, untested, notes, criteria, resamples, seed)
+
+
+def encoder_alone(run: FinishedRun) -> str | None:
+    """The folder that a run has recorded for its encoder alone, from the working folder or one above the run."""
+    folder = run.results["baseline"]["folder"] if run.results.get("baseline") else None
+    above = (Path(), *run.folder.resolve().parents)
+    return next((str(path / folder) for path in above if folder and (path / folder).exists()), None)
 
 
 def comparable(runs: Sequence[FinishedRun], wanted: Sequence[FinishedRun], notes: list[str]) -> list[FinishedRun]:

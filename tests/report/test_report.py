@@ -90,7 +90,7 @@ def test_the_encoders_alone_that_hybrids_have_recorded_are_the_baseline(tmp_path
         results = json.loads((hybrid / "results.json").read_text())
         nothing = dict.fromkeys(("baseline", "hybrid", "difference", "relative", "low", "high", "p_holm"))
         metrics = {"NDCG@10": {group: {"users": 0, **nothing} for group in ("overall", "short", "medium", "long")}}
-        results["baseline"] = {"folder": str(encoder), "model": "gru4rec", "metrics": metrics}
+        results["baseline"] = {"folder": f"encoders/gru-{seed}", "model": "gru4rec", "metrics": metrics}
         (hybrid / "results.json").write_text(json.dumps(results))
     page = report(tmp_path / "r", tmp_path / "o")
     assert "No difference can be shown between model=hybrid and the baseline model=gru4rec." in page.text
