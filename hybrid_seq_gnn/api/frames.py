@@ -8,14 +8,14 @@ from typing import Any
 
 import pandas as pd
 
-from hybrid_seq_gnn.data.layout import Layout, check_columns
+from hybrid_seq_gnn.data.layout import FileLayout, check_columns
 from hybrid_seq_gnn.data.raw import PARQUET, Part
 from hybrid_seq_gnn.errors import UserError, reading
 from hybrid_seq_gnn.files import atomic
 from hybrid_seq_gnn.run.identity import Config
 from hybrid_seq_gnn.run.options import option, options, updated
 
-Source = Any  # a pandas or Polars DataFrame, a path, the name of an option, or a mapping of settings
+DataLike = Any  # a pandas or Polars DataFrame, a path, the name of an option, or a mapping of settings
 DATA = "data-*.parquet"  # what a frame is written to, the sha256 of its content in its name
 FIELDS = ("user", "item", "timestamp", "rating")
 
@@ -36,7 +36,7 @@ def is_frame(value: Any) -> bool:
     return isinstance(value, pd.DataFrame) or hasattr(value, "to_arrow")
 
 
-def data_of(source: Source, folder: Path, base: Config | None = None) -> tuple[str, Config]:
+def data_of(source: DataLike, folder: Path, base: Config | None = None) -> tuple[str, Config]:
     """The option and the checked node of `data` that a source stands for.
 
     A frame is written to `folder`, see `written`. A path is that of a table. A mapping may hold `option`, `frame`, and
@@ -79,7 +79,7 @@ def written(frame: pd.DataFrame, node: Config, folder: Path) -> Path:
     """
     columns = {field: name for field in FIELDS if (name := node[field]) is not None}
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
-    check_columns(list(frame.columns), Layout(",", columns, settings=frozenset(FIELDS)), Part("the frame", PARQUET))
+    check_columns(list(frame.columns), FileLayout(",", columns, settings=frozenset(FIELDS)), Part("the frame", PARQUET))
     with reading("the frame cannot be written as Parquet, whose columns have one type each"):
         raw = frame[list(dict.fromkeys(columns.values()))].to_parquet(index=False)
     folder.mkdir(parents=True, exist_ok=True)

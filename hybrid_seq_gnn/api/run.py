@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from hybrid_seq_gnn.api.frames import Source, data_of, plain, to_pandas
+from hybrid_seq_gnn.api.frames import DataLike, data_of, plain, to_pandas
 from hybrid_seq_gnn.compare.table import compare
 from hybrid_seq_gnn.data.titles import Titles
 from hybrid_seq_gnn.errors import UserError
@@ -132,7 +132,7 @@ class LoadedRun:
         events = torch.as_tensor(whole, dtype=torch.int64, device=self.trained.device)
         return np.asarray(self.trained.model.alpha_curve(events).cpu())  # type: ignore[operator]
 
-    def evaluate(self, data: Source, folder: str | Path | None = None) -> "LoadedRun":
+    def evaluate(self, data: DataLike, folder: str | Path | None = None) -> "LoadedRun":
         """The same model on other data whose items have the same ids; see `python -m hybrid_seq_gnn.evaluate`.
 
         Args:

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hybrid_seq_gnn.api.frames import DATA, Source, data_of, plain
+from hybrid_seq_gnn.api.frames import DATA, DataLike, data_of, plain
 from hybrid_seq_gnn.api.run import LoadedRun, load_run
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.results.labels import value_in_words
@@ -20,7 +20,7 @@ from hybrid_seq_gnn.run.run import Asked, Run
 
 
 def train(
-    data: Source = "movietweetings",
+    data: DataLike = "movietweetings",
     *,
     folder: str | Path | None = None,
     seed: int = 0,
@@ -85,7 +85,7 @@ def gone_if_refused(folder: Path) -> Iterator[None]:
 
 
 def run_in(
-    place: Path, data: Source, seed: int, name: str | None, groups: Mapping[str, str | Mapping[str, Any]]
+    place: Path, data: DataLike, seed: int, name: str | None, groups: Mapping[str, str | Mapping[str, Any]]
 ) -> None:
     """The run of `train`, in a folder."""
     defaults = default_options()

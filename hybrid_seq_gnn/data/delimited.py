@@ -12,7 +12,7 @@ import pyarrow.csv
 
 from hybrid_seq_gnn.data.columns import checker, from_columns, place_of
 from hybrid_seq_gnn.data.events import Events, UnreadableColumn
-from hybrid_seq_gnn.data.layout import LONGEST, Layout, blank_lines, check_columns, check_skipped, fields_of, header
+from hybrid_seq_gnn.data.layout import LONGEST, FileLayout, blank_lines, check_columns, check_skipped, fields_of, header
 from hybrid_seq_gnn.data.quotes import check_quotes
 from hybrid_seq_gnn.data.raw import (
     ICONV,
@@ -31,7 +31,7 @@ from hybrid_seq_gnn.data.raw import (
 from hybrid_seq_gnn.errors import UserError
 
 
-def read_delimited(parts: list[Part], layout: Layout) -> Events:
+def read_delimited(parts: list[Part], layout: FileLayout) -> Events:
     """Events of all parts, in order.
 
     Lines may end with \\n, \\r\\n or \\r. Empty lines, and one empty field at the end of a line, are ignored.
@@ -65,7 +65,7 @@ def read_delimited(parts: list[Part], layout: Layout) -> Events:
         raise UserError(f"{where}: column {layout.column(error.field)} {error}{got}.") from error
 
 
-def read_part(part: Part, layout: Layout) -> tuple[pa.Table, str]:
+def read_part(part: Part, layout: FileLayout) -> tuple[pa.Table, str]:
     """The columns in use as text, named by field, and what the log should say of quotes."""
     names = layout.names or header(part, layout.separator)
     if part.raw.count(b"\r") > part.raw.count(b"\r\n") and b"\n" in part.raw.replace(b"\r\n", b""):
@@ -111,7 +111,7 @@ def read_part(part: Part, layout: Layout) -> tuple[pa.Table, str]:
     return pa.table(columns), note
 
 
-def swallowed(raw: bytes, layout: Layout, rows: int) -> bool:
+def swallowed(raw: bytes, layout: FileLayout, rows: int) -> bool:
     """Whether a text has other lines than rows: a quoted field has run over the end of a line."""
     if layout.quotes == "none" or b'"' not in raw:
         return False
@@ -121,7 +121,7 @@ def swallowed(raw: bytes, layout: Layout, rows: int) -> bool:
     return sum(1 for line in io.BytesIO(raw) if line.strip(b"\r\n")) - layout.header != rows  # without empty lines
 
 
-def without_trailing(part: Part, layout: Layout, width: int) -> bytes | None:
+def without_trailing(part: Part, layout: FileLayout, width: int) -> bytes | None:
     """The text without the last field of each line that has one more than `width` and leaves it empty; None if none."""
     records, cut, number = [], False, 1
     for first, record, fields in split_lines(part, layout):
@@ -134,7 +134,7 @@ def without_trailing(part: Part, layout: Layout, width: int) -> bytes | None:
     return encoded("\n".join(records)) if cut else None
 
 
-def validate(part: Part, layout: Layout) -> None:
+def validate(part: Part, layout: FileLayout) -> None:
     """Raise UserError at the first line that is broken, if there is one; slow."""
     names = layout.names or header(part, layout.separator)
     places = {field: names.index(name) for field, name in layout.columns.items()}
@@ -160,7 +160,7 @@ def validate(part: Part, layout: Layout) -> None:
             raise UserError(f"{part.name}, line {number}: {problem}, got {shown(line)}. {hint}")
 
 
-def split_lines(part: Part, layout: Layout) -> Iterator[tuple[int, str, list[str]]]:
+def split_lines(part: Part, layout: FileLayout) -> Iterator[tuple[int, str, list[str]]]:
     """Number (from 1), text and fields of each line that is not empty; a quoted field may make it several lines.
 
     Raises:

@@ -21,7 +21,7 @@ Quotes = Literal["line", "multiline", "none"]
 
 
 @dataclass(frozen=True)
-class Layout:
+class FileLayout:
     """How a text file is laid out.
 
     Attributes:
@@ -90,7 +90,7 @@ def fields_of(lines: Iterable[str], separator: str, strict: bool = False) -> Any
     return csv.reader(lines, delimiter=separator, strict=strict)
 
 
-def check_columns(names: list[str], layout: Layout, part: Part, beside: Sequence[Part] = ()) -> None:
+def check_columns(names: list[str], layout: FileLayout, part: Part, beside: Sequence[Part] = ()) -> None:
     """Raise UserError if a column in use is missing or there twice, or its name is the value of an event.
 
     Args:
@@ -137,7 +137,7 @@ def check_columns(names: list[str], layout: Layout, part: Part, beside: Sequence
         raise UserError(f"{part.name} has no column {layout.column(field)}; it has {have}. {hint}")
 
 
-def check_skipped(part: Part, layout: Layout, first: Part) -> None:
+def check_skipped(part: Part, layout: FileLayout, first: Part) -> None:
     """Raise UserError if the first line of a part, passed over as a header beside names, is an event."""
     fields, names = header(part, layout.separator), layout.names or []
     places = [names.index(layout.columns[field]) for field in ("timestamp", "rating") if field in layout.columns]
@@ -161,7 +161,7 @@ def numbered(names: list[str]) -> bool:
     return names[start:] == [str(k) for k in range(len(names) - start)]
 
 
-def elsewhere(layout: Layout, part: Part, beside: Sequence[Part]) -> str:
+def elsewhere(layout: FileLayout, part: Part, beside: Sequence[Part]) -> str:
     """A sentence that names a file beside this one which has all columns, if there is one."""
     for other in beside:
         with suppress(UserError):

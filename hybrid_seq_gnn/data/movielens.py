@@ -12,7 +12,7 @@ from typing import ClassVar
 from hybrid_seq_gnn.data.delimited import read_delimited
 from hybrid_seq_gnn.data.download import download
 from hybrid_seq_gnn.data.events import Events
-from hybrid_seq_gnn.data.layout import Layout
+from hybrid_seq_gnn.data.layout import FileLayout
 from hybrid_seq_gnn.data.prepare import cache_folder
 from hybrid_seq_gnn.data.raw import Part, read_parts
 from hybrid_seq_gnn.data.source import Source
@@ -99,7 +99,7 @@ class MovieLens(Source):
         header = {"user": "userId", "item": "movieId", "rating": "rating", "timestamp": "timestamp"}
         columns = header if self.columns is None else {name: name for name in COLUMNS}
         plain = self.columns is not None
-        layout = Layout(
+        layout = FileLayout(
             self.separator, columns, self.columns, not plain, "none" if plain else "line", settings=self.settings
         )
         return read_delimited(content, layout)

@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from hybrid_seq_gnn.data.delimited import read_delimited
 from hybrid_seq_gnn.data.events import Events
-from hybrid_seq_gnn.data.layout import Layout
+from hybrid_seq_gnn.data.layout import FileLayout
 from hybrid_seq_gnn.data.raw import Part
 from hybrid_seq_gnn.data.source import Source
 
@@ -32,4 +32,4 @@ class MovieTweetings(Source):
     def read(self, content: list[Part]) -> Events:
         """user::item::rating::timestamp."""
         columns = {name: name for name in COLUMNS}
-        return read_delimited(content, Layout("::", columns, COLUMNS, False, "none", settings=self.settings))
+        return read_delimited(content, FileLayout("::", columns, COLUMNS, False, "none", settings=self.settings))

@@ -8,7 +8,7 @@ import io
 import re
 from collections.abc import Iterator
 
-from hybrid_seq_gnn.data.layout import Layout, fields_of
+from hybrid_seq_gnn.data.layout import FileLayout, fields_of
 from hybrid_seq_gnn.data.raw import decoded, line_feeds, shown
 from hybrid_seq_gnn.errors import UserError
 
@@ -17,7 +17,7 @@ AFTER = "a field has text after its closing quote"
 OPEN = "a quote opens a field and does not close it"
 
 
-def check_quotes(text: bytes, name: str, layout: Layout, used: set[int], swallowed: bool) -> str:
+def check_quotes(text: bytes, name: str, layout: FileLayout, used: set[int], swallowed: bool) -> str:
     """Raise UserError at the first line with such a field; returns what the log should say of others.
 
     Text after a closed quote counts in columns that are used, and in any where quoted fields may run over lines. Lines
@@ -58,14 +58,14 @@ def check_quotes(text: bytes, name: str, layout: Layout, used: set[int], swallow
     return ""
 
 
-def quote_within(text: bytes, layout: Layout) -> bool:
+def quote_within(text: bytes, layout: FileLayout) -> bool:
     """Whether a quote stands between two characters of a field, of which the second is no quote."""
     ends = layout.delimiter.encode() + b"\r\n"
     marked = text.translate(bytes(one if one == ord('"') else ord("," if one in ends else "x") for one in range(256)))
     return b'x"x' in marked or b'""x' in marked  # four times as fast as an expression
 
 
-def check_records(text: bytes, name: str, layout: Layout) -> str:
+def check_records(text: bytes, name: str, layout: FileLayout) -> str:
     """The same where quoted fields may run over lines."""
     lines = io.TextIOWrapper(io.BytesIO(text), "utf-8", "surrogateescape", newline="\n")
     reader, before, found = fields_of(lines, layout.delimiter, strict=True), 0, ""
@@ -90,7 +90,7 @@ def check_records(text: bytes, name: str, layout: Layout) -> str:
     return found
 
 
-def event_lines(layout: Layout) -> re.Pattern[str]:
+def event_lines(layout: FileLayout) -> re.Pattern[str]:
     """A line after another that has as many fields as an event, with a number or date where an event has one."""
     one, names = re.escape(layout.delimiter), layout.names or []
     typed = {layout.columns[field] for field in ("timestamp", "rating") if field in layout.columns}
@@ -99,7 +99,7 @@ def event_lines(layout: Layout) -> re.Pattern[str]:
     return re.compile(rf"\n{one.join(fields)}\r?(?=\n|\Z)")
 
 
-def events_in(record: list[str], pattern: re.Pattern[str], layout: Layout) -> int:
+def events_in(record: list[str], pattern: re.Pattern[str], layout: FileLayout) -> int:
     """Lines within the fields of a record that look like events; all of three or more where an event has no numbers."""
     count, least = 0, len(layout.names or []) - 1
     for field in record:
@@ -125,7 +125,7 @@ def lines_with(pattern: re.Pattern[bytes], text: bytes) -> Iterator[tuple[int, b
         at = end
 
 
-def broken(name: str, number: int, problem: str, line: str, layout: Layout, hint: str) -> UserError:
+def broken(name: str, number: int, problem: str, line: str, layout: FileLayout, hint: str) -> UserError:
     """The error."""
     line = shown(line.replace(layout.delimiter, layout.separator))
     return UserError(f"{name}, line {number}: {problem}, {line}. Fix it. {layout.advice('quotes', hint)}")

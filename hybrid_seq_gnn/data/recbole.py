@@ -9,7 +9,7 @@ from pathlib import PurePath
 
 from hybrid_seq_gnn.data.delimited import read_delimited
 from hybrid_seq_gnn.data.events import Events
-from hybrid_seq_gnn.data.layout import Layout, header
+from hybrid_seq_gnn.data.layout import FileLayout, header
 from hybrid_seq_gnn.data.raw import Part, read_parts
 from hybrid_seq_gnn.data.source import Source, tab
 from hybrid_seq_gnn.errors import UserError
@@ -66,7 +66,9 @@ class RecBole(Source):
                 f"{content[0].name} holds histories ({lists[0]}) and no times. Write one line a user, "
                 "`user item item …`, and read it with data=sequences; or remove the column if it is something else."
             )
-        return replace(read_delimited(content, Layout(separator, columns, settings=self.settings)), notes=tuple(notes))
+        return replace(
+            read_delimited(content, FileLayout(separator, columns, settings=self.settings)), notes=tuple(notes)
+        )
 
 
 def untyped(column: str) -> str:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from hybrid_seq_gnn.data.columns import alike, check_format, from_columns, place_of
 from hybrid_seq_gnn.data.delimited import read_delimited
 from hybrid_seq_gnn.data.events import Events, UnreadableColumn
-from hybrid_seq_gnn.data.layout import Layout, Quotes, check_columns
+from hybrid_seq_gnn.data.layout import FileLayout, Quotes, check_columns
 from hybrid_seq_gnn.data.raw import PARQUET, Part, shown
 from hybrid_seq_gnn.data.source import Source, tab
 from hybrid_seq_gnn.errors import UserError, reading
@@ -57,7 +57,7 @@ class Table(Source):
         named = {"user": self.user, "item": self.item, "timestamp": self.timestamp, "rating": self.rating}
         known = [end for end in Path(content[0].name.lower()).suffixes if end in (".csv", ".txt", ".tsv", ".tab")]
         tabs = known and known[-1] in (".tsv", ".tab")  # others may follow: .tsv.gz
-        layout = Layout(
+        layout = FileLayout(
             separator=tab(self.separator) or ("\t" if tabs else ","),
             columns={field: name for field, name in named.items() if name is not None},
             names=None if self.columns is None else list(self.columns),
@@ -82,7 +82,7 @@ class Table(Source):
         return read_parquet(content, layout, self.max_bytes)
 
 
-def read_parquet(parts: list[Part], layout: Layout, max_bytes: int) -> Events:
+def read_parquet(parts: list[Part], layout: FileLayout, max_bytes: int) -> Events:
     """Like text, but for the types.
 
     Raises:
@@ -122,7 +122,7 @@ def read_parquet(parts: list[Part], layout: Layout, max_bytes: int) -> Events:
         raise unreadable(error, parts, tables, layout) from error
 
 
-def unreadable(error: UnreadableColumn, parts: list[Part], tables: list[pa.Table], layout: Layout) -> UserError:
+def unreadable(error: UnreadableColumn, parts: list[Part], tables: list[pa.Table], layout: FileLayout) -> UserError:
     """The error, with the file, the row and the value."""
     k, row = place_of(error, tables, layout.time_format)
     where, got = parts[k].name, ""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hybrid_seq_gnn.errors import UserError
-from hybrid_seq_gnn.export.write import Run
+from hybrid_seq_gnn.export.write import Runner
 from hybrid_seq_gnn.use.histories import Histories, of_training
 from hybrid_seq_gnn.use.load import Trained
 from hybrid_seq_gnn.use.recommend import recommend
@@ -23,7 +23,7 @@ class Checked:
     kind: str
 
 
-def check(run: Run, trained: Trained, k: int) -> Checked:
+def check(run: Runner, trained: Trained, k: int) -> Checked:
     """Compare a file with the run on users of the training data, and on random histories of the extreme lengths.
 
     Raises:
@@ -74,7 +74,7 @@ def random_histories(trained: Trained, lengths: np.ndarray) -> Histories:
     return Histories(np.arange(len(lengths)), np.concatenate([[0], np.cumsum(lengths)]), items)
 
 
-def asked(run: Run, trained: Trained, histories: Histories, row: int) -> tuple[np.ndarray, np.ndarray]:
+def asked(run: Runner, trained: Trained, histories: Histories, row: int) -> tuple[np.ndarray, np.ndarray]:
     """What the file gives for one history, whose latest events it reads."""
     whole = histories.of(row).astype(np.int64)
     items, scores = run(whole[None, -trained.max_length :], whole[None], np.array([len(whole)]))

@@ -17,11 +17,11 @@ from hybrid_seq_gnn.model.caser import Caser
 from hybrid_seq_gnn.model.encoder import Encoder
 from hybrid_seq_gnn.model.ensemble import Ensemble
 from hybrid_seq_gnn.model.gru4rec import GRU4Rec
-from hybrid_seq_gnn.model.layers import Layout
+from hybrid_seq_gnn.model.layers import AttentionLayout
 from hybrid_seq_gnn.model.sasrec import SASRec
 
 
-class Alone(Layout):
+class Alone(AttentionLayout):
     """The layout of one history of T events: one group without padding."""
 
     def __init__(self, length: int, causal: bool) -> None:

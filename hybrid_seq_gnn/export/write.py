@@ -14,7 +14,7 @@ from torch.export import Dim, ExportedProgram
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.export.models import Best
 
-Run = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+Runner = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 INPUTS, OUTPUTS = ("history", "seen", "length"), ("items", "scores")
 OPSET = 18
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -86,7 +86,7 @@ def write(program: ExportedProgram, path: Path, ending: str) -> None:
         onnx.save(path, external_data=False)
 
 
-def runner(path: Path, ending: str) -> Run:
+def runner(path: Path, ending: str) -> Runner:
     """Run a file as a server would."""
     if ending == ".pt2":
         with quiet(), path.open("rb") as file:

@@ -13,7 +13,7 @@ from hybrid_seq_gnn.limits import AtLeast1, Inside, Share, Temperature
 from hybrid_seq_gnn.model.causal import initialise
 from hybrid_seq_gnn.model.dropout import Dropout
 from hybrid_seq_gnn.model.encoder import Encoder, Init, Prior, Reading
-from hybrid_seq_gnn.model.layers import Block, Layout
+from hybrid_seq_gnn.model.layers import AttentionLayout, Block
 
 
 class BERT4Rec(Encoder):
@@ -93,7 +93,7 @@ class BERT4Rec(Encoder):
         assert reading.hidden is not None
         masked = torch.where(reading.hidden.unsqueeze(1), self.mask, inputs)
         x = self.dropout(masked + self.positions(reading.batch.back))
-        layout = Layout(reading.batch, causal=False)
+        layout = AttentionLayout(reading.batch, causal=False)
         for block in self.blocks:
             x = block(x, layout)
         states: Tensor = self.norm(x)[reading.hidden]

@@ -16,7 +16,7 @@ ROWS = 16  # histories that attention pads to the same length
 QUERIES = 64  # positions that attend at a time on a CPU
 
 
-class Layout:
+class AttentionLayout:
     """How attention sees a batch: histories of like length side by side, each group padded to its longest.
 
     Attributes:
@@ -81,7 +81,7 @@ class _ToCells(torch.autograd.Function):
     """x[cell]. The gradient at padding is 0, so the gradient of a position is that of its own cell."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, layout: Layout) -> Tensor:
+    def forward(ctx: Any, x: Tensor, layout: AttentionLayout) -> Tensor:
         ctx.layout = layout
         return x.index_select(0, layout.cell)
 
@@ -94,7 +94,7 @@ class _ToPositions(torch.autograd.Function):
     """x[place], the way back."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, layout: Layout) -> Tensor:
+    def forward(ctx: Any, x: Tensor, layout: AttentionLayout) -> Tensor:
         ctx.layout = layout
         return x.index_select(0, layout.place)
 
@@ -159,14 +159,14 @@ class Block(nn.Module):
         self.contract = nn.Linear(feed_forward_dim, embedding_dim)
         self.dropout = Dropout(dropout)
 
-    def attend(self, x: Float[Tensor, "M D"], layout: Layout) -> Float[Tensor, "M D"]:
+    def attend(self, x: Float[Tensor, "M D"], layout: AttentionLayout) -> Float[Tensor, "M D"]:
         """Multi-head attention."""
         q, k, v = layout.to_cells(self.qkv(x)).chunk(3, dim=1)
         packed: Tensor = self.project(self.mix(q, k, v, layout))
         return packed
 
     def mix(
-        self, q: Float[Tensor, "C D"], k: Float[Tensor, "C D"], v: Float[Tensor, "C D"], layout: Layout
+        self, q: Float[Tensor, "C D"], k: Float[Tensor, "C D"], v: Float[Tensor, "C D"], layout: AttentionLayout
     ) -> Float[Tensor, "M D"]:
         """What each position attends to, a group of histories at a time."""
         width, mixed = q.shape[1], []
@@ -187,10 +187,10 @@ class Block(nn.Module):
         hidden = F.gelu(self.expand(self.feed_forward_norm(x)))
         return self.dropout.add(x, self.contract(self.dropout(hidden)))
 
-    def forward(self, x: Float[Tensor, "M D"], layout: Layout) -> Float[Tensor, "M D"]:
+    def forward(self, x: Float[Tensor, "M D"], layout: AttentionLayout) -> Float[Tensor, "M D"]:
         return self.feed_forward(self.dropout.add(x, self.attend(self.attention_norm(x), layout)))
 
-    def ranking(self, x: Float[Tensor, "M D"], layout: Layout) -> Float[Tensor, "M D"]:
+    def ranking(self, x: Float[Tensor, "M D"], layout: AttentionLayout) -> Float[Tensor, "M D"]:
         """`forward` without dropout. With one head, four products of width D a position instead of six:
 
             q_t . k_s = (K^T q_t) . n_s + constant,    P (sum_s w_s v_s) + p = sum_s w_s (P v_s + p)
@@ -207,7 +207,7 @@ class Block(nn.Module):
         reach, value = layout.to_cells(F.linear(normed, weight, bias)).chunk(2, dim=1)
         return self.feed_forward(x + self.mix(reach, layout.to_cells(normed), value, layout))
 
-    def at_last(self, x: Float[Tensor, "M D"], layout: Layout) -> Float[Tensor, "B D"]:
+    def at_last(self, x: Float[Tensor, "M D"], layout: AttentionLayout) -> Float[Tensor, "B D"]:
         """`forward` for the latest position of each history only, without dropout: all that ranking needs.
 
         A single query q of a history needs neither keys K n_t + k nor values V n_t + v of its positions, n = norm(x):

@@ -14,7 +14,7 @@ from hybrid_seq_gnn.limits import AtLeast1, Share, Temperature
 from hybrid_seq_gnn.model.causal import CausalModel, initialise
 from hybrid_seq_gnn.model.dropout import Dropout
 from hybrid_seq_gnn.model.encoder import Init, Prior
-from hybrid_seq_gnn.model.layers import Block, Layout
+from hybrid_seq_gnn.model.layers import AttentionLayout, Block
 
 
 class SASRec(CausalModel):
@@ -80,6 +80,6 @@ class SASRec(CausalModel):
         states: Tensor = self.norm(self.blocks[-1].at_last(x, layout))  # type: ignore[operator]
         return states
 
-    def embed(self, inputs: Float[Tensor, "M D"], batch: Batch) -> tuple[Float[Tensor, "M D"], Layout]:
+    def embed(self, inputs: Float[Tensor, "M D"], batch: Batch) -> tuple[Float[Tensor, "M D"], AttentionLayout]:
         """What the first block reads."""
-        return self.dropout(inputs + self.positions(batch.back)), Layout(batch)
+        return self.dropout(inputs + self.positions(batch.back)), AttentionLayout(batch)

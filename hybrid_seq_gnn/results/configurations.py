@@ -45,7 +45,7 @@ class Configuration:
         return float(np.mean([run.validation for run in self.runs]))
 
     def over_seeds(self, metric: str) -> list[float]:
-        """A metric (see `Run.metric`) of every seed; empty for a group without users."""
+        """A metric (see `FinishedRun.metric`) of every seed; empty for a group without users."""
         found = [run.metric(metric) for run in self.runs]
         return [] if None in found else [float(value) for value in found if value is not None]
 

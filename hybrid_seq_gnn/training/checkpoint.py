@@ -12,7 +12,7 @@ from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.files import atomic
 
 if TYPE_CHECKING:
-    from hybrid_seq_gnn.training.strategy import Run
+    from hybrid_seq_gnn.training.strategy import StrategyRun
 
 # Settings of models that older versions did not have, and what they did.
 BEFORE = {"prior": "none", "init": "random", "scale": 1.0}
@@ -52,7 +52,7 @@ def load(path: Path, device: torch.device, advice: str = AFRESH) -> dict[str, An
     return state
 
 
-def load_encoder(encoder: nn.Module, path: Path, run: "Run") -> None:
+def load_encoder(encoder: nn.Module, path: Path, run: "StrategyRun") -> None:
     """Load the encoder's weights from the model.pt of an earlier run.
 
     Raises:

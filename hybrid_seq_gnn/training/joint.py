@@ -6,14 +6,14 @@ from pathlib import Path
 from hybrid_seq_gnn.files import read_json
 from hybrid_seq_gnn.training.fusion_fit import check_chosen
 from hybrid_seq_gnn.training.loop import train
-from hybrid_seq_gnn.training.strategy import Outcome, Run, Strategy, stage_of
+from hybrid_seq_gnn.training.strategy import Outcome, Strategy, StrategyRun, stage_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class Joint(Strategy):
     """Train the whole model in one stage."""
 
-    def __call__(self, run: Run) -> Outcome:
+    def __call__(self, run: StrategyRun) -> Outcome:
         """Train the run's model, in place.
 
         Raises:
@@ -22,6 +22,6 @@ class Joint(Strategy):
         check_chosen(getattr(run.model, "fusion", None))
         return Outcome(train(stage_of(run, run.model, run.loss), self))
 
-    def refit(self, run: Run, first: Path) -> Outcome:
+    def refit(self, run: StrategyRun, first: Path) -> Outcome:
         stage = replace(stage_of(run, run.model, run.loss), validate=None)
         return Outcome(train(stage, self, until=read_json(first / "results.json")["best_epoch"]))

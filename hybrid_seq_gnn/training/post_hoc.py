@@ -30,7 +30,7 @@ from hybrid_seq_gnn.training.fusion_fit import TENTHS, check_chosen, fit
 from hybrid_seq_gnn.training.held_out import collect
 from hybrid_seq_gnn.training.joint import Joint
 from hybrid_seq_gnn.training.loop import Progress, evaluate_once
-from hybrid_seq_gnn.training.strategy import Outcome, Run, Strategy, stage_of
+from hybrid_seq_gnn.training.strategy import Outcome, Strategy, StrategyRun, stage_of
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class PostHoc(Strategy):
         """The encoder starts in a run of its own."""
         return False
 
-    def __call__(self, run: Run) -> Outcome:
+    def __call__(self, run: StrategyRun) -> Outcome:
         """Train the run's encoder or load a finished one, then fit the fusion.
 
         Raises:
@@ -112,7 +112,7 @@ class PostHoc(Strategy):
         progress.training_seconds = time.perf_counter() - started - progress.evaluation_seconds
         return Outcome(progress, stages, run_of(encoder), valid if run.measure.validates_all else None)
 
-    def refit(self, run: Run, first: Path) -> Outcome:
+    def refit(self, run: StrategyRun, first: Path) -> Outcome:
         """Take refitted encoders, and the fusion as it was fitted on validation."""
         hybrid = fit_for_post_hoc(run.model)
         encoder, stages = load_members(hybrid, run)
@@ -142,7 +142,7 @@ def learned(fusion: nn.Module) -> bool:
     return any(p.requires_grad for p in fusion.parameters())
 
 
-def load_members(hybrid: Hybrid, run: Run, given: str | None = None) -> tuple[Path, dict[str, Any]]:
+def load_members(hybrid: Hybrid, run: StrategyRun, given: str | None = None) -> tuple[Path, dict[str, Any]]:
     """Load the encoders of a hybrid: a `given` model.pt, or those of runs of their own.
 
     Returns:

@@ -13,7 +13,7 @@ from hybrid_seq_gnn.limits import AtLeast1
 from hybrid_seq_gnn.training.joint import Joint
 from hybrid_seq_gnn.training.post_hoc import PostHoc, can_be_fitted
 from hybrid_seq_gnn.training.settings import ValidUsers
-from hybrid_seq_gnn.training.strategy import Outcome, Run, Strategy
+from hybrid_seq_gnn.training.strategy import Outcome, Strategy, StrategyRun
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Quick(PostHoc):
     def starts(self, model: nn.Module) -> bool:
         return not can_be_fitted(model)
 
-    def __call__(self, run: Run) -> Outcome:
+    def __call__(self, run: StrategyRun) -> Outcome:
         return super().__call__(run) if can_be_fitted(run.model) else Joint.__call__(self, run)  # type: ignore[arg-type]
 
     def conclude(self, results: dict[str, Any], folder: Path) -> None:

@@ -22,7 +22,7 @@ NO_REFIT = "evaluation.refit=true works with training=post_hoc and training=join
 
 
 @runtime_checkable
-class Run(Protocol):
+class StrategyRun(Protocol):
     """What a strategy may use of a run, implemented by `run.run.Run`.
 
     Attributes:
@@ -91,7 +91,7 @@ class Strategy(TrainingSettings):
         """Whether this strategy trains all of the model, which then may set its first weights; see `Encoder`."""
         return True
 
-    def __call__(self, run: Run) -> Outcome:
+    def __call__(self, run: StrategyRun) -> Outcome:
         """Train the run's model, in place."""
         raise TypeError(f"{type(self).__name__} has no method __call__(run), which trains the model.")
 
@@ -100,7 +100,7 @@ class Strategy(TrainingSettings):
         if type(self).refit is Strategy.refit:
             raise UserError(NO_REFIT)
 
-    def refit(self, run: Run, first: Path) -> Outcome:
+    def refit(self, run: StrategyRun, first: Path) -> Outcome:
         """Train the run's model on everything before the test, as the run in the folder `first` was trained."""
         raise UserError(NO_REFIT)
 
@@ -108,7 +108,7 @@ class Strategy(TrainingSettings):
         """Called after all results are written. A UserError raised here makes the run fail."""
 
 
-def stage_of(run: Run, model: nn.Module, loss: nn.Module, name: str = "") -> Stage:
+def stage_of(run: StrategyRun, model: nn.Module, loss: nn.Module, name: str = "") -> Stage:
     """A stage that trains `model`, the run's model or a part of it; `name` distinguishes its files.
 
     A stage with a name writes its records to NAME_metrics.jsonl, and the run's logger does not see them.

@@ -17,7 +17,7 @@ from hybrid_seq_gnn.negatives.uniform import Uniform
 from hybrid_seq_gnn.training import checkpoint, distributed
 from hybrid_seq_gnn.training.fusion_fit import check_chosen
 from hybrid_seq_gnn.training.loop import train
-from hybrid_seq_gnn.training.strategy import Outcome, Run, Strategy, stage_of
+from hybrid_seq_gnn.training.strategy import Outcome, Strategy, StrategyRun, stage_of
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class TwoStage(Strategy):
             )
         return GraphSide(model)
 
-    def __call__(self, run: Run) -> Outcome:
+    def __call__(self, run: StrategyRun) -> Outcome:
         """Train the run's model, in place.
 
         Raises:
@@ -81,7 +81,7 @@ class TwoStage(Strategy):
         log.info("stage 2 of 2: the hybrid, with the graph side %s", "frozen" if self.freeze else "trained further")
         return Outcome(train(stage_of(run, run.model, run.loss), self), {"graph": record})
 
-    def train_side(self, side: GraphSide, path: Path, run: Run) -> dict[str, Any]:
+    def train_side(self, side: GraphSide, path: Path, run: StrategyRun) -> dict[str, Any]:
         """Run the first stage and save the weights to `path`. Returns a record for results.json."""
         log.info("stage 1 of 2: the graph side alone, BPR, %d epochs", self.graph_epochs)
         loss = BPR(Uniform(run.measure.prepared.sequences, run.measure.prepared.split, num_negatives=1)).to(run.device)
@@ -102,7 +102,7 @@ class TwoStage(Strategy):
         return record
 
 
-def load(side: GraphSide, path: Path, run: Run, identity: str | None) -> dict[str, Any]:
+def load(side: GraphSide, path: Path, run: StrategyRun, identity: str | None) -> dict[str, Any]:
     """Load a trained graph side from a file; if `identity` is given, it must be that of the run in the file."""
     if not path.exists():
         raise UserError(f"training.graph_checkpoint={path}: there is no such file; expected graph.pt of a run folder.")

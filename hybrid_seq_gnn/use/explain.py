@@ -82,15 +82,15 @@ def explain(trained: Trained, histories: Histories, items: np.ndarray, most: int
     alpha: np.ndarray | None = None
     share = np.full(shape, np.nan, dtype=np.float32)
     reasons, weights = np.zeros((*shape, most), dtype=np.int64), np.zeros((*shape, most), dtype=np.float32)
-    speaking = speaker(trained.model)
+    contributions = contributions_of(trained.model)
     for rows, batch, _ in batches(trained, histories):
         chosen = torch.from_numpy(items[rows]).to(trained.device)
         with evaluating(trained.model):
             found: Scores = trained.model.next_item_scores(batch)  # type: ignore[operator]
-            told = share_of(trained.model, found, chosen).masked_fill(chosen == 0, torch.nan)
-            share[rows] = told.float().cpu().numpy()
-            if speaking is not None:
-                best = strongest(*speaking(batch, chosen), most)
+            seq_share = share_of(trained.model, found, chosen).masked_fill(chosen == 0, torch.nan)
+            share[rows] = seq_share.float().cpu().numpy()
+            if contributions is not None:
+                best = strongest(*contributions(batch, chosen), most)
                 width = best[0].shape[-1]
                 reasons[rows, :, :width], weights[rows, :, :width] = (part.cpu().numpy() for part in best)
         if found.alpha is not None:
@@ -113,8 +113,8 @@ def because(reasons: np.ndarray, weights: np.ndarray, name: Callable[[int], str]
         'Titanic (0.42), Alien (0.13)'
     """
     pairs = zip(reasons.tolist(), weights.tolist(), strict=True)
-    told = [f"{name(item)} ({weight:.2f})" for item, weight in pairs if item and weight >= 0.005]
-    return ", ".join(told[:MOST])
+    texts = [f"{name(item)} ({weight:.2f})" for item, weight in pairs if item and weight >= 0.005]
+    return ", ".join(texts[:MOST])
 
 
 def share_of(model: nn.Module, found: Scores, items: Int[Tensor, "B K"]) -> Float[Tensor, "B K"]:
@@ -148,20 +148,20 @@ def embedding_sides(model: Hybrid, found: DotScores) -> tuple[Float[Tensor, "B N
     return query @ seq.T, query @ graph.T
 
 
-Speaker = Callable[
+Contributions = Callable[
     [Batch, Int[Tensor, "B K"]], tuple[Int[Tensor, "B E"], Float[Tensor, "B K E"]]
-]  # the latest events, latest first, 0 before the first one; how much each speaks for each item
+]  # the latest events, latest first, 0 before the first one; how much each contributes to each item
 
 
-def speaker(model: nn.Module) -> Speaker | None:
-    """What events of a history say in a model; None where that cannot be told from single events."""
+def contributions_of(model: nn.Module) -> Contributions | None:
+    """How to tell what each event of a history contributes; None where that cannot be told from single events."""
     if isinstance(model, EASE):
-        return counted(lambda i, j: model.weights[i, j], model.recency)
+        return from_history(lambda i, j: model.weights[i, j], model.recency)
     if isinstance(model, ItemKNN):
-        return counted(lambda i, j: model.similar[i, j], model.recency)
+        return from_history(lambda i, j: model.similar[i, j], model.recency)
     if isinstance(model, Markov):
         follows = edges(*model.follows.edges(), model.follows.get_buffer("value"), model.size)
-        return counted(lambda i, j: follows(j, i), model.recency)
+        return from_history(lambda i, j: follows(j, i), model.recency)
     if not isinstance(model, Hybrid):
         return None
     gnn: object = model.gnn
@@ -177,41 +177,41 @@ def speaker(model: nn.Module) -> Speaker | None:
     return from_graph(lambda i, j: weight(i, j) + weight(j, i))
 
 
-Weight = Callable[[Tensor, Tensor], Tensor]  # of the pairs of two arrays of items, which broadcast
+PairWeight = Callable[[Tensor, Tensor], Tensor]  # of the pairs of two arrays of items, which broadcast
 
 
-def counted(weight: Weight, recency: float) -> Speaker:
+def from_history(weight: PairWeight, recency: float) -> Contributions:
     """A model whose score is a sum over the items of a history, each weighed by its latest event."""
 
-    def speak(batch: Batch, items: Tensor) -> tuple[Tensor, Tensor]:
+    def contributions(batch: Batch, items: Tensor) -> tuple[Tensor, Tensor]:
         events = latest(batch, batch.items.shape[1])
         steps = torch.arange(events.shape[1], device=events.device)
         value = weight(events.unsqueeze(1), items.unsqueeze(2)) * recency**steps
         earlier = runs(events)[1] | (events == 0)
         return events, value.masked_fill(earlier.unsqueeze(1), 0.0).clamp(min=0)
 
-    return speak
+    return contributions
 
 
-def from_graph(weight: Weight) -> Speaker:
+def from_graph(weight: PairWeight) -> Contributions:
     """The edges between items and the latest events."""
 
-    def speak(batch: Batch, items: Tensor) -> tuple[Tensor, Tensor]:
+    def contributions(batch: Batch, items: Tensor) -> tuple[Tensor, Tensor]:
         events = latest(batch, LAST)
         return events, weight(events.unsqueeze(1), items.unsqueeze(2))
 
-    return speak
+    return contributions
 
 
-def from_memory(memory: Evidence) -> Speaker:
+def from_memory(memory: Evidence) -> Contributions:
     """What a memory says of its own reasons."""
 
-    def speak(batch: Batch, items: Tensor) -> tuple[Tensor, Tensor]:
+    def contributions(batch: Batch, items: Tensor) -> tuple[Tensor, Tensor]:
         events, count = latest(batch, memory.last), items.shape[1]
-        told = memory.reasons(events.repeat_interleave(count, dim=0), items.clamp(min=1).flatten())
-        return events, told.view(len(events), count, -1)
+        weights = memory.reasons(events.repeat_interleave(count, dim=0), items.clamp(min=1).flatten())
+        return events, weights.view(len(events), count, -1)
 
-    return speak
+    return contributions
 
 
 def probability(memory: Evidence, events: Int[Tensor, "B 1 E"], items: Int[Tensor, "B K 1"]) -> Float[Tensor, "B K E"]:
@@ -221,7 +221,7 @@ def probability(memory: Evidence, events: Int[Tensor, "B 1 E"], items: Int[Tenso
     return count.view(len(items), items.shape[1], -1)
 
 
-def edges(row: Int[Tensor, "G"], column: Int[Tensor, "G"], value: Float[Tensor, "G"], size: int) -> Weight:
+def edges(row: Int[Tensor, "G"], column: Int[Tensor, "G"], value: Float[Tensor, "G"], size: int) -> PairWeight:
     """The value of the edges from i to j, 0 where there is none. Padding has no edge."""
     key, order = (row * size + column).sort()
     value = value[order]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid_seq_gnn.data.layout import Layout
+from hybrid_seq_gnn.data.layout import FileLayout
 from hybrid_seq_gnn.data.quotes import quote_within
 from hybrid_seq_gnn.data.recbole import RecBole
 from tests.data.test_real_files import HEADER, refused, table
@@ -41,7 +41,7 @@ def test_with_fields_of_several_lines_good_quotes_are_read(tmp_path):
 def test_a_quote_is_within_a_field_as_an_expression_finds_it(text):
     for one in ",;\t":
         expected = re.search(rf'[^{one}\r\n]"[^{one}\r\n"]', text) is not None
-        assert quote_within(text.encode(), Layout(one, {})) == expected
+        assert quote_within(text.encode(), FileLayout(one, {})) == expected
 
 
 @pytest.mark.parametrize("item", ['"Heroes" (live)', '"Heroes""" x', '"" x'])

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from hybrid_seq_gnn.data.batches import Batch
 from hybrid_seq_gnn.model.dropout import Dropout
-from hybrid_seq_gnn.model.layers import QUERIES, ROWS, Block, Layout
+from hybrid_seq_gnn.model.layers import QUERIES, ROWS, AttentionLayout, Block
 
 WIDTH, HEADS = 8, 2
 SIZES = [5, 1, 9, 9, 2, 7] * ROWS  # six groups, the last one of short histories only
@@ -41,7 +41,7 @@ def test_attention_in_groups_equals_one_history_at_a_time_in_value_and_gradient(
     torch.manual_seed(0)
     block = Block(WIDTH, HEADS, 0.0, WIDTH).double()
     x = torch.randn(sum(sizes), WIDTH, dtype=torch.float64, requires_grad=True)
-    layout = Layout(batch_of(sizes), causal)
+    layout = AttentionLayout(batch_of(sizes), causal)
     if device == "gpu":
         layout.as_one()
     assert len(layout.groups) == groups
@@ -61,7 +61,7 @@ def test_the_block_in_ranking_is_the_whole_block(sizes, heads):
     torch.manual_seed(0)
     block = Block(WIDTH, heads, 0.0, WIDTH).double()
     torch.nn.init.normal_(block.qkv.bias)
-    x, layout = torch.randn(sum(sizes), WIDTH, dtype=torch.float64), Layout(batch_of(sizes))
+    x, layout = torch.randn(sum(sizes), WIDTH, dtype=torch.float64), AttentionLayout(batch_of(sizes))
     assert torch.allclose(block.ranking(x, layout), block(x, layout))
 
 
@@ -71,7 +71,7 @@ def test_the_block_at_the_latest_positions_is_the_whole_block_there(sizes):
     block = Block(WIDTH, HEADS, 0.3, WIDTH).double().eval()
     torch.nn.init.normal_(block.qkv.bias)
     x = torch.randn(sum(sizes), WIDTH, dtype=torch.float64)
-    layout = Layout(batch_of(sizes))
+    layout = AttentionLayout(batch_of(sizes))
     assert torch.allclose(block.at_last(x, layout), block(x, layout)[layout.batch.last])
 
 
