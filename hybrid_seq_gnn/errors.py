@@ -63,7 +63,7 @@ def end(error: BaseException, message: str | None) -> NoReturn:
     sys.exit(f"error: {message}")
 
 
-def in_words(error: BaseException, setting: str = "--output") -> str | None:
+def message_of(error: BaseException, setting: str = "--output") -> str | None:
     """One message for an error that users can do something about; None for any other.
 
     Args:

@@ -88,7 +88,7 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def shown(path: Path) -> str:
+def short_path(path: Path) -> str:
     """The path relative to the working directory if it lies inside, else the path as it is."""
     folder = Path.cwd()
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)

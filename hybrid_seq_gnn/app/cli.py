@@ -19,8 +19,8 @@ from hybrid_seq_gnn.app.arguments import MULTIRUN, Command, last_of_each
 from hybrid_seq_gnn.app.help import help_text
 from hybrid_seq_gnn.app.processes import one_of_several
 from hybrid_seq_gnn.app.run_folder import remove_if_refused
-from hybrid_seq_gnn.errors import end, in_words, printable
-from hybrid_seq_gnn.files import package_folder, shown
+from hybrid_seq_gnn.errors import end, message_of, printable
+from hybrid_seq_gnn.files import package_folder, short_path
 from hybrid_seq_gnn.output import keep_output
 
 HYDRA_MAY_CREATE = ("logging.*", "hybrid_seq_gnn.app.run_folder.*")
@@ -63,7 +63,7 @@ def job_of(config: DictConfig, watch: Callable[[list[dict[str, Any]]], None] | N
 
     settings = HydraConfig.get()
     overrides = list(settings.overrides.task)
-    whole = checked(plain(config), overrides)
+    whole = checked(as_dict(config), overrides)
     warn_unused(whole, overrides)
     if watch is None:  # the plan of a sweep has done so
         rehearse(whole)
@@ -73,11 +73,11 @@ def job_of(config: DictConfig, watch: Callable[[list[dict[str, Any]]], None] | N
     with chdir(settings.runtime.cwd):  # relative paths are those of the command, also with hydra.job.chdir=true
         results = Run(whole, place, Asked(overrides, options, watch))()
     if "config" in results:  # the first of several processes
-        logging.getLogger(__name__).info("\n%s\nwritten to %s", printable(run_table(results)), shown(place))
+        logging.getLogger(__name__).info("\n%s\nwritten to %s", printable(run_table(results)), short_path(place))
     return float(results["best_val_metric"])
 
 
-def plain(config: DictConfig) -> dict[str, Any]:
+def as_dict(config: DictConfig) -> dict[str, Any]:
     """A configuration as plain values, without Hydra's own."""
     held = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     found = OmegaConf.to_container(held, resolve=True)
@@ -117,7 +117,7 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
         from hybrid_seq_gnn.app.compose_errors import explain_composition
 
         return explain_composition(error, arguments)
-    return in_words(error, "hydra.sweep.dir" if MULTIRUN & set(arguments) else "hydra.run.dir")
+    return message_of(error, "hydra.sweep.dir" if MULTIRUN & set(arguments) else "hydra.run.dir")
 
 
 def explain_trial(error: BaseException) -> str:

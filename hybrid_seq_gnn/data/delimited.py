@@ -25,8 +25,8 @@ from hybrid_seq_gnn.data.raw import (
     headed,
     is_text,
     line_feeds,
+    quoted_line,
     readable,
-    shown,
 )
 from hybrid_seq_gnn.errors import UserError
 
@@ -61,7 +61,7 @@ def read_delimited(parts: list[Part], layout: FileLayout) -> Events:
             head = blank_lines(parts[k].raw) + 1 if layout.header else 0
             events = (record for record in split_lines(parts[k], layout) if record[0] > head)
             number, line, _ = next(islice(events, row, None))
-            where, got = f"{where}, line {number}", f", got {shown(line)}"
+            where, got = f"{where}, line {number}", f", got {quoted_line(line)}"
         raise UserError(f"{where}: column {layout.column(error.field)} {error}{got}.") from error
 
 
@@ -157,7 +157,7 @@ def validate(part: Part, layout: FileLayout) -> None:
             formats = "timestamp" in problem and layout.time_format is None
             hint += "; data=table reads dates of other forms with data.time_format." if formats else "."
         if problem:
-            raise UserError(f"{part.name}, line {number}: {problem}, got {shown(line)}. {hint}")
+            raise UserError(f"{part.name}, line {number}: {problem}, got {quoted_line(line)}. {hint}")
 
 
 def split_lines(part: Part, layout: FileLayout) -> Iterator[tuple[int, str, list[str]]]:
@@ -181,6 +181,6 @@ def split_lines(part: Part, layout: FileLayout) -> Iterator[tuple[int, str, list
             before = reader.line_num
     except csv.Error as error:  # "new-line character seen in unquoted field"
         raise UserError(
-            f"{part.name}, line {before + 1}: a carriage return (\\r) stands within the line, {shown(lines[before])}. "
-            "Remove it, or put the field in quotes."
+            f"{part.name}, line {before + 1}: a carriage return (\\r) stands within the line, "
+            f"{quoted_line(lines[before])}. Remove it, or put the field in quotes."
         ) from error

@@ -89,7 +89,7 @@ def encode(column: Column | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if not encoded.num_chunks:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks]).astype(np.int64)
-    return codes, plain(encoded.chunk(0).dictionary)
+    return codes, ids_array(encoded.chunk(0).dictionary)
 
 
 def unfloated(column: Column) -> Column:
@@ -139,11 +139,11 @@ def as_numbers(ids: pa.Array | Column) -> pa.Array | Column | None:
     return numbers if same else None
 
 
-def plain(ids: pa.Array) -> np.ndarray:
+def ids_array(ids: pa.Array) -> np.ndarray:
     """Ids as int64 where every one reads back the same ("7" does, "007" and 2 ** 63 do not), else as text.
 
     Example:
-        >>> plain(pa.array(["7", "12"])).tolist(), plain(pa.array(["7", "012"])).tolist()
+        >>> ids_array(pa.array(["7", "12"])).tolist(), ids_array(pa.array(["7", "012"])).tolist()
         ([7, 12], ['7', '012'])
     """
     if pa.types.is_floating(ids.type):

@@ -37,7 +37,7 @@ def filter_events(events: Events, source: Source) -> tuple[Events, list[str]]:
             "data.duplicates=drop: these data have no times, so an event that is there twice cannot be told from one "
             f"that happened again; set it to keep{column}."
         )
-    if repeats := int((again := repeated(events)).sum()):
+    if repeats := int((again := repeated_events(events)).sum()):
         dropped = source.duplicates == "drop"
         what = "are dropped" if dropped else "are kept; data.duplicates=drop drops them"
         log.append(
@@ -72,7 +72,7 @@ def distinct(codes: np.ndarray) -> int:
     return int(np.count_nonzero(np.bincount(codes)))
 
 
-def repeated(events: Events) -> np.ndarray:
+def repeated_events(events: Events) -> np.ndarray:
     """(events,) whether an earlier row has the same user, item and time; never, where there are no times."""
     if events.timestamp is None:
         return np.zeros(len(events), dtype=bool)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hybrid_seq_gnn.data.raw import ICONV, PARQUET, Part, decoded, headed, is_text, readable, shown
+from hybrid_seq_gnn.data.raw import ICONV, PARQUET, Part, decoded, headed, is_text, quoted_line, readable
 from hybrid_seq_gnn.errors import UserError
 
 UNIT = "\x1f"  # stands in for separators of several bytes, which Arrow does not know
@@ -144,9 +144,9 @@ def check_skipped(part: Part, layout: FileLayout, first: Part) -> None:
     value = any(VALUE.fullmatch(fields[k]) for k in places if k < len(fields)) and not numbered(fields)
     if value or fields != header(first, layout.separator):
         raise UserError(
-            f"{part.name}: data.header=true passes over its first line, {shown(layout.separator.join(fields))}, which "
-            f"{'looks like an event' if value else f'is not that of {first.name}'}. Leave out data.header, and remove "
-            "the header of the files that have one: tail -n +2 OLD > NEW."
+            f"{part.name}: data.header=true passes over its first line, {quoted_line(layout.separator.join(fields))}, "
+            f"which {'looks like an event' if value else f'is not that of {first.name}'}. Leave out data.header, and "
+            "remove the header of the files that have one: tail -n +2 OLD > NEW."
         )
 
 

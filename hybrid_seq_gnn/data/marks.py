@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hybrid_seq_gnn.data.events import Events
-from hybrid_seq_gnn.data.raw import Part, shown, text_lines
+from hybrid_seq_gnn.data.raw import Part, quoted_line, text_lines
 from hybrid_seq_gnn.errors import UserError
 
 BETWEEN = ",;|:"
@@ -24,8 +24,8 @@ def check_marks(events: Events, content: list[Part]) -> None:
             if advice := marks(line):
                 if_meant = "If the signs belong to the ids, set data.separator to what stands between them."
                 raise UserError(
-                    f"{part.name}, line {number}: expected white space alone between ids, got {shown(line)}. {advice} "
-                    f"{if_meant}"
+                    f"{part.name}, line {number}: expected white space alone between ids, got {quoted_line(line)}. "
+                    f"{advice} {if_meant}"
                 )
 
 

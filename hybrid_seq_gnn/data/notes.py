@@ -110,7 +110,7 @@ def newest_first(events: Events) -> bool:
 def repeated_targets(sequences: Sequences, split: Split, duplicates: str) -> list[str]:
     """A line where more than a tenth of the held-out items are among the events before them."""
     at = targets(sequences, split)
-    share = float(repeated(sequences, split).mean()) if len(at) else 0.0
+    share = float(repeats_history(sequences, split).mean()) if len(at) else 0.0
     if share <= MOST_REPEATS:
         return []
     said = f"warning: {100 * share:.0f} % of the held-out items are in the user's history already"
@@ -125,7 +125,7 @@ def repeated_targets(sequences: Sequences, split: Split, duplicates: str) -> lis
     ]
 
 
-def repeated(sequences: Sequences, split: Split) -> np.ndarray:
+def repeats_history(sequences: Sequences, split: Split) -> np.ndarray:
     """Whether each test target is among the events before it."""
     users = np.flatnonzero(split.test > 0)
     target = np.zeros(sequences.num_users, dtype=sequences.items.dtype)

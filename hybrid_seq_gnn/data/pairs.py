@@ -9,7 +9,7 @@ import numpy as np
 
 from hybrid_seq_gnn.data.events import Events, events
 from hybrid_seq_gnn.data.marks import check_marks
-from hybrid_seq_gnn.data.raw import Part, headed, shown, text_lines
+from hybrid_seq_gnn.data.raw import Part, headed, quoted_line, text_lines
 from hybrid_seq_gnn.data.source import Source, tab
 from hybrid_seq_gnn.errors import UserError
 
@@ -37,7 +37,7 @@ class Pairs(Source):
                 if len(fields) != 2 or not all(fields):
                     hint = "data=sequences reads a line a user, data=table columns by name."
                     raise UserError(
-                        f"{part.name}, line {number}: expected user item, got {shown(line)}. {hint}{headed(line)}"
+                        f"{part.name}, line {number}: expected user item, got {quoted_line(line)}. {hint}{headed(line)}"
                     )
                 rows.append(fields)
         table = np.array(rows, dtype=object).reshape(-1, 2)

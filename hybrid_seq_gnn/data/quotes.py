@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from hybrid_seq_gnn.data.layout import FileLayout, fields_of
-from hybrid_seq_gnn.data.raw import decoded, line_feeds, shown
+from hybrid_seq_gnn.data.raw import decoded, line_feeds, quoted_line
 from hybrid_seq_gnn.errors import UserError
 
 NONE = "data.quotes=none (quotes are ordinary characters)"
@@ -127,5 +127,5 @@ def lines_with(pattern: re.Pattern[bytes], text: bytes) -> Iterator[tuple[int, b
 
 def broken(name: str, number: int, problem: str, line: str, layout: FileLayout, hint: str) -> UserError:
     """The error."""
-    line = shown(line.replace(layout.delimiter, layout.separator))
+    line = quoted_line(line.replace(layout.delimiter, layout.separator))
     return UserError(f"{name}, line {number}: {problem}, {line}. Fix it. {layout.advice('quotes', hint)}")

@@ -192,7 +192,7 @@ def text_lines(part: Part) -> Iterator[tuple[int, str]]:
             try:
                 text = line.decode()
             except UnicodeDecodeError:
-                got = shown(decoded(line))
+                got = quoted_line(decoded(line))
                 raise UserError(f"{part.name}, line {number}: {NO_TEXT}, got {got}. {ICONV.format('latin1')}") from None
             yield number, text
 
@@ -222,7 +222,7 @@ def is_text(text: str) -> bool:
     return re.search("[\udc80-\udcff]", text) is None
 
 
-def shown(line: str) -> str:
+def quoted_line(line: str) -> str:
     """A line in a message: control characters and bytes that are no text escaped, and not too long."""
     line = line if len(line) <= 120 else f"{line[:120]}…"
     return re.sub(r"\\udc([89a-f].)", r"\\x\1", repr(line))

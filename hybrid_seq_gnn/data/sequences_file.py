@@ -6,7 +6,7 @@ import numpy as np
 
 from hybrid_seq_gnn.data.events import Events, events
 from hybrid_seq_gnn.data.marks import check_marks
-from hybrid_seq_gnn.data.raw import Part, headed, shown, text_lines
+from hybrid_seq_gnn.data.raw import Part, headed, quoted_line, text_lines
 from hybrid_seq_gnn.data.source import Source, tab
 from hybrid_seq_gnn.errors import UserError
 
@@ -37,10 +37,12 @@ class SequencesFile(Source):
                     fields.pop()
                 if not all(fields):
                     hint = "Fill it, or leave out data.separator, if white space separates."
-                    raise UserError(f"{part.name}, line {number}: a field is empty, got {shown(line)}. {hint}")
+                    raise UserError(f"{part.name}, line {number}: a field is empty, got {quoted_line(line)}. {hint}")
                 if len(fields) == 1:
                     hint = f"Set data.separator if the file uses another one.{headed(line)}"
-                    raise UserError(f"{part.name}, line {number}: expected user item item …, got {shown(line)}. {hint}")
+                    raise UserError(
+                        f"{part.name}, line {number}: expected user item item …, got {quoted_line(line)}. {hint}"
+                    )
                 if not fields:
                     continue
                 user, *history = fields
@@ -50,7 +52,7 @@ class SequencesFile(Source):
                     name, first = seen[user]
                     there = f"line {first}" if name == part.name else f"line {first} of {name}"
                     raise UserError(
-                        f"{part.name}, line {number}: user {shown(user)} has a line already, {there}.{hint}"
+                        f"{part.name}, line {number}: user {quoted_line(user)} has a line already, {there}.{hint}"
                     )
                 seen[user] = part.name, number
                 lengths.append(len(history))

@@ -11,7 +11,7 @@ from hybrid_seq_gnn.data.columns import alike, check_format, from_columns, place
 from hybrid_seq_gnn.data.delimited import read_delimited
 from hybrid_seq_gnn.data.events import Events, UnreadableColumn
 from hybrid_seq_gnn.data.layout import FileLayout, Quotes, check_columns
-from hybrid_seq_gnn.data.raw import PARQUET, Part, shown
+from hybrid_seq_gnn.data.raw import PARQUET, Part, quoted_line
 from hybrid_seq_gnn.data.source import Source, tab
 from hybrid_seq_gnn.errors import UserError, reading
 
@@ -97,7 +97,7 @@ def read_parquet(parts: list[Part], layout: FileLayout, max_bytes: int) -> Event
                 raise UserError(f"{part.name} unpacks to more than data.max_bytes={max_bytes:,}.")
             table = file.read(list(dict.fromkeys(layout.columns.values())))
             table.validate(full=True)
-            columns = {field: decoded(table[name]) for field, name in layout.columns.items()}
+            columns = {field: plain_column(table[name]) for field, name in layout.columns.items()}
         for field, column in columns.items():
             row = column.is_null().index(True).as_py() if column.null_count else -1
             if row < 0 and field in ("user", "item") and any(is_kind(column.type) for is_kind in TEXT):
@@ -127,7 +127,7 @@ def unreadable(error: UnreadableColumn, parts: list[Part], tables: list[pa.Table
     k, row = place_of(error, tables, layout.time_format)
     where, got = parts[k].name, ""
     if row is not None:
-        where, got = f"{where}, row {row + 1}", f", got {shown(str(tables[k][error.field][row].as_py()))}"
+        where, got = f"{where}, row {row + 1}", f", got {quoted_line(str(tables[k][error.field][row].as_py()))}"
     return UserError(f"{where}: column {layout.column(error.field)} {error}{got}.")
 
 
@@ -148,7 +148,7 @@ def size_of(file: pq.ParquetFile, columns: int) -> int:
     return int(max(pages, about.num_rows * columns * NUMBER))
 
 
-def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A column without dictionaries, long or viewed strings, and extension types such as UUIDs."""
     if isinstance(column.type, pa.BaseExtensionType):
         column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)

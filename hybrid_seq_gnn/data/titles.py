@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from hybrid_seq_gnn.data.events import UnreadableColumn, encode, text_of
 from hybrid_seq_gnn.data.layout import fields_of
-from hybrid_seq_gnn.data.raw import PARQUET, Part, read_bytes, shown
-from hybrid_seq_gnn.data.table import decoded
+from hybrid_seq_gnn.data.raw import PARQUET, Part, quoted_line, read_bytes
+from hybrid_seq_gnn.data.table import plain_column
 from hybrid_seq_gnn.errors import UserError, reading
 from hybrid_seq_gnn.files import expanded
 
@@ -99,7 +99,7 @@ def parquet_rows(part: Part) -> Iterator[tuple[str, str]]:
         names = file.schema_arrow.names
         chosen = [names[k] for k in places(names, part.name)]
         table = file.read(chosen)
-        item, title = (decoded(table[name]) for name in chosen)
+        item, title = (plain_column(table[name]) for name in chosen)
         there = pc.and_(item.is_valid(), title.is_valid())
         titles = title.filter(there).to_pylist()
         try:
@@ -133,7 +133,7 @@ def plain_rows(part: Part, text: str, separator: str) -> Iterator[tuple[str, str
             item, *rest = line.split(separator)
             log = len(rest) > 2 and all(part.isdecimal() for part in (item, *rest))  # user::item::rating::timestamp
             if not item or not rest or log:
-                raise UserError(f"{part.name}, line {number}: expected item{separator}title, got {shown(line)}.")
+                raise UserError(f"{part.name}, line {number}: expected item{separator}title, got {quoted_line(line)}.")
             yield item, rest[0]
 
 
@@ -149,7 +149,7 @@ def table_rows(part: Part, text: str, separator: str) -> Iterator[tuple[str, str
                 yield fields[item], fields[title]
             elif fields and names is not None:
                 if len(fields) != len(names) or not fields[item]:
-                    wrong = f"expected {separator.join(names)}, got {shown(separator.join(fields))}"
+                    wrong = f"expected {separator.join(names)}, got {quoted_line(separator.join(fields))}"
                     raise UserError(f"{part.name}, line {start}: {wrong}. Quote titles that hold a separator.")
                 yield fields[item], fields[title]
             start = lines.line_num + 1
@@ -164,7 +164,9 @@ def places(names: list[str], where: str) -> tuple[int, int]:
         UserError: there are fewer than two columns, they are no names, or they are those of a log of events.
     """
     if len(names) < 2 or re.fullmatch(r"-?\d+", names[0].strip()):
-        raise UserError(f"{where}: expected a header with the columns item and title, got {shown(','.join(names))}.")
+        raise UserError(
+            f"{where}: expected a header with the columns item and title, got {quoted_line(','.join(names))}."
+        )
     item = names.index("item") if "item" in names else int(names[0] == "title")
     title = names.index("title") if "title" in names else int(item == 0)
     for what, column in (("item", names[item]), ("title", names[title])):

@@ -5,11 +5,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hybrid_seq_gnn.errors import UserError, in_words
+from hybrid_seq_gnn.errors import UserError, message_of
 from hybrid_seq_gnn.export.check import check
-from hybrid_seq_gnn.export.models import Best, plain
+from hybrid_seq_gnn.export.models import Best, traceable
 from hybrid_seq_gnn.export.write import require_packages, runner, traced, write
-from hybrid_seq_gnn.files import atomic, shown
+from hybrid_seq_gnn.files import atomic, short_path
 from hybrid_seq_gnn.use.load import Trained, choose, load_trained
 
 FORMAT = {
@@ -34,11 +34,11 @@ def run(args: argparse.Namespace) -> str:
     trained = load_trained(choose(args.paths), "cpu")
     if args.k > trained.num_items:
         raise UserError(f"--k {args.k}: expected a whole number from 1 to {trained.num_items}, the number of items.")
-    module = Best(plain(trained.model), args.k).eval().requires_grad_(False)
+    module = Best(traceable(trained.model), args.k).eval().requires_grad_(False)
     try:
         return export(trained, module, args.out)
     except OSError as error:
-        raise UserError(in_words(error, "--out")) from error
+        raise UserError(message_of(error, "--out")) from error
 
 
 def export(trained: Trained, module: Best, out: Path) -> str:
@@ -53,8 +53,8 @@ def export(trained: Trained, module: Best, out: Path) -> str:
         words.write_text(vocabulary, "utf-8")
         size = file.stat().st_size
     return (
-        f"the same top {module.k} as {shown(trained.folder)} for {checked.histories} of {checked.histories} histories "
-        f"({checked.kind})\nwritten to {shown(out)}, {size / 1e6:.1f} MB, and {shown(beside)}"
+        f"the same top {module.k} as {short_path(trained.folder)} for {checked.histories} of {checked.histories} "
+        f"histories ({checked.kind})\nwritten to {short_path(out)}, {size / 1e6:.1f} MB, and {short_path(beside)}"
     )
 
 

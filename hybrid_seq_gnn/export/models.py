@@ -66,7 +66,7 @@ class PlainHybrid(Hybrid):
         return item_scores(query.unsqueeze(0), self.table, self.encoder.cosine)
 
 
-def plain(model: nn.Module) -> Any:
+def traceable(model: nn.Module) -> Any:
     """The model in a form that can be traced.
 
     Raises:
@@ -95,7 +95,7 @@ class Best(nn.Module):
     """The k best items for one history.
 
     Args:
-        model: as `plain` gives it.
+        model: as `traceable` gives it.
         k: number of items.
 
     Shape:

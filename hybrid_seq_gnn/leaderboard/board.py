@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hybrid_seq_gnn.evaluation.groups import LengthGroups
 from hybrid_seq_gnn.evaluation.metrics import METRIC, METRICS
-from hybrid_seq_gnn.files import shown, write_text
+from hybrid_seq_gnn.files import short_path, write_text
 from hybrid_seq_gnn.results.labels import Number, number, spread, value_in_words, words
 from hybrid_seq_gnn.results.load import by_number
 from hybrid_seq_gnn.results.runs import HEADLINE, FinishedRun, by_group, read_run
@@ -221,16 +221,16 @@ def best(lines: Sequence[Sequence[Row]], keys: Sequence[str], aim: str) -> str:
         measured = [each for each in lines if all(row[column] is not None for row in each)]
         if measured:
             top = max(measured, key=lambda each: mean(row[column] for row in each))
-            found.append(f"- {group}: {in_words(top[0], keys)} ({number(mean(row[column] for row in top))})")
+            found.append(f"- {group}: {row_in_words(top[0], keys)} ({number(mean(row[column] for row in top))})")
     return "\n".join(found)
 
 
-def in_words(row: Row, keys: Sequence[str]) -> str:
+def row_in_words(row: Row, keys: Sequence[str]) -> str:
     return words([(key, row[key]) for key in keys if row[key] is not None])
 
 
 def without_result(row: Row, keys: Sequence[str]) -> str:
-    point, error = in_words(row, keys), row["error"]
+    point, error = row_in_words(row, keys), row["error"]
     return f"- {row['folder']}{f' ({point})' if point else ''}{f': {error}' if error else ''}"
 
 
@@ -251,5 +251,5 @@ def write(entries: Sequence[Entry], folder: Path, objectives: Sequence[str] = OB
             written.append(name)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            log.warning("cannot write %s: %s. The runs are not affected.", shown(folder / name), reason)
-    return f"{text}\n\nwritten to {shown(folder)}/{' and '.join(written)}" if written else text
+            log.warning("cannot write %s: %s. The runs are not affected.", short_path(folder / name), reason)
+    return f"{text}\n\nwritten to {short_path(folder)}/{' and '.join(written)}" if written else text

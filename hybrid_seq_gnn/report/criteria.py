@@ -49,7 +49,7 @@ class Criterion:
         if self.says:
             return self.says
         whom = "all users" if self.group == OVERALL else f"{self.group} histories"
-        other = f"the best of {in_words(self.against)}" if self.against else "the baseline"
+        other = f"the best of {settings_in_words(self.against)}" if self.against else "the baseline"
         what = f"{self.metric} of {whom}"
         asks = {
             f"{what} > {self.above}": self.above,
@@ -57,9 +57,9 @@ class Criterion:
             f"{what} more than {100 * (self.relative_above or 0):.1f}% above {other}": self.relative_above,
             f"{what} above {other} with p < {self.p_below}": self.p_below,
             f"at least {counted(self.users_at_least or 0, 'test user')}: {whom}": self.users_at_least,
-            f"tested: {'; '.join(map(in_words, self.tested))}": self.tested or None,
+            f"tested: {'; '.join(map(settings_in_words, self.tested))}": self.tested or None,
         }
-        where = f" (where {in_words(self.where)})" if self.where else ""
+        where = f" (where {settings_in_words(self.where)})" if self.where else ""
         return "; ".join(ask for ask, value in asks.items() if value is not None) + where
 
 
@@ -130,7 +130,7 @@ def criterion(entry: Any, level: str, place: str) -> Criterion:
     return Criterion(level=level, **{**entry, "tested": tuple(tested)})
 
 
-def in_words(settings: Settings) -> str:
+def settings_in_words(settings: Settings) -> str:
     """Settings in the words of the command line; several values with `|`."""
     each = ((key, value if isinstance(value, list) else [value]) for key, value in settings.items())
     return words((key, "|".join(map(value_in_words, values))) for key, values in each)
@@ -161,7 +161,7 @@ def check_one(one: Criterion, facts: Facts) -> Verdict:
 def parts(one: Criterion, found: Configuration | None, facts: Facts) -> Iterator[tuple[str, str]]:
     """Each part of a criterion, in the order of its words: met or not, or not measured, and the number or why not."""
     if one.metric is not None and found is None:
-        yield NOT_MEASURED, f"no finished run{f' with {in_words(one.where)}' if one.where else ''}"
+        yield NOT_MEASURED, f"no finished run{f' with {settings_in_words(one.where)}' if one.where else ''}"
     if one.above is not None and found is not None:
         name = f"{one.metric}/{one.group}"
         value, base = found.mean(name), facts.baseline.mean(name) if facts.baseline else None
@@ -176,7 +176,7 @@ def parts(one: Criterion, found: Configuration | None, facts: Facts) -> Iterator
         yield decided(users >= one.users_at_least), counted(users, "user")
     if one.tested:
         missing = [w for w in one.tested if not any(matches(other.settings, w) for other in facts.configurations)]
-        lacking = f"; not run: {'; '.join(map(in_words, missing))}" if missing else ""
+        lacking = f"; not run: {'; '.join(map(settings_in_words, missing))}" if missing else ""
         yield decided(not missing), f"{len(one.tested) - len(missing)} of {len(one.tested)}{lacking}"
 
 
@@ -184,7 +184,7 @@ def difference_parts(one: Criterion, found: Configuration, facts: Facts) -> Iter
     """The parts about a difference."""
     other = facts.challenger(one.against) if one.against else facts.baseline
     if other is None:
-        yield NOT_MEASURED, f"no finished run with {in_words(one.against)}" if one.against else "no baseline"
+        yield NOT_MEASURED, f"no finished run with {settings_in_words(one.against)}" if one.against else "no baseline"
         return
     numbers = facts.difference(found, other, str(one.metric), one.group)
     if numbers is None or math.isnan(numbers[0]):

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hybrid_seq_gnn.errors import UserError, end, in_words, printable, suggest
+from hybrid_seq_gnn.errors import UserError, end, message_of, printable, suggest
 from hybrid_seq_gnn.limits import refuse_bytes
 from hybrid_seq_gnn.output import keep_output
 from hybrid_seq_gnn.results.labels import value_in_words
@@ -60,7 +60,7 @@ def run(module: str, args: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         sys.exit("\ninterrupted.")
     except Exception as error:
-        end(error, in_words(error, "--out" if hasattr(args, "out") else "--output"))
+        end(error, message_of(error, "--out" if hasattr(args, "out") else "--output"))
 
 
 def names(text: str) -> list[str]:

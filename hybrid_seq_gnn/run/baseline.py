@@ -10,7 +10,7 @@ from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.groups import GROUPS, in_group
 from hybrid_seq_gnn.evaluation.metrics import per_user
 from hybrid_seq_gnn.evaluation.significance import combined_p, gated, paired
-from hybrid_seq_gnn.files import shown
+from hybrid_seq_gnn.files import short_path
 from hybrid_seq_gnn.run.per_user import COLUMNS, NAME, read_per_user
 from hybrid_seq_gnn.run.record import read_results
 
@@ -63,7 +63,7 @@ def compare_with(baseline: Path, folder: Path, seed: int) -> dict[str, Any]:
             row["p_holm"] = p_holm
             row |= {key: None if value != value else float(value) for key, value in row.items() if key != "users"}
     return {
-        "folder": shown(baseline),
+        "folder": short_path(baseline),
         "identity": results.get("identity"),
         "model": str(results["options"].get("model")),
         "best_val_metric": results["best_val_metric"],

@@ -158,7 +158,7 @@ class Run:
             warn_slow_bf16()
         trained = [p for p in (*self.model.parameters(), *self.loss.parameters()) if p.requires_grad]
         self.parameters = sum(p.numel() for p in trained)
-        path = files.shown(self.folder)
+        path = files.short_path(self.folder)
         log.info("model: %s parameters on %s; results go to %s", f"{self.parameters:,}", self.device, path)
         length, batch_size, users = self.model.max_length, self.strategy.batch_size, self.strategy.train_users
         self.windows = TrainingWindows(sequences, split, length, batch_size, users, distributed.share)
@@ -182,7 +182,7 @@ class Run:
         key = address(config, self.prepared.split_hash, self.device.type)
         finished = distributed.broadcast(next(encoders.near(key, self.folder), None))
         if finished is not None:
-            log.info("the run that chose epoch and fusion: %s", files.shown(finished))
+            log.info("the run that chose epoch and fusion: %s", files.short_path(finished))
             return finished
         folder = self.folder / "first"
         if distributed.is_first():
@@ -212,14 +212,14 @@ class Run:
                 encoders.wait_for(self, ahead)
             finished = distributed.broadcast(encoders.find(self, ahead))
         if finished is not None:
-            log.info("the encoder alone: taken from %s", files.shown(finished))
+            log.info("the encoder alone: taken from %s", files.short_path(finished))
             return finished
         config, folder = encoders.config_alone(self.config, ahead), encoders.encoder_folder(self, ahead)
         assert config is not None
         if distributed.is_first():
             folder.mkdir(parents=True, exist_ok=True)
         folder = distributed.broadcast(folder)  # the folder now exists for all processes
-        log.info("training the encoder alone in %s", files.shown(folder))
+        log.info("training the encoder alone in %s", files.short_path(folder))
         asked = [*self.asked.overrides, f"seed={config['seed']}"] if ahead else self.asked.overrides
         options, overrides = encoders.asked_alone(self.asked.options, asked, config)
         with encoders.log_to(folder):

@@ -18,7 +18,7 @@ from optuna.study import StudyDirection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from hybrid_seq_gnn.errors import UserError, reading
-from hybrid_seq_gnn.files import lockable, locked, read_json, shown
+from hybrid_seq_gnn.files import lockable, locked, read_json, short_path
 from hybrid_seq_gnn.run import record
 from hybrid_seq_gnn.run.identity import digest
 from hybrid_seq_gnn.study.queue import COMPLETE, RUNNING, is_alive, whereabouts
@@ -211,8 +211,8 @@ def refuse_folder_of_another(folder: Path, name: str, identity: dict[str, str], 
         other = f"the study {there}" + (f" of study.storage={storage or 'null'}" if there == name else "")
         same = f"study.name={there} goes on with it. " if there != name and known == digest(identity) else ""
         raise UserError(
-            f"{shown(folder)} holds {other}, and this is {f'the study {name}' if there != name else 'another one'}: "
-            f"their runs would be mixed. {same}Give another hydra.sweep.dir, or none."
+            f"{short_path(folder)} holds {other}, and this is {f'the study {name}' if there != name else 'another one'}"
+            f": their runs would be mixed. {same}Give another hydra.sweep.dir, or none."
         )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hybrid_seq_gnn.data.events import events
-from hybrid_seq_gnn.data.notes import missing_ids, repeated, time_span
+from hybrid_seq_gnn.data.notes import missing_ids, repeats_history, time_span
 from hybrid_seq_gnn.data.prepare import prepare
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
@@ -118,6 +118,6 @@ def test_an_item_is_in_the_history_if_it_comes_before_and_by_the_same_user():
     sequences = Sequences(ends, np.concatenate(items), None, np.arange(5), np.arange(1, 10))
     split = Split(*np.array([[1, 1, 1, 1, 1], [-1] * 5, [2, 1, 1, 3, -1]]))
     expected = [items[u][at] in items[u][:at] for u, at in enumerate(split.test) if at > 0]
-    assert repeated(sequences, split).tolist() == expected == [False, False, False, False]
+    assert repeats_history(sequences, split).tolist() == expected == [False, False, False, False]
     split = Split(split.train_end, split.valid, np.array([2, 2, 1, 4, -1]))
-    assert repeated(sequences, split).tolist() == [False, True, False, True]
+    assert repeats_history(sequences, split).tolist() == [False, True, False, True]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hybrid_seq_gnn.data import cache
 from hybrid_seq_gnn.data.events import events
-from hybrid_seq_gnn.data.filters import filter_events, repeated
+from hybrid_seq_gnn.data.filters import filter_events, repeated_events
 from hybrid_seq_gnn.data.pairs import Pairs
 from hybrid_seq_gnn.data.prepare import from_disk, prepare
 from hybrid_seq_gnn.data.sequences import by_user
@@ -49,7 +49,7 @@ def test_sequences_equal_a_slow_stable_sort(rows):
 def test_an_event_repeats_where_an_earlier_row_is_the_same(rows):
     user, item, time = (np.array(column) for column in zip(*rows, strict=True))
     expected = [row in rows[:k] for k, row in enumerate(rows)]
-    assert repeated(events(user, item, timestamp=time)).tolist() == expected
+    assert repeated_events(events(user, item, timestamp=time)).tolist() == expected
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.booleans()), min_size=1, max_size=40))

@@ -13,7 +13,7 @@ import pytest
 from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.export import command
 from hybrid_seq_gnn.export.__main__ import main
-from hybrid_seq_gnn.export.models import Best, plain
+from hybrid_seq_gnn.export.models import Best, traceable
 from hybrid_seq_gnn.export.write import PACKAGES, runner, traced, write
 from hybrid_seq_gnn.model.item_knn import ItemKNN
 from hybrid_seq_gnn.use.histories import Histories
@@ -77,7 +77,7 @@ def test_both_files_recommend_what_the_run_does(name, tmp_path):
     succeed(*SETTINGS[name], f"hydra.run.dir={tmp_path / 'run'}", cwd=tmp_path)
     trained = load_trained(choose(tmp_path / "run"), "cpu")
     histories, k = histories_of(trained), 12
-    program = traced(Best(plain(trained.model), k).eval().requires_grad_(False), trained.max_length)
+    program = traced(Best(traceable(trained.model), k).eval().requires_grad_(False), trained.max_length)
     (expected,) = recommend(trained, histories, k + 1)
     (with_seen,) = recommend(trained, histories, k + 1, include_seen=True)
     for ending in (".pt2", ".onnx"):
@@ -174,7 +174,7 @@ def test_a_model_that_changes_one_of_ours_is_not_exported_as_ours():
 
     sequences = make_sequences([6, 9, 12])
     with pytest.raises(UserError, match="Other cannot be exported"):
-        plain(Other(sequences, leave_last_two_out(sequences)))
+        traceable(Other(sequences, leave_last_two_out(sequences)))
 
 
 def test_what_is_typed_wrong_is_said(finished, tmp_path, monkeypatch):

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from hybrid_seq_gnn.report.criteria import LEVELS, Criterion, check_one, criterion, in_words, read
+from hybrid_seq_gnn.report.criteria import LEVELS, Criterion, check_one, criterion, read, settings_in_words
 from hybrid_seq_gnn.report.facts import Facts, matches
 from hybrid_seq_gnn.results.configurations import Configuration
 from tests.conftest import ROOT
@@ -124,7 +124,7 @@ def test_what_was_found_comes_in_the_order_of_the_words():
 
 
 def test_settings_are_in_the_words_of_the_command_line():
-    assert in_words({"model.tied": True, "graph.top_k": None, "fusion": ["fixed", False]}) == (
+    assert settings_in_words({"model.tied": True, "graph.top_k": None, "fusion": ["fixed", False]}) == (
         "model.tied=true, graph.top_k=null, fusion=fixed|false"
     )
 

@@ -12,11 +12,11 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, read_write
 
 from hybrid_seq_gnn.app.arguments import Command, quoted
-from hybrid_seq_gnn.app.cli import plain
+from hybrid_seq_gnn.app.cli import as_dict
 from hybrid_seq_gnn.app.sweep.space import Conditions, parse, top
 from hybrid_seq_gnn.data.prepare import prepare
 from hybrid_seq_gnn.errors import UserError
-from hybrid_seq_gnn.files import shown, write_json
+from hybrid_seq_gnn.files import short_path, write_json
 from hybrid_seq_gnn.results.labels import counted, words
 from hybrid_seq_gnn.run.build import OF_A_SWEEP, build
 from hybrid_seq_gnn.run.check import check_node
@@ -62,9 +62,9 @@ class Plan:
         space = parse(rest, command.variants, hydra_context.config_loader)
         refuse_overridden(command, space)
         here = config.hydra.runtime.choices["hydra/launcher"] not in ELSEWHERE
-        conditions = Conditions(space, lambda overrides: plain(compose(overrides)), partial(rehearse, here=here))
+        conditions = Conditions(space, lambda overrides: as_dict(compose(overrides)), partial(rehearse, here=here))
         first = compose([*own, *conditions.overrides(conditions.product(space.options)[0])])
-        settings: StudySettings = build(check_node(OF_A_SWEEP, plain(first)[OF_A_SWEEP]))
+        settings: StudySettings = build(check_node(OF_A_SWEEP, as_dict(first)[OF_A_SWEEP]))
         if space.seeds is not None and settings.seeds > 1:
             both = f"study.seeds={settings.seeds} and seed={','.join(map(str, space.seeds))}"
             raise UserError(f"{both}: give only one.")
@@ -138,7 +138,7 @@ class Plan:
 
     def outline(self) -> str:
         """What would be run: every point, or what is searched."""
-        where = f"in {shown(self.folder)}; study.dry_run=true runs nothing."
+        where = f"in {short_path(self.folder)}; study.dry_run=true runs nothing."
         if self.space.searched:
             seeds = f", each with {len(self.slots[0].seeds)} seeds" if len(self.slots[0].seeds) > 1 else ""
             space = [f"  {name}: {text(distribution)}" for name, distribution in self.space.distributions.items()]

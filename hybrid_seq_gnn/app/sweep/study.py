@@ -22,7 +22,7 @@ from hybrid_seq_gnn.app.sweep.launchers import number_of_workers, serve
 from hybrid_seq_gnn.app.sweep.plan import Plan
 from hybrid_seq_gnn.app.sweep.worker import TooManyFailures, Worker
 from hybrid_seq_gnn.errors import UserError, printable
-from hybrid_seq_gnn.files import locked, refuse_links, shown
+from hybrid_seq_gnn.files import locked, refuse_links, short_path
 from hybrid_seq_gnn.results.labels import counted
 from hybrid_seq_gnn.results.runs import read_run
 from hybrid_seq_gnn.study.queue import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, count, fill, replace, standing
@@ -57,7 +57,7 @@ def run_study(config: DictConfig, hydra_context: HydraContext, command: Command)
         plan.describe()
         run_again_what_lost(study, settings, folder)
         fill(study, plan.slots, settings.grace, settings.retry_failed)
-    log.info("sweep: %s, in %s", state(count(study, len(plan.slots))), shown(folder))
+    log.info("sweep: %s, in %s", state(count(study, len(plan.slots))), short_path(folder))
     warn_other_software(study)
     failure = None
     try:
@@ -107,7 +107,7 @@ def lost(results: Path) -> bool:
         read_run(results.parent)
         return False
     except ValueError as error:
-        what = f"{shown(results)} is missing."
+        what = f"{short_path(results)} is missing."
         if results.exists():
             results.rename(f"{results}.damaged")
             what = f"{error} It is kept as {results.name}.damaged."

@@ -43,7 +43,7 @@ def write(section: Section, facts: Facts) -> None:
     if not len(helped) + len(hurt):
         return
     try:
-        cards, note = shown([*helped.itertuples(), *hurt.itertuples()], ours, theirs)
+        cards, note = cards_of([*helped.itertuples(), *hurt.itertuples()], ours, theirs)
     except UserError as error:
         section.gap(f"what was recommended to single users needs both models and their data: {error}")
         return
@@ -81,7 +81,7 @@ def summary(frame: "pd.DataFrame", hybrid: Configuration, base: Configuration, s
     )
 
 
-def shown(people: Sequence[Any], ours: FinishedRun, theirs: FinishedRun) -> tuple[list[dict[str, Any]], str]:
+def cards_of(people: Sequence[Any], ours: FinishedRun, theirs: FinishedRun) -> tuple[list[dict[str, Any]], str]:
     """A card for each user, and why there are no titles if their file cannot be read.
 
     Raises:
