@@ -44,10 +44,10 @@ windows = Timed(sequences, split, judge.length, judge.batch)
 assert (windows.first == judge.first).all() and (windows.size == judge.size).all()
 settings = {"prior": "none", "init": "random"} if judge.options.plain else {}
 model = SASRec(judge.num_items, max_length=judge.length, dropout=judge.options.dropout, **settings)
-model.know_popularity(torch.from_numpy(sequences.training_counts(split)).float())
+model.set_prior(torch.from_numpy(sequences.training_counts(split)).float())
 if not judge.options.steps:
     judge.start()  # a part of the time to a target
-    model.start_from(sequences, split)
+    model.init_items(sequences, split)
     judge.stop()
 
 

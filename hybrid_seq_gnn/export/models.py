@@ -38,8 +38,8 @@ class PlainHybrid(Hybrid):
         nn.Module.__init__(self)
         self.encoder, self.fusion = hybrid.encoder, hybrid.fusion
         self.embedding_dim, self.max_length = hybrid.embedding_dim, hybrid.max_length
-        self.graph_recency, self.remembers = hybrid.graph_recency, hybrid.remembers
-        if hybrid.remembers:
+        self.graph_recency, self.scores_from_memory = hybrid.graph_recency, hybrid.scores_from_memory
+        if hybrid.scores_from_memory:
             self.memory = hybrid.gnn
         self.register_buffer("table", hybrid.graph_table())
 

@@ -69,7 +69,7 @@ class Encoder(Limited, nn.Module):
         init: first item embeddings: `cooccurrence`, or `random`.
 
     Attributes:
-        prior: (N,) buffer, set by `know_popularity`, 0 before; None for `none`.
+        prior: (N,) buffer, set by `set_prior`, 0 before; None for `none`.
 
     Raises:
         UserError: cosine is not positive.
@@ -91,13 +91,13 @@ class Encoder(Limited, nn.Module):
         self.items = ItemTable(num_items, embedding_dim)
         self.register_buffer("prior", torch.zeros(num_items + 1) if prior == "popularity" else None)
 
-    def know_popularity(self, events: Float[Tensor, "N"]) -> None:
+    def set_prior(self, events: Float[Tensor, "N"]) -> None:
         """Set the prior from the number of training events of each item."""
         if self.prior is not None:
             self.prior[1:] = torch.log((1 + events[1:]) / (1 + events[1:]).mean())
 
     @torch.no_grad()
-    def start_from(self, sequences: Sequences, split: Split) -> None:
+    def init_items(self, sequences: Sequences, split: Split) -> None:
         """Set the first item embeddings from the training part. A run calls it before it trains the encoder."""
         if self.init == "random":
             return

@@ -52,6 +52,6 @@ class Ensemble(Encoder):
         query = torch.cat([each.query for each in scores], dim=1) / len(scores)
         return DotScores(query, torch.cat([each.table for each in scores], dim=1), bias=scores[0].bias)
 
-    def know_popularity(self, events: Float[Tensor, "N"]) -> None:
+    def set_prior(self, events: Float[Tensor, "N"]) -> None:
         for member in self.members:
-            member.know_popularity(events)  # type: ignore[operator]
+            member.set_prior(events)  # type: ignore[operator]

@@ -111,28 +111,28 @@ class Hybrid(Limited, nn.Module):
         self.gnn = gnn
         self.fusion = fusion
         self.once: OncePerRanking[Tensor] = OncePerRanking()
-        self.remembers = fusion.level == "score" and isinstance(gnn, Memory)
+        self.scores_from_memory = fusion.level == "score" and isinstance(gnn, Memory)
         self.graph_items: nn.Embedding | None = None
-        if members > 1 and not self.remembers:
+        if members > 1 and not self.scores_from_memory:
             raise UserError(
                 f"model.members={members} averages the scores of encoders that were trained alone: use "
                 "fusion.level=score with a memory such as gnn=evidence, and training=post_hoc."
             )
-        if tied and not self.remembers:
+        if tied and not self.scores_from_memory:
             self.graph_items = self.encoder.items
-        elif not self.remembers:
+        elif not self.scores_from_memory:
             self.graph_items = nn.Embedding(num_items + 1, embedding_dim, padding_idx=0)
             self.graph_items.apply(initialise)
 
     encoder_alone = staticmethod(standalone_config)  # the configuration of the encoder as a standalone model
 
-    def know_popularity(self, events: Float[Tensor, "N"]) -> None:
+    def set_prior(self, events: Float[Tensor, "N"]) -> None:
         """Set the prior of the encoder, see there."""
-        self.encoder.know_popularity(events)
+        self.encoder.set_prior(events)
 
-    def start_from(self, sequences: Sequences, split: Split) -> None:
+    def init_items(self, sequences: Sequences, split: Split) -> None:
         """Set the encoder's first item embeddings, see there."""
-        self.encoder.start_from(sequences, split)
+        self.encoder.init_items(sequences, split)
 
     def graph_table(self) -> Float[Tensor, "N D"] | None:
         """G, or None if the graph side is a memory."""

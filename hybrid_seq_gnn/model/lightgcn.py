@@ -38,7 +38,7 @@ class LightGCNRecommender(Limited, nn.Module):
         UserError: a size or the scale is not positive.
     """
 
-    knows_users = True  # by an embedding each
+    has_user_embeddings = True  # by an embedding each
     max_length = 50  # only affects how training events are cut into windows: a user's embedding stands for the history
 
     def __init__(

@@ -119,8 +119,8 @@ def build_parts(
     parts |= {"embedding_dim": config["model"].get("embedding_dim"), "adjacency": adjacency}
     for group in ("fusion", "gnn", "model", "negatives", "loss"):  # each may ask for those before
         parts[group] = build_group(config, group, parts)
-    if hasattr(parts["model"], "know_popularity"):
-        parts["model"].know_popularity(torch.from_numpy(sequences.training_counts(split)).float())
+    if hasattr(parts["model"], "set_prior"):
+        parts["model"].set_prior(torch.from_numpy(sequences.training_counts(split)).float())
     return parts
 
 

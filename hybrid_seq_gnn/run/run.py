@@ -172,9 +172,9 @@ class Run:
 
     def start(self) -> None:
         """Let a model that will be trained set its first weights from the training part, if it has a method for it."""
-        if self.strategy.starts(self.model) and hasattr(self.model, "start_from"):
+        if self.strategy.starts(self.model) and hasattr(self.model, "init_items"):
             torch.manual_seed(self.seed)
-            self.model.start_from(self.known.sequences, self.known.split)
+            self.model.init_items(self.known.sequences, self.known.split)
 
     def first(self) -> Path:
         """The folder of the finished run without evaluation.refit, which chose the epoch and the fusion."""

@@ -160,7 +160,7 @@ def load_members(hybrid: Hybrid, run: StrategyRun, given: str | None = None) -> 
 
 def can_be_fitted(model: nn.Module) -> bool:
     """Whether a model mixes scores with a graph side that only counts."""
-    return isinstance(model, Hybrid) and model.remembers
+    return isinstance(model, Hybrid) and model.scores_from_memory
 
 
 def fit_for_post_hoc(model: nn.Module) -> Hybrid:
@@ -176,7 +176,7 @@ def fit_for_post_hoc(model: nn.Module) -> Hybrid:
             "training=post_hoc mixes the scores of two finished models (fusion.level=score). Item embeddings are mixed "
             "during training: use training=joint, or +experiment=study/embeddings for all settings of the study."
         )
-    if not model.remembers:
+    if not model.scores_from_memory:
         raise UserError(
             "training=post_hoc does not train the gnn, and this one has weights to learn. Use training=joint (with "
             "fusion.level=embedding: +experiment=study/embeddings), training=two_stage, or gnn=evidence."

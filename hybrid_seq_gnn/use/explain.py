@@ -166,7 +166,7 @@ def contributions_of(model: nn.Module) -> Contributions | None:
         return None
     gnn: object = model.gnn
     if isinstance(gnn, Evidence):
-        return from_memory(gnn) if model.remembers else from_graph(lambda i, j: probability(gnn, i, j))
+        return from_memory(gnn) if model.scores_from_memory else from_graph(lambda i, j: probability(gnn, i, j))
     adjacency = getattr(gnn, "adjacency", None)
     if not isinstance(adjacency, SparseMatrix):
         return None

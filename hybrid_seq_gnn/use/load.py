@@ -79,9 +79,9 @@ class Trained:
         return bool(self.config["evaluation"]["mask_history"])
 
     @property
-    def knows_users(self) -> bool:
+    def has_user_embeddings(self) -> bool:
         """Whether the model has learned a vector for each user of its training data, and can serve no others."""
-        return bool(getattr(self.model, "knows_users", False))
+        return bool(getattr(self.model, "has_user_embeddings", False))
 
     @cached_property
     def _index(self) -> "pd.Index[Any]":

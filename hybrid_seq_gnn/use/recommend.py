@@ -59,7 +59,7 @@ def require_users(trained: Trained, histories: Histories) -> None:
     Raises:
         UserError: it knows its own users only, and these are others.
     """
-    if trained.knows_users and histories.rows is None:
+    if trained.has_user_embeddings and histories.rows is None:
         raise UserError(
             "this model (lightgcn) has learned a vector for each user of its training data and has none for others. "
             "Choose users of those data, or train another model."

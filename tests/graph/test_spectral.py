@@ -74,14 +74,14 @@ def test_a_model_starts_from_the_vectors_turned_and_scaled(world, kind, width):
     torch.manual_seed(0)
     model = kind(ABSENT, embedding_dim=width)
     before = model.items.weight.detach().clone()
-    model.start_from(*world)
+    model.init_items(*world)
     after = model.items.weight.detach().clone()
     assert torch.equal(after[[0, ABSENT]], before[[0, ABSENT]])  # an item without a neighbour keeps its own
     vectors = spectral_vectors(*world, width)
     gram, expected = after[1:-1] @ after[1:-1].T, vectors[1:-1] @ vectors[1:-1].T
     assert torch.allclose(gram / gram.trace(), expected / expected.trace(), atol=1e-5)
     torch.manual_seed(1)
-    model.start_from(*world)
+    model.init_items(*world)
     other = model.items.weight.detach()[1:-1]
     assert not torch.allclose(other, after[1:-1], atol=0.01)
     assert torch.allclose(other @ other.T, gram, atol=1e-4)
@@ -93,7 +93,7 @@ def test_init_random_leaves_a_model_as_it_is(world):
     torch.manual_seed(0)
     model = SASRec(ABSENT, embedding_dim=8, init="random")
     before = model.items.weight.detach().clone()
-    model.start_from(*world)
+    model.init_items(*world)
     assert torch.equal(model.items.weight, before)
 
 

@@ -27,7 +27,7 @@ class ByLength(Fusion):
 
 
 def with_prior(model):
-    model.know_popularity(torch.arange(21.0))
+    model.set_prior(torch.arange(21.0))
     return model
 
 

@@ -111,13 +111,13 @@ def test_the_prior_adds_the_log_of_an_items_share_of_the_events_to_every_score()
     batch, events = batch_of([3, 1], [4]), torch.tensor([0.0, 5.0, 0.0, 1.0, 2.0])
     assert torch.equal(ours.next_item_scores(batch).all(), plain.next_item_scores(batch).all())
     for model in (plain, ours):
-        model.know_popularity(events)
+        model.set_prior(events)
     added = ours.next_item_scores(batch).all() - plain.next_item_scores(batch).all()
     assert torch.allclose(added, torch.tensor([1.0, 6 / 3, 1 / 3, 2 / 3, 3 / 3]).log().expand(2, -1), atol=1e-6)
 
 
 def test_scores_of_some_items_equal_those_of_all(model):
-    model.know_popularity(torch.arange(21.0))
+    model.set_prior(torch.arange(21.0))
     some = model.next_item_scores(batch_of([3, 1], [4]))
     items = torch.tensor([[1, 7, 20], [3, 3, 2]])
     assert torch.allclose(some.at(items), some.all().gather(1, items))

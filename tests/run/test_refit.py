@@ -95,7 +95,7 @@ def test_a_refit_starts_from_the_co_occurrence_of_both_parts(tmp_path):
 
 
 def test_the_time_of_the_start_is_a_part_of_training(tmp_path, monkeypatch):
-    monkeypatch.setattr(SASRec, "start_from", lambda *given: time.sleep(2.0))
+    monkeypatch.setattr(SASRec, "init_items", lambda *given: time.sleep(2.0))
     run = train(log_of(), model={"option": "sasrec", **SMALL}, training={"epochs": 1}, folder=tmp_path)
     assert run.results["seconds"]["total"] > run.results["seconds"]["training"] > 2.0
 
