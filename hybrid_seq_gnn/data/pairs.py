@@ -10,7 +10,7 @@ import numpy as np
 from hybrid_seq_gnn.data.events import Events, events
 from hybrid_seq_gnn.data.marks import check_marks
 from hybrid_seq_gnn.data.raw import Part, headed, quoted_line, text_lines
-from hybrid_seq_gnn.data.source import Source, tab
+from hybrid_seq_gnn.data.source import Source, unescaped
 from hybrid_seq_gnn.errors import UserError
 
 
@@ -33,7 +33,7 @@ class Pairs(Source):
         rows: list[list[str]] = []
         for part in content:
             for number, line in text_lines(part):
-                fields = line.split(tab(self.separator))
+                fields = line.split(unescaped(self.separator))
                 if len(fields) != 2 or not all(fields):
                     hint = "data=sequences reads a line a user, data=table columns by name."
                     raise UserError(

@@ -11,7 +11,7 @@ from hybrid_seq_gnn.data.delimited import read_delimited
 from hybrid_seq_gnn.data.events import Events
 from hybrid_seq_gnn.data.layout import FileLayout, header
 from hybrid_seq_gnn.data.raw import Part, read_parts
-from hybrid_seq_gnn.data.source import Source, tab
+from hybrid_seq_gnn.data.source import Source, unescaped
 from hybrid_seq_gnn.errors import UserError
 
 
@@ -40,7 +40,7 @@ class RecBole(Source):
 
     def read(self, content: list[Part]) -> Events:
         """Ids are needed; a time or rating column is used where it is there, and needed where the user named it."""
-        separator = tab(self.separator) or "\t"
+        separator = unescaped(self.separator) or "\t"
         names = header(content[0], separator)
         typed = {untyped(name): name for name in names}
         columns, notes = {}, []

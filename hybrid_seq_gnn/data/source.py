@@ -104,7 +104,7 @@ class Source(Limited):
         return expanded(self.path)
 
 
-def tab(separator: str | None) -> str | None:
+def unescaped(separator: str | None) -> str | None:
     r"""The separator that the user means: "\\t" on a command line is a tab, and "\\x01" the byte that Hive writes."""
     typed = separator and separator.replace("\\t", "\t")
     return typed and re.sub(r"\\x([0-7][0-9a-fA-F])", lambda found: chr(int(found[1], 16)), typed)

@@ -12,7 +12,7 @@ from hybrid_seq_gnn.data.delimited import read_delimited
 from hybrid_seq_gnn.data.events import Events, UnreadableColumn
 from hybrid_seq_gnn.data.layout import FileLayout, Quotes, check_columns
 from hybrid_seq_gnn.data.raw import PARQUET, Part, quoted_line
-from hybrid_seq_gnn.data.source import Source, tab
+from hybrid_seq_gnn.data.source import Source, unescaped
 from hybrid_seq_gnn.errors import UserError, reading
 
 NUMBER = 8  # bytes
@@ -58,7 +58,7 @@ class Table(Source):
         known = [end for end in Path(content[0].name.lower()).suffixes if end in (".csv", ".txt", ".tsv", ".tab")]
         tabs = known and known[-1] in (".tsv", ".tab")  # others may follow: .tsv.gz
         layout = FileLayout(
-            separator=tab(self.separator) or ("\t" if tabs else ","),
+            separator=unescaped(self.separator) or ("\t" if tabs else ","),
             columns={field: name for field, name in named.items() if name is not None},
             names=None if self.columns is None else list(self.columns),
             header=self.columns is None if self.header is None else self.header,

@@ -78,7 +78,7 @@ def asked(args: argparse.Namespace, trained: Trained) -> tuple[Iterator[Historie
     """The histories that were asked for, in parts, and the number of users."""
     if args.histories is not None:
         paths = files_of(args.histories)
-        rows = of_somebody(share(args.shard, rows_in(paths)), args.shard)
+        rows = require_rows(share(args.shard, rows_in(paths)), args.shard)
         require_known(paths, trained)
         return histories_in(paths, trained, rows), len(rows)
     if args.history:
@@ -87,11 +87,11 @@ def asked(args: argparse.Namespace, trained: Trained) -> tuple[Iterator[Historie
         found = of_source(trained, changed("data", trained.config["data"], args.settings))
     else:
         found = of_training(trained, read_users(args.users), args.before)
-    rows = of_somebody(share(args.shard, len(found)), args.shard)
+    rows = require_rows(share(args.shard, len(found)), args.shard)
     return iter([found.take(rows) if args.shard else found]), len(rows)
 
 
-def of_somebody(rows: np.ndarray, shard: str | None) -> np.ndarray:
+def require_rows(rows: np.ndarray, shard: str | None) -> np.ndarray:
     """The rows; a UserError if there is none."""
     if not len(rows):
         raise UserError(

@@ -84,7 +84,7 @@ def find(run: "Run", ahead: int = 0) -> Path | None:
     shared = encoder_folder(run, ahead)
     if read_results(shared) is not None:  # the address is in its name
         return shared
-    return next(near(key, run.folder), None)
+    return next(runs_at(key, run.folder), None)
 
 
 @contextmanager
@@ -111,7 +111,7 @@ def lock_of(run: "Run", key: str) -> Path:
     return cache_folder(build(run.config["data"])) / f"encoder-{key[:12]}.lock"
 
 
-def near(key: str, folder: Path) -> Iterator[Path]:
+def runs_at(key: str, folder: Path) -> Iterator[Path]:
     """Folders of finished runs with the address `key`: beside a run, or below outputs/."""
     for path in chain(folder.parent.glob("*/results.json"), OUTPUTS.rglob("results.json")):
         try:

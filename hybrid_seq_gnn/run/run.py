@@ -180,7 +180,7 @@ class Run:
         """The folder of the finished run without evaluation.refit, which chose the epoch and the fusion."""
         config = {**self.config, "evaluation": {**self.config["evaluation"], "refit": False}}
         key = address(config, self.prepared.split_hash, self.device.type)
-        finished = distributed.broadcast(next(encoders.near(key, self.folder), None))
+        finished = distributed.broadcast(next(encoders.runs_at(key, self.folder), None))
         if finished is not None:
             log.info("the run that chose epoch and fusion: %s", files.short_path(finished))
             return finished

@@ -126,7 +126,7 @@ def not_replaced(trials: list[FrozenTrial]) -> list[FrozenTrial]:
     return [trial for trial in trials if trial.number not in gone]
 
 
-def replace(study: optuna.Study, trial: FrozenTrial) -> None:
+def requeue(study: optuna.Study, trial: FrozenTrial) -> None:
     """Put a finished trial in the queue again, as it was. It is shown no more; a sampler still learns from it."""
     study.enqueue_trial(trial.params, user_attrs={"slot": trial.user_attrs["slot"], "replaces": trial.number})
 

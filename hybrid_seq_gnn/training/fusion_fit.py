@@ -111,8 +111,8 @@ def maximise(fusion: nn.Module, held: HeldOut, by: str) -> dict[str, Any]:
     """
     users = torch.arange(len(held.seq), device=held.seq.device)
     steps, cross_validated = best_steps(fusion, held, users, by)
-    before = reached(fusion, held, users, by)
-    for _ in zip(range(steps), climb(fusion, held, users, by), strict=False):
+    before = criterion_of(fusion, held, users, by)
+    for _ in zip(range(steps), lbfgs_steps(fusion, held, users, by), strict=False):
         pass
     alone = {side: torch.full_like(held.seq, alpha, dtype=torch.float64) for side, alpha in SIDES.items()}
     return {
@@ -121,7 +121,7 @@ def maximise(fusion: nn.Module, held: HeldOut, by: str) -> dict[str, Any]:
         "log_NDCG@10" if by == "ndcg" else "log_likelihood": {
             **{side: finite(criterion(held, alpha, users, by).item()) for side, alpha in alone.items()},
             "before": before,
-            "after": reached(fusion, held, users, by),
+            "after": criterion_of(fusion, held, users, by),
             "cross_validated": cross_validated,
         },
     }
@@ -142,16 +142,16 @@ def best_steps(fusion: nn.Module, held: HeldOut, users: Tensor, by: str) -> tupl
     total = torch.zeros(STEPS + 1, dtype=torch.float64)
     for k in range(FOLDS):
         copied, fold = copy.deepcopy(fusion), users[users % FOLDS == k]
-        scores = [reached(copied, held, fold, by)]
-        for _ in climb(copied, held, users[users % FOLDS != k], by):
-            scores.append(reached(copied, held, fold, by))
+        scores = [criterion_of(copied, held, fold, by)]
+        for _ in lbfgs_steps(copied, held, users[users % FOLDS != k], by):
+            scores.append(criterion_of(copied, held, fold, by))
         scores += scores[-1:] * (STEPS + 1 - len(scores))  # it converged before the last step
         total += torch.tensor(scores, dtype=torch.float64) * len(fold)
     best = int(total.argmax())
     return best, total[best].item() / len(users)
 
 
-def reached(fusion: nn.Module, held: HeldOut, rows: Tensor, by: str) -> float:
+def criterion_of(fusion: nn.Module, held: HeldOut, rows: Tensor, by: str) -> float:
     """The criterion of the users in `rows` under the current fusion."""
     with torch.no_grad():
         return criterion(held, alpha_of(fusion, held, rows), rows, by).item()
@@ -163,7 +163,7 @@ def alpha_of(fusion: nn.Module, held: HeldOut, rows: Tensor) -> Float[Tensor, "R
     return alpha.double().clamp(EDGE, 1 - EDGE)
 
 
-def climb(fusion: nn.Module, held: HeldOut, rows: Tensor, by: str) -> Iterator[None]:
+def lbfgs_steps(fusion: nn.Module, held: HeldOut, rows: Tensor, by: str) -> Iterator[None]:
     """Run L-BFGS on the users in `rows` until it converges, one step per iteration.
 
     A step that does not lower the loss is undone, and L-BFGS restarts without its curvature history. If the first step

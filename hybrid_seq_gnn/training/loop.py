@@ -21,7 +21,7 @@ from hybrid_seq_gnn.evaluation.metrics import METRIC
 from hybrid_seq_gnn.model.item_table import ItemTable
 from hybrid_seq_gnn.training import checkpoint, distributed
 from hybrid_seq_gnn.training.average import WeightAverage
-from hybrid_seq_gnn.training.pace import advice, foretell
+from hybrid_seq_gnn.training.pace import advice, warn_if_slow
 from hybrid_seq_gnn.training.settings import TrainingSettings
 
 log = logging.getLogger(__name__)
@@ -136,7 +136,7 @@ def train(stage: Stage, settings: TrainingSettings, quiet: bool | None = None, u
         model.train()
         total, losses = 0.0, list[Tensor]()
         bar = tqdm(windows.epoch(rng), f"epoch {epoch}", len(windows), leave=False, disable=quiet, unit="batch")
-        batches = foretell(bar, len(windows), settings.epochs, slow) if now.epoch == begun_at else bar
+        batches = warn_if_slow(bar, len(windows), settings.epochs, slow) if now.epoch == begun_at else bar
         for step, item in enumerate(releasing(batches), start=1):
             optimizer.zero_grad(set_to_none=True)
             value, positions = parameters[0].new_zeros(()), 0

@@ -20,7 +20,7 @@ STEPS, SECONDS = 10, 10.0  # measured, whichever comes first, after a first step
 Item = TypeVar("Item")
 
 
-def foretell(batches: Iterable[Item], steps: int, epochs: int, advice: str) -> Iterator[Item]:
+def warn_if_slow(batches: Iterable[Item], steps: int, epochs: int, advice: str) -> Iterator[Item]:
     """The batches of the first epoch; warns once if epochs of so many steps will take longer than `LONG`."""
     started: float | None = None
     for done, item in enumerate(batches):

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from hybrid_seq_gnn.data.prepare import prepare
 from hybrid_seq_gnn.run import identity as identities
 from hybrid_seq_gnn.run.build import build, checked
-from hybrid_seq_gnn.run.encoders import config_alone, near
+from hybrid_seq_gnn.run.encoders import config_alone, runs_at
 from hybrid_seq_gnn.run.options import option as composed
 from tests.commands import SMALL, Fork, results, succeed
 from tests.conftest import CONF
@@ -154,10 +154,10 @@ def test_a_killed_encoder_goes_on_from_its_last_epoch(tmp_path):
 def test_a_finished_run_without_its_weights_is_no_encoder(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run/results.json").write_text('{"address": "0123abcd"}')
-    assert list(near("0123abcd", tmp_path / "other")) == []
+    assert list(runs_at("0123abcd", tmp_path / "other")) == []
     (tmp_path / "run/model.pt").touch()
-    assert list(near("0123abcd", tmp_path / "other")) == [tmp_path / "run"]
-    assert list(near("4567", tmp_path / "other")) == []
+    assert list(runs_at("0123abcd", tmp_path / "other")) == [tmp_path / "run"]
+    assert list(runs_at("4567", tmp_path / "other")) == []
 
 
 def test_the_encoder_of_an_older_hybrid_lacks_what_the_hybrid_lacks():

@@ -5,7 +5,7 @@ import io
 import optuna
 
 from hybrid_seq_gnn.study import progress
-from hybrid_seq_gnn.study.queue import replace
+from hybrid_seq_gnn.study.queue import requeue
 from hybrid_seq_gnn.study.settings import StudySettings
 
 
@@ -68,6 +68,6 @@ def test_a_trial_that_was_replaced_is_not_the_best():
         trial = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
         trial.set_user_attr("slot", slot)
         study.tell(trial, value)
-    replace(study, study.trials[0])
+    requeue(study, study.trials[0])
     study.tell(study.ask({"x": optuna.distributions.FloatDistribution(0, 1)}), 0.1)
     assert "best so far 0.2000" in told.line(study.trials[2])

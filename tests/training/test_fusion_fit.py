@@ -11,7 +11,7 @@ from hybrid_seq_gnn.fusion.discrete import Discrete
 from hybrid_seq_gnn.fusion.fixed import Fixed
 from hybrid_seq_gnn.fusion.gated import Gated
 from hybrid_seq_gnn.fusion.learnable import Learnable
-from hybrid_seq_gnn.training.fusion_fit import choose, climb, fit, maximise, reached
+from hybrid_seq_gnn.training.fusion_fit import choose, criterion_of, fit, lbfgs_steps, maximise
 from hybrid_seq_gnn.training.held_out import HeldOut, collect
 from hybrid_seq_gnn.training.post_hoc import PostHoc
 from tests.conftest import leave_last_two_out, make_sequences
@@ -81,7 +81,7 @@ def test_without_a_ranking_the_candidates_are_those_that_are_given():
 
 def test_the_climb_ends_at_the_weight_of_each_bin_that_a_fine_grid_finds():
     seen, fusion = held_out(), Learnable(l2_weight=0.0)
-    assert len(list(climb(fusion, seen, torch.arange(400), "likelihood"))) > 1
+    assert len(list(lbfgs_steps(fusion, seen, torch.arange(400), "likelihood"))) > 1
     for place, rows in enumerate((seen.length <= 10, (seen.length > 10) & (seen.length <= 50), seen.length > 50)):
         fine = np.linspace(0.1, 0.9, 41)
         slow = [slow_likelihood(seen, alpha, rows.nonzero()[:, 0].tolist()) for alpha in fine]
@@ -133,9 +133,9 @@ def test_users_who_are_left_out_say_when_to_stop():
     noise.states.copy_(torch.randn(noise.states.shape, generator=torch.Generator().manual_seed(1)))
     kept, learned = Gated(4), Gated(4)
     found = maximise(kept, noise, "likelihood")["log_likelihood"]
-    for _ in climb(learned, noise, torch.arange(400), "likelihood"):
+    for _ in lbfgs_steps(learned, noise, torch.arange(400), "likelihood"):
         pass
-    by_heart = reached(learned, noise, torch.arange(400), "likelihood")
+    by_heart = criterion_of(learned, noise, torch.arange(400), "likelihood")
     assert found["before"] - 1e-9 <= found["cross_validated"]
     assert found["after"] < found["before"] + 0.5 * (by_heart - found["before"])
     assert found["sequence"] == pytest.approx(noise.seq.mean().item())

@@ -15,7 +15,7 @@ from hybrid_seq_gnn.loss.cross_entropy import CrossEntropy
 from hybrid_seq_gnn.loss.unseen import Unseen
 from hybrid_seq_gnn.training import measure, pace
 from hybrid_seq_gnn.training.measure import Measure, affordable
-from hybrid_seq_gnn.training.pace import advice, duration, foretell
+from hybrid_seq_gnn.training.pace import advice, duration, warn_if_slow
 from hybrid_seq_gnn.training.settings import TrainingSettings
 from tests.conftest import leave_last_two_out, make_sequences
 
@@ -32,7 +32,7 @@ from tests.conftest import leave_last_two_out, make_sequences
 def test_a_long_epoch_is_foretold_once_from_its_first_steps(seconds_a_step, steps, said, monkeypatch, caplog):
     clock = itertools.count(0.0, seconds_a_step)  # it is looked at once a step
     monkeypatch.setattr(pace.time, "perf_counter", lambda: next(clock))
-    assert list(foretell(range(steps), steps, 4, "x")) == list(range(steps))
+    assert list(warn_if_slow(range(steps), steps, 4, "x")) == list(range(steps))
     assert len(caplog.records) == bool(said)
     assert said in caplog.text
 

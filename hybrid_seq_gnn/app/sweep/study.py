@@ -25,7 +25,7 @@ from hybrid_seq_gnn.errors import UserError, printable
 from hybrid_seq_gnn.files import locked, refuse_links, short_path
 from hybrid_seq_gnn.results.labels import counted
 from hybrid_seq_gnn.results.runs import read_run
-from hybrid_seq_gnn.study.queue import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, count, fill, replace, standing
+from hybrid_seq_gnn.study.queue import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, count, fill, requeue, standing
 from hybrid_seq_gnn.study.settings import StudySettings
 from hybrid_seq_gnn.study.storage import warn_other_software
 
@@ -98,7 +98,7 @@ def run_again_what_lost(study: optuna.Study, settings: StudySettings, folder: Pa
         if settings.storage is not None:
             runs = [run for run in runs if run.exists()]  # the others were run on another machine
         if [run for run in runs if lost(run / "results.json")]:
-            replace(study, trial)
+            requeue(study, trial)
 
 
 def lost(results: Path) -> bool:
