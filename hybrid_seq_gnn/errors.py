@@ -23,7 +23,7 @@ class UserError(ValueError):
 
 
 @contextmanager
-def reading(what: str) -> Iterator[None]:
+def as_user_error(what: str) -> Iterator[None]:
     """Any error of a library inside, as one message: they have many ways to say that a file is damaged.
 
     Args:

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from hybrid_seq_gnn.errors import UserError, reading
+from hybrid_seq_gnn.errors import UserError, as_user_error
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ def read_json(path: Path) -> Any:
     Raises:
         UserError: it cannot be read, is not strict JSON, or is larger or deeper than any that is meant to be read.
     """
-    with reading(f"{path} cannot be read as JSON"):
+    with as_user_error(f"{path} cannot be read as JSON"):
         if path.stat().st_size > MAX_JSON:
             raise UserError(f"{path} is larger than {MAX_JSON:,} bytes.")
         return json_of(path.read_text(encoding="utf-8"))
@@ -187,7 +187,7 @@ def read_yaml(path: Path) -> Any:
         UserError: it cannot be read, is not YAML, has aliases, or is larger or deeper than any that is to be read.
     """
     depth = 0
-    with reading(f"{path} cannot be read as YAML"):  # the date 2020-99-99 is a ValueError
+    with as_user_error(f"{path} cannot be read as YAML"):  # the date 2020-99-99 is a ValueError
         if path.stat().st_size > MAX_YAML:
             raise UserError(f"{path} is larger than {MAX_YAML:,} bytes.")
         text = path.read_text(encoding="utf-8")

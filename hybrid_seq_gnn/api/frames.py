@@ -10,7 +10,7 @@ import pandas as pd
 
 from hybrid_seq_gnn.data.layout import FileLayout, check_columns
 from hybrid_seq_gnn.data.raw import PARQUET, Part
-from hybrid_seq_gnn.errors import UserError, reading
+from hybrid_seq_gnn.errors import UserError, as_user_error
 from hybrid_seq_gnn.files import atomic
 from hybrid_seq_gnn.run.identity import Config
 from hybrid_seq_gnn.run.options import option, options, updated
@@ -80,7 +80,7 @@ def written(frame: pd.DataFrame, node: Config, folder: Path) -> Path:
     columns = {field: name for field in FIELDS if (name := node[field]) is not None}
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
     check_columns(list(frame.columns), FileLayout(",", columns, settings=frozenset(FIELDS)), Part("the frame", PARQUET))
-    with reading("the frame cannot be written as Parquet, whose columns have one type each"):
+    with as_user_error("the frame cannot be written as Parquet, whose columns have one type each"):
         raw = frame[list(dict.fromkeys(columns.values()))].to_parquet(index=False)
     folder.mkdir(parents=True, exist_ok=True)
     with atomic(path := folder / DATA.replace("*", hashlib.sha256(raw).hexdigest()[:12])) as temporary:

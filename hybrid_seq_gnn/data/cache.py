@@ -24,7 +24,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-def keep(folder: Path | None, key: str, make: Callable[[], Arrays], always: bool = False) -> Arrays:
+def load_or_make(folder: Path | None, key: str, make: Callable[[], Arrays], always: bool = False) -> Arrays:
     """Arrays stored in a folder, or else what `make` returns, which is stored if it took long, or `always`.
 
     If several processes ask for the same key at once, one makes it and the others wait.
@@ -44,7 +44,7 @@ def keep(folder: Path | None, key: str, make: Callable[[], Arrays], always: bool
         return made
 
 
-def remembered(memory: dict[K, V], key: K, make: Callable[[], V], most: int) -> V:
+def get_or_make(memory: dict[K, V], key: K, make: Callable[[], V], most: int) -> V:
     """The value of a key in a dict that holds at most so many: made if it is not there, in the place of the oldest."""
     if key not in memory:
         while len(memory) >= most:

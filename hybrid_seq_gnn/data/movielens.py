@@ -16,7 +16,7 @@ from hybrid_seq_gnn.data.layout import FileLayout
 from hybrid_seq_gnn.data.prepare import cache_folder
 from hybrid_seq_gnn.data.raw import Part, read_parts
 from hybrid_seq_gnn.data.source import Source
-from hybrid_seq_gnn.errors import UserError, reading
+from hybrid_seq_gnn.errors import UserError, as_user_error
 
 COLUMNS = ["user", "item", "rating", "timestamp"]
 FILES = {"u.data": "ml-100k", "ratings.dat": "ml-1m", "ratings.csv": "ml-20m"}  # also of other sizes, by their option
@@ -75,7 +75,7 @@ class MovieLens(Source):
         """
         if not path.exists():
             raise UserError(f"{path}: there is no such file. Check data.path.")
-        with reading(f"{path} cannot be read as a zip"), zipfile.ZipFile(path) as archive:
+        with as_user_error(f"{path} cannot be read as a zip"), zipfile.ZipFile(path) as archive:
             members = archive.namelist()
             for member in members:
                 if PurePosixPath(member).is_absolute() or ".." in PurePosixPath(member.replace("\\", "/")).parts:

@@ -61,7 +61,7 @@ def prepare(source: Source) -> Prepared:
     key = memory_key(source)
     if key is None:
         return from_disk(source)
-    return cache.remembered(_cache, key, lambda: from_disk(source), MAX_KEPT)
+    return cache.get_or_make(_cache, key, lambda: from_disk(source), MAX_KEPT)
 
 
 def memory_key(source: Source) -> str | None:
@@ -84,7 +84,7 @@ def from_disk(source: Source) -> Prepared:
     if not source.cache:
         return prepared(make(source, content))
     folder = cache_folder(source)
-    return prepared(cache.keep(folder, source.key(content), lambda: make(source, content), always=True), folder)
+    return prepared(cache.load_or_make(folder, source.key(content), lambda: make(source, content), always=True), folder)
 
 
 def make(source: Source, content: list[Part]) -> cache.Arrays:

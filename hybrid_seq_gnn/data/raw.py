@@ -12,7 +12,7 @@ from typing import IO
 
 import pyarrow as pa
 
-from hybrid_seq_gnn.errors import UserError, reading
+from hybrid_seq_gnn.errors import UserError, as_user_error
 
 MIXED = "ends some lines with \\r alone and others with \\n; write all of them alike."
 NO_TEXT = "expected UTF-8 text"
@@ -124,7 +124,7 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
     Raises:
         UserError: it cannot be read, or it unpacks to more than `max_bytes` or to over 1 GiB and 200 times its size.
     """
-    with reading(f"{path} cannot be read"), path.open("rb") as file:
+    with as_user_error(f"{path} cannot be read"), path.open("rb") as file:
         start = file.read(8)
         file.seek(0)
         codec = next((codec for magic, codec in CODECS.items() if start.startswith(magic)), None)

@@ -13,7 +13,7 @@ from hybrid_seq_gnn.data.events import Events, UnreadableColumn
 from hybrid_seq_gnn.data.layout import FileLayout, Quotes, check_columns
 from hybrid_seq_gnn.data.raw import PARQUET, Part, quoted_line
 from hybrid_seq_gnn.data.source import Source, unescaped
-from hybrid_seq_gnn.errors import UserError, reading
+from hybrid_seq_gnn.errors import UserError, as_user_error
 
 NUMBER = 8  # bytes
 TEXT = (pa.types.is_string, pa.types.is_binary, pa.types.is_large_binary)
@@ -90,7 +90,7 @@ def read_parquet(parts: list[Part], layout: FileLayout, max_bytes: int) -> Event
     """
     tables = []
     for part in parts:
-        with reading(f"{part.name} cannot be read as Parquet"):
+        with as_user_error(f"{part.name} cannot be read as Parquet"):
             file = pq.ParquetFile(pa.BufferReader(part.raw))
             check_columns(file.schema_arrow.names, layout, part)
             if size_of(file, len(layout.columns)) > max_bytes:

@@ -16,7 +16,7 @@ from hybrid_seq_gnn.data.events import UnreadableColumn, encode, text_of
 from hybrid_seq_gnn.data.layout import fields_of
 from hybrid_seq_gnn.data.raw import PARQUET, Part, quoted_line, read_bytes
 from hybrid_seq_gnn.data.table import plain_column
-from hybrid_seq_gnn.errors import UserError, reading
+from hybrid_seq_gnn.errors import UserError, as_user_error
 from hybrid_seq_gnn.files import expanded
 
 MOVIELENS = ("movies.dat", "u.item", "movies.csv")  # files with titles in the data sets of GroupLens
@@ -53,7 +53,7 @@ def find(path: Path) -> Part | None:
         raise UserError(f"{path}: there is no such file; expected {KINDS}.")
     if path.suffix != ".zip":
         return Part(str(path), read_bytes(path, MAX_BYTES))
-    with reading(f"{path} cannot be read as a zip"), zipfile.ZipFile(path) as archive:
+    with as_user_error(f"{path} cannot be read as a zip"), zipfile.ZipFile(path) as archive:
         members = [name for name in archive.namelist() if PurePosixPath(name).name in MOVIELENS]
         if not members:
             return None
@@ -94,7 +94,7 @@ def read_titles(part: Part, items: np.ndarray | None = None) -> Titles:
 
 def parquet_rows(part: Part) -> Iterator[tuple[str, str]]:
     """Names of the two columns, then item and title of each row; missing values are left out."""
-    with reading(f"{part.name} cannot be read as Parquet"):
+    with as_user_error(f"{part.name} cannot be read as Parquet"):
         file = pq.ParquetFile(pa.BufferReader(part.raw))
         names = file.schema_arrow.names
         chosen = [names[k] for k in places(names, part.name)]

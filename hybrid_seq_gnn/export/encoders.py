@@ -21,7 +21,7 @@ from hybrid_seq_gnn.model.layers import AttentionLayout
 from hybrid_seq_gnn.model.sasrec import SASRec
 
 
-class Alone(AttentionLayout):
+class SingleHistoryLayout(AttentionLayout):
     """The layout of one history of T events: one group without padding."""
 
     def __init__(self, length: int, causal: bool) -> None:
@@ -30,7 +30,7 @@ class Alone(AttentionLayout):
 
 def attended(blocks: nn.ModuleList, x: Float[Tensor, "T D"], causal: bool) -> Float[Tensor, "1 D"]:
     """x after all blocks, at the latest position."""
-    layout = Alone(x.shape[0], causal)
+    layout = SingleHistoryLayout(x.shape[0], causal)
     for block in blocks:
         x = block(x, layout)
     return x[-1:]

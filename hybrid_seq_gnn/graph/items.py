@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
-from hybrid_seq_gnn.data.cache import keep
+from hybrid_seq_gnn.data.cache import load_or_make
 from hybrid_seq_gnn.graph.normalize import entries, symmetric
 from hybrid_seq_gnn.graph.sparse import SparseMatrix
 
@@ -45,7 +45,7 @@ class ItemGraph:
             sizes = np.array([graph.num_items, graph.num_users, graph.top_k or 0])
             return {"source": graph.source, "target": graph.target, "weight": graph.weight, "sizes": sizes}
 
-        found = keep(folder, key, arrays)
+        found = load_or_make(folder, key, arrays)
         num_items, num_users, top_k = found["sizes"].tolist()
         return cls(num_items, found["source"], found["target"], found["weight"], num_users, top_k or None)
 

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from hybrid_seq_gnn.data.cache import keep
+from hybrid_seq_gnn.data.cache import load_or_make
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.graph.cooccurrence import Cooccurrence
@@ -36,7 +36,7 @@ def spectral_vectors(sequences: Sequences, split: Split, width: int) -> Float[Te
         Cost: that of the graph, and 18 products of it with `width` + 16 vectors.
     """
     key = f"{VERSION}-{width}-{torch.__version__}-{torch.get_num_threads()}-{split.hash(sequences)}"
-    found = keep(sequences.cache, key, lambda: {"vectors": decompose(sequences, split, width).numpy().ravel()})
+    found = load_or_make(sequences.cache, key, lambda: {"vectors": decompose(sequences, split, width).numpy().ravel()})
     return torch.from_numpy(found["vectors"].reshape(-1, width).copy())
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_array, vstack
 from torch import Tensor, nn
 
-from hybrid_seq_gnn.data.cache import FORMAT, keep, remembered
+from hybrid_seq_gnn.data.cache import FORMAT, get_or_make, load_or_make
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
 from hybrid_seq_gnn.graph.normalize import entries, heaviest
@@ -163,10 +163,10 @@ def cached_rows(sequences: Sequences, split: Split, window: int, decay: float, t
         return {**vars(rows), "top_k": np.array([rows.top_k or 0])}
 
     def from_disk() -> Rows:
-        found = keep(sequences.cache, hashlib.sha256(f"{FORMAT} {key}".encode()).hexdigest(), arrays)
+        found = load_or_make(sequences.cache, hashlib.sha256(f"{FORMAT} {key}".encode()).hexdigest(), arrays)
         return Rows(**{**found, "top_k": int(found["top_k"][0]) or None})  # type: ignore[arg-type]
 
-    return remembered(_cache, key, from_disk, MAX_CACHED)
+    return get_or_make(_cache, key, from_disk, MAX_CACHED)
 
 
 def count_rows(sequences: Sequences, split: Split, window: int, decay: float, top_k: int | None, limit: int) -> Rows:

@@ -17,7 +17,7 @@ from hybrid_seq_gnn.results.labels import spread, telling_keys, words
 from hybrid_seq_gnn.results.load import load
 from hybrid_seq_gnn.results.runs import HEADLINE, VALIDATION, FinishedRun, by_group
 from hybrid_seq_gnn.results.tables import csv_of, left_out_paragraphs, markdown
-from hybrid_seq_gnn.run.identity import counts
+from hybrid_seq_gnn.run.identity import affects_results
 
 
 def run(args: argparse.Namespace) -> str:
@@ -66,7 +66,7 @@ def by_split(runs: Sequence[FinishedRun]) -> list[tuple[str, list[FinishedRun]]]
 def of_data(run: FinishedRun) -> dict[str, Any]:
     """What says which users and items are ranked how."""
     every = run.every_setting.items()
-    return {k: v for k, v in every if k.startswith(("data", "evaluation.")) and counts(k)}
+    return {k: v for k, v in every if k.startswith(("data", "evaluation.")) and affects_results(k)}
 
 
 def show(table: Sequence[Configuration], first: str) -> str:

@@ -33,7 +33,7 @@ class Logger(Protocol):
         ...
 
 
-class Careful:
+class SafeLogger:
     """Wraps a logger so that its errors (a full disk, a database that does not answer) never end a run.
 
     After the first error, which is logged as a warning, the logger is not called any more.

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hybrid_seq_gnn.bars import tqdm
-from hybrid_seq_gnn.errors import UserError, reading
+from hybrid_seq_gnn.errors import UserError, as_user_error
 from hybrid_seq_gnn.results.labels import counted
 from hybrid_seq_gnn.run.options import changed, read_setting
 from hybrid_seq_gnn.use.histories import EVERYONE, Histories, of_source, of_training, typed
@@ -119,7 +119,7 @@ def read_users(text: str | None) -> list[str] | None:
     if text is None or text == "all":
         return None
     if os.path.isfile(text):
-        with reading(f"--users {text} cannot be read"):
+        with as_user_error(f"--users {text} cannot be read"):
             lines = Path(text).read_text(encoding="utf-8-sig").splitlines()  # it may begin with a byte-order mark
             return [one for line in lines if (one := line.strip())]
     return [one.strip() for one in text.split(",") if one.strip()]

@@ -10,7 +10,7 @@ from hybrid_seq_gnn.errors import UserError
 from hybrid_seq_gnn.evaluation.groups import GROUPS, OVERALL
 from hybrid_seq_gnn.evaluation.metrics import METRIC
 from hybrid_seq_gnn.results.labels import counted
-from hybrid_seq_gnn.run.identity import counts, flatten, identity
+from hybrid_seq_gnn.run.identity import affects_results, flatten, identity
 from hybrid_seq_gnn.run.per_user import read_per_user
 from hybrid_seq_gnn.run.record import change_of, read_results
 
@@ -97,7 +97,11 @@ class FinishedRun:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """Of `every_setting` what may change a number, without the seed and the data."""
-        return {k: v for k, v in self.every_setting.items() if k.split(".")[0] not in ("seed", "data") and counts(k)}
+        return {
+            k: v
+            for k, v in self.every_setting.items()
+            if k.split(".")[0] not in ("seed", "data") and affects_results(k)
+        }
 
     @property
     def ranking(self) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import torch
 from annotated_types import Interval
 
-from hybrid_seq_gnn.data.cache import FORMAT, remembered
+from hybrid_seq_gnn.data.cache import FORMAT, get_or_make
 from hybrid_seq_gnn.data.prepare import Prepared
 from hybrid_seq_gnn.data.sequences import Sequences
 from hybrid_seq_gnn.data.split import Split
@@ -135,4 +135,4 @@ def graph_of(node: Config, prepared: Prepared) -> tuple[SparseMatrix, dict[str, 
         graph = ItemGraph.cached(sequences.cache, key, lambda: build(node).build(sequences, prepared.split))
         return graph.adjacency(), graph.statistics()
 
-    return remembered(_graphs, key, made, GRAPHS_KEPT)
+    return get_or_make(_graphs, key, made, GRAPHS_KEPT)

@@ -37,7 +37,7 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield f"{prefix}{key}", value
 
 
-def counts(key: str) -> bool:
+def affects_results(key: str) -> bool:
     """Whether a setting `a.b.c` may affect results."""
     return not any(key == other or key.startswith(f"{other}.") for other in CHANGES_NO_NUMBER)
 
@@ -59,7 +59,9 @@ def identity(config: Config, split_hash: str, *, seed: bool = True) -> str:
         seed: False leaves the seed out, so that all repeats of a configuration share one identity.
     """
     config = {key: value for key, value in config.items() if key != "data" and (seed or key != "seed")}
-    settings = {key: value for key, value in (*classes(config), *flatten(config)) if counts(key) and value is not None}
+    settings = {
+        key: value for key, value in (*classes(config), *flatten(config)) if affects_results(key) and value is not None
+    }
     return digest({**settings, "data": split_hash})
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from hybrid_seq_gnn.errors import UserError, reading
+from hybrid_seq_gnn.errors import UserError, as_user_error
 from hybrid_seq_gnn.files import package_folder
 from hybrid_seq_gnn.run.check import check_node
 from hybrid_seq_gnn.run.identity import Config
@@ -89,7 +89,7 @@ def read_setting(group: str, word: str) -> tuple[str, Any]:
         return name, json.loads(text)
     except ValueError:
         pass
-    with reading(f"{word} cannot be read"):
+    with as_user_error(f"{word} cannot be read"):
         return name, yaml.safe_load(text) if text[:1] in ("[", "'") else text
 
 

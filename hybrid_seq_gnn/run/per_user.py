@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hybrid_seq_gnn.errors import UserError, reading
+from hybrid_seq_gnn.errors import UserError, as_user_error
 from hybrid_seq_gnn.evaluation.groups import GROUPS, OVERALL, in_group
 from hybrid_seq_gnn.run.record import change_of
 
@@ -27,7 +27,7 @@ def read_per_user(folder: Path, results: dict[str, Any]) -> "pd.DataFrame":
         raise UserError(f"{folder} has no {NAME}, without which nothing can be tested; run it again.")
     if change := change_of(path, results):
         raise UserError(change)
-    with reading(f"{path} cannot be read"):
+    with as_user_error(f"{path} cannot be read"):
         file = pq.ParquetFile(path)
         names, rows = file.schema_arrow.names, file.metadata.num_rows
         if missing := [column for column in COLUMNS if column not in names]:

@@ -17,7 +17,7 @@ from hybrid_seq_gnn.data.batches import TrainingWindows
 from hybrid_seq_gnn.data.prepare import prepare
 from hybrid_seq_gnn.data.titles import titles_in
 from hybrid_seq_gnn.errors import UserError
-from hybrid_seq_gnn.logger.protocol import Careful
+from hybrid_seq_gnn.logger.protocol import SafeLogger
 from hybrid_seq_gnn.run import encoders
 from hybrid_seq_gnn.run.baseline import compare_with
 from hybrid_seq_gnn.run.build import build, build_parts, graph_of
@@ -172,7 +172,7 @@ class Run:
 
     def start(self) -> None:
         """Let a model that will be trained set its first weights from the training part, if it has a method for it."""
-        if self.strategy.starts(self.model) and hasattr(self.model, "init_items"):
+        if self.strategy.trains_whole_model(self.model) and hasattr(self.model, "init_items"):
             torch.manual_seed(self.seed)
             self.model.init_items(self.known.sequences, self.known.split)
 
@@ -270,12 +270,12 @@ class Run:
             "split_hash": self.prepared.split_hash,
         }
 
-    def new_logger(self) -> Careful:
+    def new_logger(self) -> SafeLogger:
         """The run's logger; only the first process has one."""
         node = self.config["logger"] if distributed.is_first() else {"_target_": "hybrid_seq_gnn.logger.none.NoLogger"}
         settings = {**self.asked.options, **dict(flatten({k: v for k, v in self.config.items() if k != "logger"}))}
         name = self.config.get("name") or f"{self.folder.parent.name}/{self.folder.name}"
-        return Careful(build(node, folder=self.folder, settings=settings, name=name))
+        return SafeLogger(build(node, folder=self.folder, settings=settings, name=name))
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:

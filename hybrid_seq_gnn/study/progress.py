@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 
 from hybrid_seq_gnn.bars import tqdm
 from hybrid_seq_gnn.results.labels import words
-from hybrid_seq_gnn.study.queue import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, count, standing
+from hybrid_seq_gnn.study.queue import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, count, current_trials
 from hybrid_seq_gnn.study.settings import StudySettings
 from hybrid_seq_gnn.training.pace import duration
 
@@ -41,7 +41,7 @@ class Announcer:
         over = [trial for trial in trials if trial.state != FAIL or "error" in trial.user_attrs]
         return sorted(over, key=lambda trial: trial.datetime_complete or datetime.max)
 
-    def tell(self) -> None:
+    def log_ended(self) -> None:
         """A line for each trial that has ended since."""
         for trial in self.ended():
             if trial.number not in self.said:
@@ -49,14 +49,14 @@ class Announcer:
                 log.info("%s", self.line(trial))
 
     @contextmanager
-    def shown(self, folder: Path) -> Iterator[Callable[[], None]]:
+    def progress_bar(self, folder: Path) -> Iterator[Callable[[], None]]:
         """Yields what to call now and then while others work: it tells, and on a terminal shows how far they are."""
         form = "{n_fmt} of {total_fmt} done, {elapsed}{postfix}"
         with tqdm(total=count(self.study, self.slots).total(), leave=False, disable=None, bar_format=form) as bar:
 
             def look() -> None:
                 bar.clear()
-                self.tell()
+                self.log_ended()
                 now = count(self.study, self.slots)
                 bar.n = now.total() - now[RUNNING] - now[WAITING]
                 bar.set_postfix_str(", ".join(at_work(self.study, folder)))
@@ -81,7 +81,7 @@ class Announcer:
         if told and len(aims) > 1:
             line += f"; {len(self.study.best_trials)} on the front"
         elif told and now.total() > 1:
-            whole = (other for other in standing(self.study).values() if other.state == COMPLETE)
+            whole = (other for other in current_trials(self.study).values() if other.state == COMPLETE)
             top = max(whole, key=lambda other: float(other.values[0]))
             line += f"; best so far {top.value:.4f} ({words(top.params.items())})"
         more = ((now[FAIL], "failed"), (now[PRUNED], "pruned"), (now[RUNNING], "more running"))

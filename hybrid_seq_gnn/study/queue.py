@@ -131,14 +131,14 @@ def requeue(study: optuna.Study, trial: FrozenTrial) -> None:
     study.enqueue_trial(trial.params, user_attrs={"slot": trial.user_attrs["slot"], "replaces": trial.number})
 
 
-def standing(study: optuna.Study, most: float = math.inf) -> dict[int, FrozenTrial]:
+def current_trials(study: optuna.Study, most: float = math.inf) -> dict[int, FrozenTrial]:
     """The trial of each slot that counts: the first that has not failed, else the last."""
     return {slot: next((t for t in mine if t.state != FAIL), mine[-1]) for slot, mine in by_slot(study, most).items()}
 
 
 def count(study: optuna.Study, most: float = math.inf) -> Counter[TrialState]:
     """How far a sweep is, in slots. What was interrupted waits to be taken up again; it has not failed."""
-    trials = standing(study, most).values()
+    trials = current_trials(study, most).values()
     return Counter(WAITING if t.state == FAIL and "error" not in t.user_attrs else t.state for t in trials)
 
 
@@ -166,7 +166,7 @@ def fill(study: optuna.Study, slots: Sequence[Slot], grace: float, retry_failed:
         for trial in mine:
             if trial.state == RUNNING and is_lost(trial, grace):
                 end_lost(study, trial, 1 + sum("lost" in other.user_attrs for other in mine))
-    now = standing(study, len(slots))
+    now = current_trials(study, len(slots))
     retry_failed = retry_failed and all(trial.state != RUNNING for trial in now.values())
     filled = False
     for number, slot in enumerate(slots):
@@ -195,7 +195,7 @@ def take(study: optuna.Study, most: float = math.inf) -> Trial | None:
         if (trial := begin(study, first)) is None:
             continue
         trial.set_user_attr("owner", {"machine": machine(), "pid": os.getpid(), "start": start_of(os.getpid())})
-        now = standing(study).get(trial.user_attrs.get("slot", -1))
+        now = current_trials(study).get(trial.user_attrs.get("slot", -1))
         if now is not None and now.number == trial.number:
             return trial
         trial.set_user_attr("dropped", "another trial has this slot")

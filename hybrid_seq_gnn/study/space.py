@@ -6,7 +6,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from hybrid_seq_gnn.run.identity import classes, counts, digest, flatten
+from hybrid_seq_gnn.run.identity import affects_results, classes, digest, flatten
 from hybrid_seq_gnn.study.settings import StudySettings
 
 LONGEST_NAME = 60
@@ -46,7 +46,7 @@ class Space:
         for configuration in configurations:
             for key, value in (*classes(configuration), *flatten(configuration)):
                 values.setdefault(key, set()).add(str(value))
-        found = {key: " or ".join(sorted(each)) for key, each in values.items() if counts(key)}
+        found = {key: " or ".join(sorted(each)) for key, each in values.items() if affects_results(key)}
         found |= {name: text(distribution) for name, distribution in self.distributions.items()}
         found |= {f"study.variants.{label}": " ".join(lines) for label, lines in self.variants.items()}
         found["data"] = " and ".join(sorted(split[:16] for split in splits))

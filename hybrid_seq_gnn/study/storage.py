@@ -17,7 +17,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import StudyDirection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from hybrid_seq_gnn.errors import UserError, reading
+from hybrid_seq_gnn.errors import UserError, as_user_error
 from hybrid_seq_gnn.files import lockable, locked, read_json, short_path
 from hybrid_seq_gnn.run import record
 from hybrid_seq_gnn.run.identity import digest
@@ -162,7 +162,7 @@ def journal(path: Path) -> JournalStorage:
                     f"{path}, line {number} is damaged ({error}). The lines before it are whole: keep a copy of the "
                     "file, and cut it there."
                 ) from error
-    with reading(f"{path} is no journal of Optuna; keep a copy of it"):
+    with as_user_error(f"{path} is no journal of Optuna; keep a copy of it"):
         return JournalStorage(backend)
 
 

@@ -80,7 +80,7 @@ class PostHoc(Strategy):
                 "another one. Use a fusion by length, such as fusion=length_gate."
             )
 
-    def starts(self, model: nn.Module) -> bool:
+    def trains_whole_model(self, model: nn.Module) -> bool:
         """The encoder starts in a run of its own."""
         return False
 

@@ -31,7 +31,7 @@ class Quick(PostHoc):
     def check(self, model: nn.Module) -> None:
         """Any model can be trained."""
 
-    def starts(self, model: nn.Module) -> bool:
+    def trains_whole_model(self, model: nn.Module) -> bool:
         return not can_be_fitted(model)
 
     def __call__(self, run: StrategyRun) -> Outcome:

@@ -87,7 +87,7 @@ class Strategy(TrainingSettings):
         if isinstance(getattr(model, "encoder", None), Ensemble):
             raise UserError(ALONE)
 
-    def starts(self, model: nn.Module) -> bool:
+    def trains_whole_model(self, model: nn.Module) -> bool:
         """Whether this strategy trains all of the model, which then may set its first weights; see `Encoder`."""
         return True
 

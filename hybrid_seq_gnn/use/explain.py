@@ -187,7 +187,7 @@ def from_history(weight: PairWeight, recency: float) -> Contributions:
         events = latest(batch, batch.items.shape[1])
         steps = torch.arange(events.shape[1], device=events.device)
         value = weight(events.unsqueeze(1), items.unsqueeze(2)) * recency**steps
-        earlier = runs(events)[1] | (events == 0)
+        earlier = group_items(events)[1] | (events == 0)
         return events, value.masked_fill(earlier.unsqueeze(1), 0.0).clamp(min=0)
 
     return contributions
@@ -243,7 +243,7 @@ def latest(batch: Batch, most: int) -> Int[Tensor, "B E"]:
     return batch.items.gather(1, place.clamp(min=0)).masked_fill(place < 0, 0)
 
 
-def runs(events: Int[Tensor, "B E"]) -> tuple[Int[Tensor, "B E"], Bool[Tensor, "B E"]]:
+def group_items(events: Int[Tensor, "B E"]) -> tuple[Int[Tensor, "B E"], Bool[Tensor, "B E"]]:
     """The number of each event's item among those of its row, and whether a later event has the same item."""
     ordered, order = events.sort(dim=1, stable=True)
     again = pad(ordered[:, 1:] == ordered[:, :-1], (1, 0))
@@ -255,7 +255,7 @@ def strongest(
     events: Int[Tensor, "B E"], weight: Float[Tensor, "B K E"], most: int
 ) -> tuple[Int[Tensor, "B K most"], Float[Tensor, "B K most"]]:
     """The items of the largest weights, which sum to 1 over all events; of equal ones the latest first."""
-    number, again = (part.unsqueeze(1).expand_as(weight) for part in runs(events))
+    number, again = (part.unsqueeze(1).expand_as(weight) for part in group_items(events))
     total = torch.zeros_like(weight).scatter_add(2, number, weight).gather(2, number).masked_fill(again, 0.0)
     total = total / total.sum(2, keepdim=True).clamp(min=TINY)
     best, place = total.sort(dim=2, descending=True, stable=True)

@@ -14,7 +14,7 @@ from hybrid_seq_gnn.data.prepare import Prepared, prepare
 from hybrid_seq_gnn.data.sequences import by_user
 from hybrid_seq_gnn.data.source import Source
 from hybrid_seq_gnn.data.table import plain_column
-from hybrid_seq_gnn.errors import UserError, reading
+from hybrid_seq_gnn.errors import UserError, as_user_error
 from hybrid_seq_gnn.limits import conform
 from hybrid_seq_gnn.run.build import build
 from hybrid_seq_gnn.run.identity import Config
@@ -122,7 +122,9 @@ def of_frame(trained: Trained, frame: pd.DataFrame) -> Histories:
         if len(rows := np.flatnonzero(frame[name].isna())):
             raise UserError(f"recommend: the frame has no {name} in row {rows[0] + 1}. Fill it, or leave the row out.")
     if "timestamp" in frame:
-        with reading("recommend: the timestamp of the frame cannot be read (pandas.to_datetime makes dates of text)"):
+        with as_user_error(
+            "recommend: the timestamp of the frame cannot be read (pandas.to_datetime makes dates of text)"
+        ):
             column = plain_column(pa.Table.from_pandas(frame[["timestamp"]])["timestamp"])
             dates = pa.types.is_temporal(column.type)
             when, _ = times(column, None if dates else trained.config["data"].get("time_format"))

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hybrid_seq_gnn.errors import UserError, reading
+from hybrid_seq_gnn.errors import UserError, as_user_error
 from hybrid_seq_gnn.use.evaluate import rank
 from hybrid_seq_gnn.use.histories import Histories, of_lists, require_some
 from hybrid_seq_gnn.use.load import Trained, choose, load_trained
@@ -57,7 +57,7 @@ def rows_in(paths: list[str]) -> int:
     """
     total, users = 0, {}
     for path in paths:
-        with reading(f"--histories {path} cannot be read as Parquet"):
+        with as_user_error(f"--histories {path} cannot be read as Parquet"):
             file = pq.ParquetFile(path)
             if missing := {*COLUMNS} - {*file.schema_arrow.names}:
                 raise UserError(f"--histories {path} lacks the column {', '.join(sorted(missing))}.")
@@ -178,7 +178,7 @@ def frame_of(rows: pa.RecordBatch | pa.Table | pd.DataFrame, path: str = "FILES"
     frame: pd.DataFrame = rows.to_pandas(ignore_metadata=True)  # pandas may have written a column as an index
     kind = value_type(rows["user"].type)
     if any(is_kind(kind) for is_kind in BYTES):
-        with reading(f"--histories {path}: the column user holds bytes that are no UTF-8"):
+        with as_user_error(f"--histories {path}: the column user holds bytes that are no UTF-8"):
             frame["user"] = rows["user"].cast(kind).cast(pa.string()).to_pandas()
     lists = rows["history"]
     if not pa.types.is_null(lists.type) and pc.list_flatten(lists).null_count:
@@ -197,7 +197,7 @@ def on_ray(paths: list[str], job: type[Job], arguments: tuple[Any, ...], address
         import ray.data
     except ImportError as error:
         raise UserError("--engine ray needs Ray: pip install -c constraints.txt -e '.[ray]'.") from error
-    with reading(f"--address {address}: the Ray cluster cannot be reached"):
+    with as_user_error(f"--address {address}: the Ray cluster cannot be reached"):
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     try:
         ray.data.DataContext.get_current().enable_progress_bars = sys.stderr.isatty()

@@ -207,13 +207,13 @@ def test_cached_data_are_mapped_into_memory_and_not_copied(source):
 def test_text_and_whole_numbers_come_back_from_the_cache(tmp_path):
     arrays = {"text": np.array(["ä", "", "7"], object), "large": np.array([2**63 - 1]), "none": np.zeros(0)}
     for stored in (False, True):
-        back = cache.keep(tmp_path, "x", lambda: arrays, always=True)
+        back = cache.load_or_make(tmp_path, "x", lambda: arrays, always=True)
         assert (back is not arrays) == stored
         assert {name: values.tolist() for name, values in back.items()} == {k: v.tolist() for k, v in arrays.items()}
 
 
 def test_what_is_made_quickly_is_not_stored(tmp_path):
-    cache.keep(tmp_path, "x", lambda: {"a": np.arange(3)})
+    cache.load_or_make(tmp_path, "x", lambda: {"a": np.arange(3)})
     assert not list(tmp_path.iterdir())
 
 
@@ -224,7 +224,7 @@ def made_by(folder, made):
         time.sleep(0.3)
         return {"a": np.arange(3)}
 
-    assert cache.keep(folder, "x", make, always=True)["a"].tolist() == [0, 1, 2]
+    assert cache.load_or_make(folder, "x", make, always=True)["a"].tolist() == [0, 1, 2]
 
 
 def test_of_processes_that_start_together_one_makes_and_the_others_wait(tmp_path):

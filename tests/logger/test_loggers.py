@@ -8,7 +8,7 @@ import time
 import pytest
 
 from hybrid_seq_gnn.logger.mlflow import MLflow
-from hybrid_seq_gnn.logger.protocol import Careful, scalars, summary
+from hybrid_seq_gnn.logger.protocol import SafeLogger, scalars, summary
 from hybrid_seq_gnn.logger.tensorboard import TensorBoard
 from hybrid_seq_gnn.logger.wandb import WandB
 from tests.commands import SMALL, fail, results, succeed
@@ -209,7 +209,7 @@ def test_an_interrupt_in_a_logger_is_an_interrupt():
         def close(self): ...
 
     with pytest.raises(KeyboardInterrupt):
-        Careful(Interrupted()).epochs([])
+        SafeLogger(Interrupted()).epochs([])
 
 
 def test_names_and_summary_hold_every_number_and_no_gap():

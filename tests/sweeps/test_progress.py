@@ -42,7 +42,7 @@ def test_a_terminal_shows_how_far_the_runs_are_and_a_file_does_not(tmp_path, mon
         monkeypatch.setattr("sys.stderr", console)
         folder = tmp_path / str(len(words))
         folder.mkdir()
-        with progress.Announcer(at_work(folder), StudySettings()).shown(folder) as look:
+        with progress.Announcer(at_work(folder), StudySettings()).progress_bar(folder) as look:
             look()
         assert all(word in console.getvalue() for word in words)
         assert bool(console.getvalue()) == bool(words)
@@ -56,7 +56,7 @@ def test_trials_that_ended_together_are_counted_one_by_one(caplog):
         trial.set_user_attr("slot", slot)
         study.tell(trial, 0.1 * slot)
     with caplog.at_level("INFO", logger=progress.__name__):
-        told.tell()
+        told.log_ended()
     said = [record.getMessage() for record in caplog.records if record.name == progress.__name__]
     assert [line[:5] for line in said] == ["[1/3]", "[2/3]", "[3/3]"]
 

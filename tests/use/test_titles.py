@@ -14,7 +14,7 @@ from hybrid_seq_gnn import train
 from hybrid_seq_gnn.data.source import Source
 from hybrid_seq_gnn.data.table import Table
 from hybrid_seq_gnn.errors import UserError
-from hybrid_seq_gnn.run.identity import counts
+from hybrid_seq_gnn.run.identity import affects_results
 from hybrid_seq_gnn.use.titles import titles_of
 
 TITLES = {1: "Toy Story (1995)", 2: "Léon, the Professional", 30: 'The "30"'}
@@ -172,7 +172,7 @@ def test_titles_that_are_gone_are_said(tmp_path, caplog):
 
 
 def test_titles_change_neither_the_data_nor_what_a_run_is():
-    assert not counts("data.titles")
+    assert not affects_results("data.titles")
     one, other = Table(path="x"), Table(path="x", titles="movies.dat")
     assert isinstance(one, Source) and one.key([]) == other.key([])
 

@@ -7,7 +7,7 @@ from optuna.trial import FrozenTrial
 
 from hybrid_seq_gnn.leaderboard.against_encoders import against_encoders
 from hybrid_seq_gnn.leaderboard.board import Entry, read_entries, write
-from hybrid_seq_gnn.study.queue import COMPLETE, PRUNED, RUNNING, WAITING, standing, whereabouts
+from hybrid_seq_gnn.study.queue import COMPLETE, PRUNED, RUNNING, WAITING, current_trials, whereabouts
 from hybrid_seq_gnn.study.settings import StudySettings
 
 
@@ -18,7 +18,7 @@ def write_board(study: optuna.Study, settings: StudySettings, folder: Path, fina
         final: nothing follows soon: compare the hybrids with their encoders too, which takes some seconds.
     """
     entries = {entry.folder: entry for entry in read_entries(folder)}
-    for place, trial in standing(study).items():
+    for place, trial in current_trials(study).items():
         names = trial.user_attrs.get("folders", [str(place)])
         if trial.state == WAITING:
             continue

@@ -130,9 +130,9 @@ def serve(plan: Plan, study: optuna.Study, workers: int) -> None:
     while (before := count(study, len(plan.slots)))[WAITING] or before[RUNNING]:
         tries = len(study.get_trials(deepcopy=False))
         log.info("%d workers side by side (study.workers)", workers)
-        with progress.shown(plan.folder) as look, every(LOOK_AGAIN, look):
+        with progress.progress_bar(plan.folder) as look, every(LOOK_AGAIN, look):
             reasons = start(workers)
-        progress.tell()
+        progress.log_ended()
         if over := [reason for reason in reasons if isinstance(reason, TooManyFailures)]:
             raise over[0]
         with locked(plan.folder / ".lock"):

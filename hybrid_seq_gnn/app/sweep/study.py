@@ -25,7 +25,7 @@ from hybrid_seq_gnn.errors import UserError, printable
 from hybrid_seq_gnn.files import locked, refuse_links, short_path
 from hybrid_seq_gnn.results.labels import counted
 from hybrid_seq_gnn.results.runs import read_run
-from hybrid_seq_gnn.study.queue import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, count, fill, requeue, standing
+from hybrid_seq_gnn.study.queue import COMPLETE, FAIL, PRUNED, RUNNING, WAITING, count, current_trials, fill, requeue
 from hybrid_seq_gnn.study.settings import StudySettings
 from hybrid_seq_gnn.study.storage import warn_other_software
 
@@ -93,7 +93,7 @@ def warn_without_effect(plan: Plan) -> None:
 
 def run_again_what_lost(study: optuna.Study, settings: StudySettings, folder: Path) -> None:
     """Put finished trials in the queue again if results.json of a run is missing or damaged."""
-    for trial in standing(study).values():
+    for trial in current_trials(study).values():
         runs = [folder / name for name in trial.user_attrs["folders"]] if trial.state == COMPLETE else []
         if settings.storage is not None:
             runs = [run for run in runs if run.exists()]  # the others were run on another machine

@@ -69,7 +69,7 @@ class Worker:
                 continue
             if queue.fill(self.study, self.plan.slots, self.settings.grace):
                 continue
-            trials = queue.standing(self.study, slots).values()
+            trials = queue.current_trials(self.study, slots).values()
             others = [trial for trial in trials if trial.state in (queue.RUNNING, queue.WAITING)]
             if not others:
                 return
@@ -103,7 +103,7 @@ class Worker:
             log.warning("trial %d was taken over by another process, and counts there", trial.number)
         write_board(self.study, self.settings, self.plan.folder)
         if not self.quiet:
-            self.progress.tell()
+            self.progress.log_ended()
 
     def suggest(self, trial: Trial, slot: queue.Slot) -> dict[str, Any]:
         """The parameters of a trial: those of its grid point; in a search, those that the sampler chooses.

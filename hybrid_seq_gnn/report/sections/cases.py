@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hybrid_seq_gnn.data.titles import Titles
-from hybrid_seq_gnn.errors import UserError, reading
+from hybrid_seq_gnn.errors import UserError, as_user_error
 from hybrid_seq_gnn.report.facts import Facts
 from hybrid_seq_gnn.report.page import Section
 from hybrid_seq_gnn.results.configurations import Configuration
@@ -94,7 +94,7 @@ def cards_of(people: Sequence[Any], ours: FinishedRun, theirs: FinishedRun) -> t
 
     models = []
     for run in (ours, theirs):
-        with reading(f"{run.folder / 'model.pt'} cannot be used"):  # a report is more than its cases
+        with as_user_error(f"{run.folder / 'model.pt'} cannot be used"):  # a report is more than its cases
             models.append(load_trained(run, "cpu"))
     model, other = models
     users, targets = [person.user for person in people], model.numbers([person.target for person in people])
