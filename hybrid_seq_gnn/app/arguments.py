@@ -177,7 +177,7 @@ def refuse_no_option(argument: str) -> None:
             f"{argument}: a group cannot be taken away; a model that has no use for it ignores it. {without}{listed}"
         )
     parts = [] if key.startswith("~") or value.startswith("glob(") else re.split("[,()]", value)
-    if any(re.fullmatch(NO_NAME, part.strip()) for part in parts):
+    if any(re.fullmatch(f"{NO_NAME}|_.*", part.strip()) for part in parts):
         raise UserError(f"{argument}: a group needs an option. {without}{listed}".rstrip())
 
 

@@ -127,7 +127,7 @@ def check_columns(names: list[str], layout: FileLayout, part: Part, beside: Sequ
             none = ", or data.timestamp=null if it has none: the order of the rows is used"
             none = none if field == "timestamp" and "time_format" in layout.settings else ""
             hint = layout.advice(field, f"Set data.{field} to the column that holds the {field}{none}.")
-            if name in map(str.strip, names) and not parquet:
+            if name in header(part, f"{layout.separator} ") and not parquet:
                 blank = f'The names have blanks; "data.separator={layout.separator + " "!r}" may take them off.'
                 hint = layout.advice("separator", blank)
         cut = [name[:60] for name in names[:20]]
@@ -138,11 +138,14 @@ def check_columns(names: list[str], layout: FileLayout, part: Part, beside: Sequ
 
 
 def check_skipped(part: Part, layout: FileLayout, first: Part) -> None:
-    """Raise UserError if the first line of a part, passed over as a header beside names, is an event."""
+    """Raise UserError if the first line of a part, passed over as a header beside names, is an event.
+
+    Without times and ratings it is one if it is not that of the first part.
+    """
     fields, names = header(part, layout.separator), layout.names or []
     places = [names.index(layout.columns[field]) for field in ("timestamp", "rating") if field in layout.columns]
     value = any(VALUE.fullmatch(fields[k]) for k in places if k < len(fields)) and not numbered(fields)
-    if value or fields != header(first, layout.separator):
+    if value or (not places and fields != header(first, layout.separator)):
         raise UserError(
             f"{part.name}: data.header=true passes over its first line, {quoted_line(layout.separator.join(fields))}, "
             f"which {'looks like an event' if value else f'is not that of {first.name}'}. Leave out data.header, and "

@@ -1,32 +1,28 @@
 """Commas, colons, brackets and quotes that white space leaves in ids: `1, 2, 3` would be the items "2," and "3"."""
 
+import itertools
 import shlex
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from hybrid_seq_gnn.data.events import Events
 from hybrid_seq_gnn.data.raw import Part, quoted_line, text_lines
 from hybrid_seq_gnn.errors import UserError
 
 BETWEEN = ",;|:"
 CLOSING = {"[": "]", "(": ")", "{": "}", '"': '"', "'": "'"}
-MARKED = r"""^[\[({"',;|:]|[\])}"',;|:]$"""
+LOOKED_AT = 100  # lines of a file
 
 
-def check_marks(events: Events, content: list[Part]) -> None:
-    """Raise UserError at the first line whose fields hold such signs; lines are read again only if some id does."""
-    texts = [pa.array(ids, pa.string()) for ids in (events.user_ids, events.item_ids) if ids.dtype == object]
-    if not any(pc.any(pc.match_substring_regex(ids, MARKED)).as_py() for ids in texts):
-        return
+def check_marks(content: list[Part]) -> None:
+    """Raise UserError at the first line whose fields hold such signs, where half of a file's first lines have them."""
     for part in content:
-        for number, line in text_lines(part):
-            if advice := marks(line):
-                if_meant = "If the signs belong to the ids, set data.separator to what stands between them."
-                raise UserError(
-                    f"{part.name}, line {number}: expected white space alone between ids, got {quoted_line(line)}. "
-                    f"{advice} {if_meant}"
-                )
+        lines = list(itertools.islice(text_lines(part), LOOKED_AT))
+        marked = [(number, line, advice) for number, line in lines if (advice := marks(line))]
+        if marked and 2 * len(marked) >= len(lines):
+            number, line, advice = marked[0]
+            where = f"{part.name}, line {number}"
+            raise UserError(
+                f"{where}: expected white space alone between ids, got {quoted_line(line)}. {advice} "
+                "If the signs belong to the ids, set data.separator to what stands between them."
+            )
 
 
 def marks(line: str) -> str:
@@ -36,7 +32,9 @@ def marks(line: str) -> str:
         >>> marks("7, 3, 4")
         'Set "data.separator=\', \'".'
         >>> marks("7 [3, 4]")
-        "Take them out: tr ',[]' ' ' < OLD > NEW."
+        "Take the signs out: tr ',[]' ' ' < OLD > NEW."
+        >>> marks("7: a:b c:d")
+        'Take the signs out at the ends of the fields.'
         >>> marks("7 a,b c")
         ''
     """
@@ -54,8 +52,11 @@ def marks(line: str) -> str:
                 return f'Set "data.separator={one!r}".'
         if user[-1] not in BETWEEN and (len(history) < 2 or any(one[-1] not in BETWEEN for one in history[:-1])):
             return ""
-    signs = {*line} & {*BETWEEN, *CLOSING, *CLOSING.values()}
-    return f"Take them out: tr {shlex.quote(''.join(sorted(signs)))} ' ' < OLD > NEW."
+    signs = "".join(sorted({*line} & {*BETWEEN, *CLOSING, *CLOSING.values()}))
+    inside = any({*field.strip(signs)} & {*signs} for field in fields)
+    if inside and not (len(fields) < 3 and (enclosed(fields) or enclosed(history))):
+        return "Take the signs out at the ends of the fields."
+    return f"Take the signs out: tr {shlex.quote(signs)} ' ' < OLD > NEW."
 
 
 def enclosed(fields: list[str]) -> bool:

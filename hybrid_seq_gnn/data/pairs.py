@@ -30,6 +30,8 @@ class Pairs(Source):
         Raises:
             UserError: a line has not two fields, or white space leaves signs in ids.
         """
+        if self.separator is None:
+            check_marks(content)
         rows: list[list[str]] = []
         for part in content:
             for number, line in text_lines(part):
@@ -41,7 +43,4 @@ class Pairs(Source):
                     )
                 rows.append(fields)
         table = np.array(rows, dtype=object).reshape(-1, 2)
-        found = events(table[:, 0], table[:, 1])
-        if self.separator is None:
-            check_marks(found, content)
-        return found
+        return events(table[:, 0], table[:, 1])

@@ -80,7 +80,8 @@ def refuse_foreign(part: Part) -> None:
         what = f'is JSON. Convert it: python -c "import pandas; {read}.to_parquet({part.name + ".parquet"!r})"'
     if re.match(rb"\s*\{u?'[^'\n]+'\s*:", part.raw[: 1 << 10]):
         lines = f"{'gzip.' * part.name.endswith('.gz')}open({part.name!r}, 'rt', encoding='utf-8')"
-        frame = f"pandas.DataFrame(map(ast.literal_eval, {lines})).to_parquet({part.name + '.parquet'!r})"
+        dicts = f"ast.literal_eval(line) for line in {lines} if line.strip()"
+        frame = f"pandas.DataFrame({dicts}).to_parquet({part.name + '.parquet'!r})"
         what = f'holds lines of Python dicts. Convert it: python -c "import ast, gzip, pandas; {frame}"'
     if what:
         raise UserError(f"{part.name} {what}; or name another file with data.path.")

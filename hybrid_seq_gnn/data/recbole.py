@@ -60,11 +60,10 @@ class RecBole(Source):
                 )
             elif field == "timestamp":
                 notes.append(f"no column {name!r} (data.timestamp): the order of the rows is taken as that of time")
-        lists = [name for name in names if name.endswith(":token_seq")]
-        if lists and "timestamp" not in columns and {columns["user"], columns["item"]} <= {*names}:
+        if "timestamp" not in columns and f"{self.item}_list:token_seq" in names:
             raise UserError(
-                f"{content[0].name} holds histories ({lists[0]}) and no times. Write one line a user, "
-                "`user item item …`, and read it with data=sequences; or remove the column if it is something else."
+                f"{content[0].name} holds histories ({self.item}_list:token_seq) and no times. Write one line a user, "
+                "`user item item …`, and read it with data=sequences."
             )
         return replace(
             read_delimited(content, FileLayout(separator, columns, settings=self.settings)), notes=tuple(notes)

@@ -27,6 +27,8 @@ class SequencesFile(Source):
         Raises:
             UserError: a line has no item or an empty field, a user has two lines, or white space leaves signs in ids.
         """
+        if self.separator is None:
+            check_marks(content)
         seen: dict[str, tuple[str, int]] = {}
         lengths: list[int] = []
         items: list[str] = []
@@ -58,7 +60,4 @@ class SequencesFile(Source):
                 lengths.append(len(history))
                 items += history
         users = np.repeat(np.array(list(seen), dtype=object), lengths)
-        found = events(users, np.array(items, dtype=object))
-        if self.separator is None:
-            check_marks(found, content)
-        return found
+        return events(users, np.array(items, dtype=object))

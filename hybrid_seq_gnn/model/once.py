@@ -14,7 +14,7 @@ class OncePerRanking(nn.Module, Generic[T]):
 
     It does so in inference mode only, as rankings and requests are; elsewhere the function is called each time, so that
     gradients flow. The result is made anew after `train()` or `eval()`, and once PyTorch's count of changes in place
-    has moved; a fused optimiser does not move it.
+    has moved. A fused optimiser, `weight.data` and NumPy do not move it: call `eval()` after such a change.
     """
 
     def __init__(self) -> None:
@@ -27,9 +27,11 @@ class OncePerRanking(nn.Module, Generic[T]):
         return super().train(mode)
 
     def call(self, module: nn.Module, function: Callable[[], T]) -> T:
-        if not torch.is_inference_mode_enabled():
+        held = [*module.parameters(), *module.buffers()]
+        counts = not any(tensor.is_inference() for tensor in held)  # what is made in inference mode counts no changes
+        if not (torch.is_inference_mode_enabled() and counts):
             return function()
-        weights = [(weight.data_ptr(), weight._version) for weight in module.parameters()]
+        weights = [(tensor.data_ptr(), tensor._version) for tensor in held]
         if self.result is None or weights != self.weights:
             self.weights, self.result = weights, function()
         return self.result

@@ -21,19 +21,19 @@ def options(group: str) -> list[str]:
     return sorted(str(path.relative_to(folder).with_suffix("")) for path in paths if not path.stem.startswith("_"))
 
 
-def option(group: str, name: str) -> Config:
-    """The node of an option, with what it inherits.
+def option(group: str, name: str, *, base: bool = False) -> Config:
+    """The node of an option, with what it inherits; of a base, which is no option, only if told so.
 
     Raises:
         UserError: there is no such option.
     """
     path = package_folder("conf") / group / f"{name}.yaml"
-    if not path.is_file():
+    if not path.is_file() or (name.startswith("_") and not base):
         raise UserError(f"{group}={name}: there is no such option. Options of {group}: {', '.join(options(group))}.")
     own = yaml.safe_load(path.read_text(encoding="utf-8"))
     node: Config = {}
-    for base in own.pop("defaults", ["_self_"]):
-        node |= own if base == "_self_" else option(group, base)
+    for other in own.pop("defaults", ["_self_"]):
+        node |= own if other == "_self_" else option(group, other, base=True)
     return node
 
 

@@ -97,8 +97,7 @@ def is_alive(trial: FrozenTrial, grace: float) -> bool:
     """Whether a RUNNING trial has a process for all that is known now; one of another machine signs within `grace`."""
     if trial.user_attrs.get("owner", {}).get("machine") == machine():
         return not is_lost(trial, grace)
-    started = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
-    return bool(time.time() - max(started, trial.user_attrs.get("alive", 0.0)) <= grace)
+    return bool(time.time() - trial.user_attrs.get("alive", 0.0) <= grace)
 
 
 def whereabouts(trial: FrozenTrial) -> str:
@@ -194,6 +193,7 @@ def take(study: optuna.Study, most: float = math.inf) -> Trial | None:
     for first in sorted(waiting, key=lambda trial: (trial.user_attrs.get("slot", -1), trial.number)):
         if (trial := begin(study, first)) is None:
             continue
+        trial.set_user_attr("alive", time.time())
         trial.set_user_attr("owner", {"machine": machine(), "pid": os.getpid(), "start": start_of(os.getpid())})
         now = current_trials(study).get(trial.user_attrs.get("slot", -1))
         if now is not None and now.number == trial.number:

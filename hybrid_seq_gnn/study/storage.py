@@ -69,7 +69,7 @@ def one_at_a_time(folder: Path, url: str | None) -> AbstractContextManager[objec
 
 def without_password(url: str) -> str:
     """A URL without its password."""
-    return re.sub(r"://([^:/@]+):[^@]*@", r"://\1:***@", url)
+    return re.sub(r"(password=)[^&]*", r"\1***", re.sub(r"://([^:/@]*):[^@]*@", r"://\1:***@", url))
 
 
 class JournalLock(JournalFileOpenLock):
@@ -223,7 +223,7 @@ def put_aside(storage: BaseStorage, folder: Path, name: str, study: StudySetting
         UserError: somebody is at work on it.
     """
     known = name in optuna.get_all_study_names(storage)
-    if not known and not (folder / "study.json").exists():
+    if not known and (study.storage is not None or not is_kept_in_journal(folder)):
         return storage
     trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False) if known else []
     if busy := [trial for trial in trials if trial.state == RUNNING and is_alive(trial, study.grace)]:
@@ -241,6 +241,14 @@ def put_aside(storage: BaseStorage, folder: Path, name: str, study: StudySetting
             path.rename(moved / path.name)
     log.info("the study %s was put aside in %s", name, moved)
     return storage_of(folder, study.storage)
+
+
+def is_kept_in_journal(folder: Path) -> bool:
+    """Whether study.json says that the folder's journal holds the study, or held it."""
+    try:
+        return read_json(folder / "study.json")["storage"] is None
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 def software() -> dict[str, Any]:

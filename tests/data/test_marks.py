@@ -55,6 +55,19 @@ def test_signs_in_pairs_are_refused_too(line, tmp_path):
         assert told(read(as_advised(str(error.value), source))) == [(1, 2)]
 
 
+@pytest.mark.parametrize("line", ["u1: spotify:track:1 spotify:track:2", "u1: a,b c", "u [a-(x), b]"])
+def test_no_command_is_advised_that_would_cut_ids(line, tmp_path):
+    with pytest.raises(ValueError, match="Take the signs out at the ends of the fields") as error:
+        read(file(tmp_path, f"{line}\n"))
+    assert "tr " not in str(error.value)
+
+
+@pytest.mark.parametrize("line", ["u :)", "isbn: 1", "u :smile: :heart:", "u hello, world", "u 'N 'Sync'"])
+def test_a_few_lines_with_signs_among_many_are_read(line, tmp_path):
+    lines = "".join(f"{user} x{user} y\n" for user in range(9))
+    assert len(read(file(tmp_path, f"{lines}{line}\n"))) == 18 + len(line.split()) - 1
+
+
 @pytest.mark.parametrize("line", ['"1" "2" "3"', "u a,b c,d", "u (a) (b)", "u a, b c", "u 'til x", "u: x"])
 def test_signs_that_belong_to_ids_are_read(line, tmp_path):
     if line != "u: x":

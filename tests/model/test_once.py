@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 
@@ -80,3 +82,23 @@ def test_changed_weights_are_ranked_as_without_the_kept_table(model):
         model.load_state_dict(average.weights, strict=False)
         assert torch.equal(served, slow)
         assert torch.equal(model.next_item_scores(BATCH).all(), start)
+
+
+def test_other_tensors_in_the_place_of_weights_are_used_too(model):
+    model.eval()
+    with torch.inference_mode():
+        start = model.next_item_scores(BATCH).all()
+        other = {name: torch.randn_like(weight) for name, weight in model.named_parameters()}  # they count no changes
+        model.load_state_dict(other, strict=False, assign=True)
+        changed = model.next_item_scores(BATCH).all()
+        assert not torch.allclose(changed, start)
+        assert torch.equal(copy.deepcopy(model).next_item_scores(BATCH).all(), changed)
+    ranked_with = []
+    for value in (0.1, 0.2, 0.3):
+        others = {name: value * torch.arange(weight.numel()).view(weight.shape).sin() for name, weight in other.items()}
+        model.load_state_dict(others, strict=False, assign=True)
+        with torch.inference_mode():
+            ranked_with.append(model.next_item_scores(BATCH).all())
+        with torch.no_grad():
+            assert torch.equal(model.next_item_scores(BATCH).all(), ranked_with[-1])
+    assert not torch.allclose(ranked_with[1], ranked_with[2])

@@ -57,7 +57,7 @@ def test_a_search_asks_only_for_what_exists_beside_its_options(tmp_path):
         (["+hydra.callbacks.x._target_=tests.Callback"], "logger=…"),
         (["gnn.num_layers=interval(1,8)"], "gnn.num_layers=int(interval(1,8)) searches whole numbers"),
         (["gnn=glob(zz*)"], "there is nothing to choose from"),
-        (["fusion.alpha=interval(0,1),0.5"], "fusion.alpha=interval(0,1),0.5: an interval stands alone"),
+        (["fusion.alpha=interval(0,1),0.5"], "fusion.alpha=interval(0,1),0.5: an interval or a range stands alone"),
         (["fusion.alpha=0.3;0.4"], "fusion.alpha=0.3;0.4: a sign in it has no place there"),
         (["training.lr=tag(log,interval(0,0.1))"], "training.lr=tag(log,interval(0,0.1)): "),
         (["fusion.alpha=interval(0.9,0.1)"], "fusion.alpha=interval(0.9,0.1): "),

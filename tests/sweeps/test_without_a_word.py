@@ -6,11 +6,12 @@ import signal
 import time
 from types import SimpleNamespace
 
+import optuna
 import pytest
 
 from hybrid_seq_gnn.app.arguments import Command
 from hybrid_seq_gnn.app.sweep.plan import Plan
-from hybrid_seq_gnn.study.queue import every
+from hybrid_seq_gnn.study.queue import every, is_alive, take
 from hybrid_seq_gnn.study.settings import StudySettings
 from hybrid_seq_gnn.study.space import Space
 from tests.commands import fail, succeed
@@ -84,6 +85,29 @@ def test_a_study_that_runs_is_not_put_aside(start, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_fresh_leaves_the_folder_of_another_storage_alone(tmp_path):
+    succeed(*ONE, "fusion.alpha=0.3", "study.storage=sqlite:///a.db", "study.name=mine", cwd=tmp_path)
+    for storage in ("null", "sqlite:///b.db"):
+        fresh = [f"study.storage={storage}", "study.name=mine", "study.fresh=true"]
+        succeed(*ONE, "fusion.alpha=0.3", *fresh, cwd=tmp_path)
+        assert not [*tmp_path.glob("sweep.before-*")]
+
+
+@pytest.mark.parametrize("signed", [0.0, 1e9])
+def test_a_trial_of_another_machine_is_alive_while_it_signs(signed):
+    trial = optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING)
+    trial.user_attrs = {"owner": {"machine": "elsewhere", "pid": 1, "start": 0.0}, "alive": signed}
+    assert not is_alive(trial, 60)
+    trial.user_attrs["alive"] = time.time() - 30
+    assert is_alive(trial, 60)
+
+
+def test_a_trial_is_signed_when_it_is_taken():
+    study = optuna.create_study()
+    study.enqueue_trial({}, user_attrs={"slot": 0})
+    assert time.time() - take(study).user_attrs["alive"] < 60
+
+
 def test_fresh_starts_over_where_the_journal_is_gone(tmp_path):
     succeed(*ONE, "fusion.alpha=0.3", cwd=tmp_path)
     (tmp_path / "sweep" / "study.journal").unlink()
@@ -102,8 +126,13 @@ def test_a_study_that_was_moved_goes_on_under_its_name(tmp_path):
 
 
 def test_study_json_keeps_no_password(tmp_path):
-    typed = ["study.storage=postgresql+psycopg://me:hunter2@db/x", "-m"]
-    settings = StudySettings(storage="postgresql+psycopg://me:hunter2@db/x")
+    urls = [
+        "postgresql+psycopg://me:hunter2@db/x",
+        "postgresql://:hunter2@db/x",
+        "postgresql://db/x?password=hunter2&a=b",
+    ]
+    typed = [f"study.storage={url}" for url in urls]
+    settings = StudySettings(storage=urls[0])
     space = Space({}, (), None, False, {})
     plan = SimpleNamespace(
         settings=settings, space=space, command=Command(typed, typed), name="a", identity={}, folder=tmp_path

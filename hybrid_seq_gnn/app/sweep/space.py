@@ -47,7 +47,7 @@ def parse(arguments: list[str], variants: Mapping[str, str], loader: ConfigLoade
         key = override.get_key_element().removeprefix("++")
         if override.is_sweep_override():
             raise UserError(f"{override.input_line} must have one value in a variant.")
-        if key == "seed" or top(key) in NEVER_SWEPT:
+        if key in ("seed", "name") or top(key) in ("study", "hydra"):
             raise UserError(f"{override.input_line} cannot be in a variant: give it for the whole study.")
         if key in last and last[key].is_sweep_override():
             raise UserError(f"{last[key].input_line} cannot vary here: a variant sets it, {override.input_line}.")

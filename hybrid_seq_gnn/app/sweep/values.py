@@ -34,7 +34,7 @@ def distribution(override: Override, searched: bool) -> BaseDistribution:
             "would make a new study each time. Points at random are those of intervals with study.sampler=random."
         )
     if isinstance(value, ChoiceSweep) and any(isinstance(each, Sweep) for each in value.list):
-        raise UserError(f"{override.input_line}: an interval stands alone; give it, or only values.")
+        raise UserError(f"{override.input_line}: an interval or a range stands alone; give it, or only values.")
     if isinstance(value, IntervalSweep):
         low, high, log = value.start, value.end, "log" in value.tags
         assert low is not None and high is not None
