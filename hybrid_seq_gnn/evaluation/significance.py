@@ -89,10 +89,10 @@ def paired(
             in the same call.
         alpha: the intervals cover 1 - alpha; `minimum_detectable` is for a two-sided test at alpha.
         two_level: resample the seeds of each model as well as the users; a model with one seed has none to resample.
-            Owen's bootstrap counts the noise of each (user, seed) pair about three times, and the seeds of two models
-            are drawn apart even where they share encoders: conservative. Ensembles of neighbouring seeds share encoders
-            within one model, which is the opposite; `compare` says so. And with two or three seeds, percentiles are
-            too narrow where trainings differ more than users do.
+            Owen's bootstrap counts the noise of each (user, seed) pair about three times, and draws the seeds of two
+            models apart even where they share encoders: both make it conservative. Two things make it too sure:
+            ensembles of neighbouring seeds, which share encoders (`compare` says so), and two or three seeds whose
+            trainings differ more than users do, where percentiles are too narrow.
 
     Shape:
         baseline: (seeds, n users, K metrics). challengers: C arrays of that form, each with its own number of seeds.

@@ -26,7 +26,8 @@ class Fusion(Limited, nn.Module):
 
     where Z normalises the sum over all items to 1. A linear mixture ranks an item high if either side does, a geometric
     one if both do. Both sides are distributions over all items; a ranking takes the history out of the mixture. So in a
-    linear one, the side that gives the history more weighs less than alpha says. A subclass defines `alpha`.
+    linear one, a side that puts more of its probability on the history weighs less in the ranking than alpha says. A
+    subclass defines `alpha`.
 
     Args:
         level: `score` mixes the two distributions of the next item, `embedding` the two embeddings of an item.

@@ -90,7 +90,7 @@ class MixtureScores:
         score_j = [alpha q_seq, (1 - alpha) q_graph] . [T_seq[j], T_graph[j]]
 
     Attributes:
-        seq, graph: the two sides.
+        seq, graph: the two sides; that of the graph has no bias.
         alpha: (M,) weight of the sequence side.
         states: (M, D) states of the sequence side, which a fusion may use.
         geometric: whether the mixture is geometric or linear.
@@ -101,6 +101,9 @@ class MixtureScores:
     alpha: Float[Tensor, "M"]
     states: Float[Tensor, "M D"]
     geometric: bool
+
+    def __post_init__(self) -> None:
+        assert isinstance(self.graph, MemoryScores) or self.graph.bias is None
 
     def mix(self, seq: Tensor, graph: Tensor) -> Tensor:
         """Mix log-probabilities (linear, in a stable way) or finite scores (geometric)."""

@@ -17,9 +17,9 @@ ROUNDS = 10
 class InBatch(Limited, nn.Module):
     """K targets drawn uniformly from the rows of the batch, without items that the row's user has seen in training.
 
-        log q_j = log(share of item j among the targets, which are all training events but each user's first, of items
-                      that the user has not seen); an item that is first everywhere counts as one target
+        log q_j = log(c_j / sum of c_i over the items i that the user has not seen)
 
+    c_j is how often j is a target: its training events that are not the first of their user; at least 1 for j itself.
     Popular items are drawn more often, which `loss=sampled_softmax` corrects with log q. A draw that still gives a seen
     item after ten rounds is replaced by a uniform one.
 

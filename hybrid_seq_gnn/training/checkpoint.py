@@ -14,7 +14,7 @@ from hybrid_seq_gnn.files import atomic
 if TYPE_CHECKING:
     from hybrid_seq_gnn.training.strategy import StrategyRun
 
-# Settings of models that older versions did not have, and what they did.
+# Settings that older models do not have, with the values that they had in effect.
 BEFORE = {"prior": "none", "init": "random", "scale": 1.0}
 EVALUATION = {"mask_history": True, "refit": False}  # settings on which an encoder's epoch and what it knows depend
 IRRELEVANT = {"_target_", "dropout", "mask_share", "init"}  # model settings that do not affect the scores

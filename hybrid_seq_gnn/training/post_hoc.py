@@ -81,7 +81,7 @@ class PostHoc(Strategy):
             )
 
     def trains_whole_model(self, model: nn.Module) -> bool:
-        """The encoder starts in a run of its own."""
+        """No: the encoder is trained in a run of its own, which sets its first weights."""
         return False
 
     def __call__(self, run: StrategyRun) -> Outcome:

@@ -198,10 +198,12 @@ def test_what_a_memory_rules_out_gives_no_nan_at_any_weight():
 @MIXES
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
 def test_two_sides_of_one_opinion_have_that_opinion(alpha, geometric):
-    scores = mixture("dot")
-    same = MixtureScores(scores.seq, scores.seq, torch.full_like(ALPHA, alpha), scores.states, geometric)
-    assert torch.allclose(same.all()[:, 1:].softmax(1), scores.seq.all()[:, 1:].softmax(1))
-    assert torch.allclose(same.cross_entropy(TARGETS), scores.seq.cross_entropy(TARGETS))
+    seq = mixture("dot").seq
+    one = torch.ones(len(seq.query), 1, dtype=seq.query.dtype)
+    graph = DotScores(torch.cat([seq.query, one], 1), torch.cat([seq.table, seq.bias[:, None]], 1))  # which has no bias
+    same = MixtureScores(seq, graph, torch.full_like(ALPHA, alpha), seq.query, geometric)
+    assert torch.allclose(same.all()[:, 1:].softmax(1), seq.all()[:, 1:].softmax(1))
+    assert torch.allclose(same.cross_entropy(TARGETS), seq.cross_entropy(TARGETS))
 
 
 @KINDS
