@@ -111,5 +111,7 @@ def pruned(board: Path) -> list[Path]:
     return [board.parent / str(row.get("folder")) / "config.yaml" for row in rows if row.get("status") == "pruned"]
 
 
-def model_of(config: dict[str, Any]) -> str:
-    return str(config["model"]["_target_"])
+def model_of(config: dict[str, Any]) -> str | None:
+    """The class of the model; None in a file that does not say it."""
+    node = config.get("model")
+    return str(node["_target_"]) if isinstance(node, dict) and "_target_" in node else None

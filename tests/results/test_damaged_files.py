@@ -63,6 +63,17 @@ def test_any_results_file_is_read_or_refused_in_words(outputs, data):
     in_words(gather, [str(folder)], None, resamples=100)
 
 
+@pytest.mark.parametrize("model", [None, {}, []])
+def test_a_configuration_without_a_model_is_listed_or_said_to_be_damaged(model, outputs, tmp_path, capsys):
+    shutil.copytree(outputs, tmp_path / "o")
+    (tmp_path / "o" / "leaderboard.csv").write_text("folder,status\n0,pruned\n")
+    results = whole(outputs)
+    results["config"]["model"] = model
+    (tmp_path / "o" / "0" / "results.json").write_text(json.dumps(results))
+    table = leaderboard.run(Namespace(paths=[str(tmp_path / "o")], filter=[], sort="validation", csv=True))
+    assert "hybrid" in str(table) or "config.model=[]: expected a mapping" in capsys.readouterr().err
+
+
 def test_a_number_that_overflows_in_a_mean_is_refused(outputs):
     folder = outputs.with_name("overflowing")
     shutil.copytree(outputs, folder)
