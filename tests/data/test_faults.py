@@ -64,6 +64,13 @@ def test_a_time_that_python_reads_and_arrow_does_not_is_named_by_its_line(time, 
     refused(Table(path=str(tmp_path / "log")), f"/b, line {before + 3}: column 'timestamp'", time)
 
 
+def test_lines_are_counted_from_the_first_of_the_file(tmp_path):
+    rows = "1,2,2020-01-01\n1,3,20200101T101010\n"
+    refused(table(tmp_path, f"\n\n{HEADER}{rows}"), "log.csv, line 5: column 'timestamp'")
+    refused(table(tmp_path, rows, columns=("user", "item", "timestamp")), "log.csv, line 2: column 'timestamp'")
+    refused(table(tmp_path, f"\n{rows}", columns=("user", "item", "timestamp")), "log.csv, line 3: column 'timestamp'")
+
+
 def test_an_id_with_a_line_break_is_named_by_its_line(tmp_path):
     text = HEADER + '1,2,3\n1,"4\n5",3\n'
     refused(table(tmp_path, text, quotes="multiline"), "log.csv, line 3: column 'item'", r'1,"4\n5",3')
